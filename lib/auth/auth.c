@@ -1,0 +1,1 @@
+typedef int uvsmtp__auth_placeholder_t;

@@ -1,0 +1,56 @@
+#include "base/text.h"
+
+#include <stdint.h>
+
+bool uvsmtp__ascii_equal(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+  if (a_len != b_len)
+    return false;
+  for (size_t i = 0; i < a_len; i++)
+    if (uvsmtp__ascii_lower(a[i]) != uvsmtp__ascii_lower(b[i]))
+      return false;
+  return true;
+}
+
+bool uvsmtp__breaks_line(const char *s, size_t len)
+{
+  for (size_t i = 0; i < len; i++)
+    if (s[i] == '\r' || s[i] == '\n' || s[i] == '\0')
+      return true;
+  return false;
+}
+
+bool uvsmtp__has_8bit(const char *s, size_t len)
+{
+  for (size_t i = 0; i < len; i++)
+    if ((unsigned char)s[i] > 127)
+      return true;
+  return false;
+}
+
+/* How many bytes the well-formed character at `s` has, 0 if there is none. */
+static size_t utf8_char(const uint8_t *s, size_t len)
+{
+  static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+  size_t n = s[0] < 0x80 ? 1 : s[0] >> 5 == 6 ? 2 : s[0] >> 4 == 14 ? 3 : s[0] >> 3 == 30 ? 4 : 0;
+  uint32_t c = n == 1 ? s[0] : s[0] & (0x7fu >> n);
+  if (n == 0 || n > len)
+    return 0;
+  for (size_t i = 1; i < n; i++) {
+    if (s[i] >> 6 != 2)
+      return 0;
+    c = c << 6 | (s[i] & 63u);
+  }
+  if (c < least[n] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+    return 0;
+  return n;
+}
+
+bool uvsmtp__is_utf8(const char *s, size_t len)
+{
+  size_t n;
+  for (size_t i = 0; i < len; i += n)
+    if ((n = utf8_char((const uint8_t *)s + i, len - i)) == 0)
+      return false;
+  return true;
+}

@@ -1,0 +1,1 @@
+typedef int uvsmtp__client_placeholder_t;

@@ -1,0 +1,1 @@
+typedef int uvsmtp__connection_placeholder_t;

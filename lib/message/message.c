@@ -1,0 +1,1 @@
+typedef int uvsmtp__message_placeholder_t;

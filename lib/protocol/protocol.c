@@ -1,0 +1,1 @@
+typedef int uvsmtp__protocol_placeholder_t;

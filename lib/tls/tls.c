@@ -1,0 +1,1 @@
+typedef int uvsmtp__tls_placeholder_t;
