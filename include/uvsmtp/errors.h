@@ -95,7 +95,8 @@ typedef enum uvsmtp_err_class_e {
   X(EHEADER, -5504, USAGE, "a header field cannot be read or written")                             \
   X(ECHARSET, -5505, USAGE, "the text is not valid in its character set")                          \
   X(EKEY, -5506, USAGE, "the signing key cannot be used")                                          \
-  X(EENCODING, -5507, USAGE, "the text is not valid base64")
+  X(EENCODING, -5507, USAGE, "the text is not valid base64")                                       \
+  X(EIDN, -5508, USAGE, "the domain needs libidn2, which this library was built without")
 
 enum {
 #define X(name, number, klass, text) UVSMTP_##name = number,

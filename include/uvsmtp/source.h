@@ -39,7 +39,8 @@ enum {
   UVSMTP_CONTENT_UTF8 = 4,   /* has UTF-8 in the header: needs SMTPUTF8 */
   UVSMTP_CONTENT_BINARY = 8, /* is BINARYMIME: goes unchanged, by BDAT only */
   UVSMTP_CONTENT_CRLF = 16,  /* all lines end in CRLF, the last one too: nothing to normalise */
-  UVSMTP_CONTENT_STABLE = 32 /* every piece stays in place until close */
+  UVSMTP_CONTENT_STABLE = 32, /* every piece stays in place until close */
+  UVSMTP_CONTENT_ONCE = 64    /* cannot be opened again after this reading */
 };
 
 /** How a source works. All functions run on the loop's thread and must not block. Since 0.1 */

@@ -90,7 +90,8 @@ int uvsmtp__buffer_printf(uvsmtp__buffer_t *b, const char *format, ...)
   va_end(args);
   if (len < 0)
     return UVSMTP_EINVAL;
-  if ((size_t)len == SIZE_MAX || (err = uvsmtp__buffer_reserve(b, (size_t)len + 1)) != 0)
+  err = uvsmtp__buffer_reserve(b, (size_t)len + 1);
+  if (err != 0)
     return err;
   va_start(args, format);
   vsnprintf(b->base + b->end, (size_t)len + 1, format, args);

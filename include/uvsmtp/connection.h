@@ -1,0 +1,318 @@
+#ifndef UVSMTP_CONNECTION_H
+#define UVSMTP_CONNECTION_H
+
+/*
+ * A connection: one TCP, TLS or Unix-socket stream to a server. It resolves, connects, greets,
+ * switches to TLS, logs in, and then carries commands or messages one after another.
+ *
+ * The contract, for all of uvsmtp that touches a loop:
+ *   1. A function that returns an error never calls its callback; one that returns 0 calls it
+ *      exactly once, on the loop's thread, and never before it has returned.
+ *   2. Everything is legal in every callback, closing too.
+ *   3. On close, requests that wait complete in order with UVSMTP_ECANCELED or their real outcome,
+ *      then the close callback runs, last, once.
+ *   4. Requests and what they point to are yours, and stay in place until their callback.
+ */
+#include <uv.h>
+
+#include "uvsmtp/auth.h"
+#include "uvsmtp/base.h"
+#include "uvsmtp/envelope.h"
+#include "uvsmtp/protocol.h"
+#include "uvsmtp/source.h"
+#include "uvsmtp/tls.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct uvsmtp_connection_s uvsmtp_connection_t;
+
+/** How a connection is protected. */
+typedef enum uvsmtp_tls_mode_e {
+  UVSMTP_TLS_REQUIRED = 0,  /* STARTTLS, or no session; port 587 */
+  UVSMTP_TLS_IMPLICIT,      /* from the first byte; port 465 */
+  UVSMTP_TLS_OPPORTUNISTIC, /* STARTTLS if offered, else in the clear; no protection */
+  UVSMTP_TLS_NONE           /* in the clear; port 25 */
+} uvsmtp_tls_mode_t;
+
+typedef enum uvsmtp_family_e { UVSMTP_FAMILY_ANY = 0, UVSMTP_FAMILY_IPV4, UVSMTP_FAMILY_IPV6 } uvsmtp_family_t;
+
+/** A line of the dialogue, secrets blanked; `line` is borrowed until the hook returns. */
+typedef void (*uvsmtp_trace_cb)(void *data, uvsmtp_trace_t kind, const char *line, size_t len);
+
+typedef struct uvsmtp_connection_options_s {
+  size_t size;             /* set by UVSMTP_CONNECTION_OPTIONS_INIT */
+  const char *url;         /* see uvsmtp_url_parse; its parts fill the fields below that are 0 */
+  const char *host;        /* name or address; this or url or unix_path is required; copied */
+  uint16_t port;           /* 0: 587; 465 with TLS_IMPLICIT; 25 with TLS_NONE; 24 with lmtp */
+  const char *unix_path;   /* a Unix socket instead of host and port; copied */
+  bool lmtp;               /* RFC 2033 */
+  uvsmtp_family_t family;  /* which addresses may be used */
+  const char *source_address; /* local address to connect from, numeric; copied */
+  const char *ehlo_domain; /* copied; NULL: this host's FQDN, else the address literal */
+  uvsmtp_tls_mode_t tls;   /* 0: STARTTLS required */
+  uvsmtp_tls_context_t *tls_context; /* borrowed until the close callback; NULL: one with the
+                                        system's trust store, made at the first need */
+  uvsmtp_auth_t *const *auths; /* in order of preference; the array is copied, each is acquired */
+  size_t auth_count;
+  bool allow_plaintext_auth; /* credentials may go without TLS, on loopback and Unix sockets too
+                                only if this says so */
+  uint64_t connect_timeout_ms; /* resolve and connect, all addresses; default 30 000 */
+  uint64_t tls_timeout_ms;     /* handshake; default 30 000 */
+  uint64_t quit_timeout_ms;    /* for the reply to QUIT; default 5 000 */
+  uvsmtp_timeouts_t timeouts;  /* of the dialogue */
+  uint64_t attempt_delay_ms;   /* before the next address is tried beside (RFC 8305); default 250 */
+  uvsmtp_lines_t lines;        /* what is done with bare CR and LF in messages */
+  bool no_pipelining;          /* one command at a time even if the server offers more */
+  bool no_chunking;            /* DATA even if the server offers CHUNKING */
+  bool no_overlap;             /* no command of the next message before the reply to the last */
+  size_t max_in_doubt;         /* messages whose final reply is awaited at a time; default 20 */
+  uint64_t max_in_doubt_bytes; /* and their octets; default 4 MiB; one message may be larger */
+  uvsmtp_trace_cb trace;
+  void *trace_data;
+  const uvsmtp_mem_t *mem; /* NULL: malloc */
+} uvsmtp_connection_options_t;
+#define UVSMTP_CONNECTION_OPTIONS_INIT {.size = sizeof(uvsmtp_connection_options_t)}
+
+/* ---- opening and closing ----------------------------------------------------------------- */
+
+/**
+ * What is known of a failure: the code, a sentence (what was being done, with whom, the server's
+ * words), and the server's reply code if it was one. Borrowed until the callback returns.
+ */
+typedef struct uvsmtp_error_s {
+  int err;          /* 0: no error */
+  const char *text; /* never NULL */
+  int code;         /* the server's reply code, or 0 */
+} uvsmtp_error_t;
+
+typedef void (*uvsmtp_connection_cb)(uvsmtp_connection_t *connection, const uvsmtp_error_t *error);
+typedef void (*uvsmtp_connection_close_cb)(uvsmtp_connection_t *connection);
+
+/**
+ * Makes a connection and starts to open it. `cb` runs once it is ready (logged in, if there are
+ * authenticators) or has failed; after a failure it still has to be closed. `detail` (of
+ * `detail_size` bytes, may be NULL) gets a sentence if options are refused. UVSMTP_EINVAL,
+ * UVSMTP_EURL, UVSMTP_EINJECTION, UVSMTP_EOPTIONSIZE, UVSMTP_ENOMEM, libuv's codes. Since 0.1
+ */
+UVSMTP_EXTERN int uvsmtp_connection_open(uvsmtp_connection_t **connection, uv_loop_t *loop,
+                                         const uvsmtp_connection_options_t *options,
+                                         uvsmtp_connection_cb cb, char *detail,
+                                         size_t detail_size);
+
+/** A place for the caller's pointer. Since 0.1 */
+UVSMTP_EXTERN void uvsmtp_connection_set_data(uvsmtp_connection_t *connection, void *data);
+UVSMTP_EXTERN void *uvsmtp_connection_get_data(const uvsmtp_connection_t *connection);
+
+/**
+ * Ends the dialogue politely: what is queued is finished, then QUIT, its reply awaited for
+ * quit_timeout_ms, then closed as by uvsmtp_connection_close. Since 0.1
+ */
+UVSMTP_EXTERN void uvsmtp_connection_quit(uvsmtp_connection_t *connection,
+                                          uvsmtp_connection_close_cb cb);
+
+/**
+ * Closes at once and frees: requests complete with their real outcome so far, then `cb` (may be
+ * NULL) runs; `connection` is gone when it returns. A second call is ignored, its cb too; after
+ * uvsmtp_connection_quit it only hurries, and the cb given there runs. Since 0.1
+ */
+UVSMTP_EXTERN void uvsmtp_connection_close(uvsmtp_connection_t *connection,
+                                           uvsmtp_connection_close_cb cb);
+
+/**
+ * Called when the connection ends by itself while nothing is under way on it (421, end of stream,
+ * reset): it can only be closed then. NULL: nobody is told. Since 0.1
+ */
+UVSMTP_EXTERN void uvsmtp_connection_on_lost(uvsmtp_connection_t *connection,
+                                             uvsmtp_connection_cb cb);
+
+/** True if it is open, nothing is under way, and a message may be sent on it. Since 0.1 */
+UVSMTP_EXTERN bool uvsmtp_connection_is_idle(const uvsmtp_connection_t *connection);
+/** True if it is open and takes one more send now, by the bounds on what is in doubt. Since 0.1 */
+UVSMTP_EXTERN bool uvsmtp_connection_can_send(const uvsmtp_connection_t *connection);
+/** Sends that are under way on it. Since 0.1 */
+UVSMTP_EXTERN size_t uvsmtp_connection_pending(const uvsmtp_connection_t *connection);
+/**
+ * The state machine, to look at; commands go through the functions below. NULL before it is
+ * connected. Since 0.1
+ */
+UVSMTP_EXTERN const uvsmtp_protocol_t *
+uvsmtp_connection_protocol(const uvsmtp_connection_t *connection);
+/** The peer as text, "mx.example:587 (192.0.2.1)"; "" before it is connected. Since 0.1 */
+UVSMTP_EXTERN const char *uvsmtp_connection_peer(const uvsmtp_connection_t *connection);
+/** TLS facts; 0, or UVSMTP_ESTATE without TLS. Since 0.1 */
+UVSMTP_EXTERN int uvsmtp_connection_tls_info(uvsmtp_connection_t *connection,
+                                             uvsmtp_tls_info_t *info);
+
+/* ---- commands one by one ----------------------------------------------------------------- */
+
+typedef struct uvsmtp_request_s uvsmtp_request_t;
+/**
+ * `reply` is the server's, borrowed until the callback returns, or NULL if none came: then
+ * `error` says why. A reply of 4yz or 5yz is no error here. LMTP's content gets a call for each
+ * accepted recipient, all but the last with `more`.
+ */
+typedef void (*uvsmtp_reply_cb)(uvsmtp_request_t *request, const uvsmtp_reply_t *reply, bool more,
+                                const uvsmtp_error_t *error);
+/** A command that waits for its reply; caller-owned, in place until the (last) callback. */
+struct uvsmtp_request_s {
+  void *data; /* yours */
+  /* private */
+  uvsmtp_reply_cb cb;
+  uvsmtp_connection_t *connection;
+  void *links[2];
+};
+
+/*
+ * Each sends one command at once (behind those before it, without waiting for their replies) and
+ * calls back with the reply. Errors as those of the uvsmtp_protocol_… function of the same name,
+ * and UVSMTP_EBUSY while a send is under way.  Since 0.1
+ */
+UVSMTP_EXTERN int uvsmtp_connection_mail(uvsmtp_connection_t *c, uvsmtp_request_t *req,
+                                         const uvsmtp_envelope_t *envelope,
+                                         const uvsmtp_mail_needs_t *needs, uvsmtp_reply_cb cb);
+UVSMTP_EXTERN int uvsmtp_connection_recipient(uvsmtp_connection_t *c, uvsmtp_request_t *req,
+                                              const uvsmtp_recipient_t *recipient,
+                                              uvsmtp_reply_cb cb);
+UVSMTP_EXTERN int uvsmtp_connection_start_data(uvsmtp_connection_t *c, uvsmtp_request_t *req,
+                                               uvsmtp_reply_cb cb);
+/** The whole content and its end, after the 354; `bytes` borrowed until the callback. */
+UVSMTP_EXTERN int uvsmtp_connection_data(uvsmtp_connection_t *c, uvsmtp_request_t *req,
+                                         const char *bytes, size_t len, uvsmtp_reply_cb cb);
+UVSMTP_EXTERN int uvsmtp_connection_chunk(uvsmtp_connection_t *c, uvsmtp_request_t *req,
+                                          const uvsmtp_slice_t *slices, size_t count, bool last,
+                                          uvsmtp_reply_cb cb);
+UVSMTP_EXTERN int uvsmtp_connection_reset(uvsmtp_connection_t *c, uvsmtp_request_t *req,
+                                          uvsmtp_reply_cb cb);
+UVSMTP_EXTERN int uvsmtp_connection_noop(uvsmtp_connection_t *c, uvsmtp_request_t *req,
+                                         uvsmtp_reply_cb cb);
+UVSMTP_EXTERN int uvsmtp_connection_vrfy(uvsmtp_connection_t *c, uvsmtp_request_t *req,
+                                         const char *who, uvsmtp_reply_cb cb);
+UVSMTP_EXTERN int uvsmtp_connection_expn(uvsmtp_connection_t *c, uvsmtp_request_t *req,
+                                         const char *list, uvsmtp_reply_cb cb);
+UVSMTP_EXTERN int uvsmtp_connection_help(uvsmtp_connection_t *c, uvsmtp_request_t *req,
+                                         const char *topic, uvsmtp_reply_cb cb);
+UVSMTP_EXTERN int uvsmtp_connection_command(uvsmtp_connection_t *c, uvsmtp_request_t *req,
+                                            const char *line, uvsmtp_reply_cb cb);
+
+/* ---- messages ---------------------------------------------------------------------------- */
+
+/** What became of a recipient, or of a message. */
+typedef enum uvsmtp_status_e {
+  UVSMTP_ACCEPTED = 0, /* the server took responsibility */
+  UVSMTP_REJECTED,     /* refused for good (5yz), or it cannot be sent so */
+  UVSMTP_DEFERRED,     /* refused for now (4yz), or never handed over: try again later */
+  UVSMTP_UNKNOWN,      /* all of it may have reached the server, and no final reply was read */
+  UVSMTP_PARTIAL       /* of a message only: its recipients differ */
+} uvsmtp_status_t;
+
+/** "accepted" and so on. Static. Since 0.1 */
+UVSMTP_EXTERN const char *uvsmtp_status_name(uvsmtp_status_t status);
+
+typedef struct uvsmtp_recipient_result_s {
+  const char *address; /* the envelope's */
+  uvsmtp_status_t status;
+  int code;             /* of the reply that decided; 0: there was none */
+  uint16_t enhanced[3]; /* class 0: none */
+  const char *text;     /* the server's words; "" if there was no reply */
+} uvsmtp_recipient_result_t;
+
+/** What became of a message. All of it is borrowed until the callback returns. */
+typedef struct uvsmtp_result_s {
+  uvsmtp_status_t status;
+  int err;                /* 0 only if all recipients accepted; else the first cause */
+  const char *error_text; /* a sentence; "" if err is 0 */
+  uvsmtp_command_t phase; /* in which it was decided */
+  bool phase_known;       /* false: it failed before any command was sent */
+  int code;               /* the final reply (the last one read for this message); 0: none */
+  uint16_t enhanced[3];
+  const char *text;
+  const uvsmtp_recipient_result_t *recipients; /* in the envelope's order */
+  size_t recipient_count;
+  const char *peer;       /* whom it went to; "" if nobody */
+  bool retry_is_safe;     /* nothing of it can have been delivered to those not accepted */
+  bool cancelled;         /* uvsmtp_send_cancel was called */
+  uint64_t queued_ms, started_ms, finished_ms; /* of uv_now; 0: did not happen */
+} uvsmtp_result_t;
+
+typedef struct uvsmtp_send_s uvsmtp_send_t;
+typedef void (*uvsmtp_send_cb)(uvsmtp_send_t *send, const uvsmtp_result_t *result);
+
+/** A send: caller-owned, in place until its callback. Set `data` as you like. */
+struct uvsmtp_send_s {
+  void *data; /* yours */
+  /* private */
+  uvsmtp_send_cb cb;
+  const uvsmtp_envelope_t *envelope;
+  uvsmtp_source_t *source;
+  void *links[2];
+  void *owner;
+  uint64_t queued_ms, started_ms, bytes;
+  uint64_t deadline_ms;
+  unsigned flags;
+  unsigned tries;
+  void *transaction;
+  /* private to the client: a connection leaves these alone, but uvsmtp_send_cancel calls the first
+   * instead of its own work where it is not NULL, and uvsmtp_connection_send makes it NULL */
+  void (*cancel_queued)(uvsmtp_send_t *send); /* set while a client has it and no connection */
+  uvsmtp_send_cb client_cb;
+  void *client, *client_slot;
+  uint64_t client_queued_ms, client_ticket;
+  unsigned client_tries;
+  int client_err;
+};
+
+/**
+ * Sends one message. Several may be queued at a time; they go out in order, overlapping as far as
+ * the server and the options allow. `send`, `envelope` and `source` are borrowed until `cb`. The
+ * callback gets a result for every recipient, whatever happens. UVSMTP_ENORECIPIENTS,
+ * UVSMTP_ECLOSING, UVSMTP_EINJECTION, UVSMTP_EADDRESS, UVSMTP_EINVAL, UVSMTP_ENOMEM. Since 0.1
+ */
+UVSMTP_EXTERN int uvsmtp_connection_send(uvsmtp_connection_t *connection, uvsmtp_send_t *send,
+                                         const uvsmtp_envelope_t *envelope,
+                                         uvsmtp_source_t *source, uvsmtp_send_cb cb);
+
+/**
+ * Gives a send up: its callback comes soon, and tells the truth: UVSMTP_ECANCELED if nothing of it
+ * had left, else the real outcome or UVSMTP_UNKNOWN. A connection on which it was under way is
+ * closed, and other sends there get their own outcome. Works for sends of clients too. Since 0.1
+ */
+UVSMTP_EXTERN void uvsmtp_send_cancel(uvsmtp_send_t *send);
+
+/* ---- files as sources -------------------------------------------------------------------- */
+
+/**
+ * A file as a source, read ahead with uv_fs_read, never whole. `path` is copied. Can be read
+ * twice. Release it with uvsmtp_source_release when no send uses it any more. Since 0.1
+ */
+UVSMTP_EXTERN int uvsmtp_source_file(uvsmtp_source_t *source, uv_loop_t *loop, const char *path);
+/** An open descriptor (standard input); read once, never closed here. Since 0.1 */
+UVSMTP_EXTERN int uvsmtp_source_fd(uvsmtp_source_t *source, uv_loop_t *loop, uv_file fd);
+/** Frees what the two above keep; not while a send uses the source. Since 0.1 */
+UVSMTP_EXTERN void uvsmtp_source_release(uvsmtp_source_t *source);
+
+/* ---- URLs -------------------------------------------------------------------------------- */
+
+/**
+ * A server as a URL: smtp://user:pass@host:587 (STARTTLS required), smtps:// (implicit TLS),
+ * lmtp://host:24, smtp+unix:///path, lmtp+unix:///path; [IPv6] addresses; user and password
+ * percent-decoded; `?tls=none|opportunistic|required|implicit`, `?ehlo=NAME`,
+ * `?auth=MECHANISM[,MECHANISM]` behind it. Since 0.1
+ */
+typedef struct uvsmtp_url_s {
+  char *host, *unix_path, *user, *password, *ehlo, *mechanisms; /* NULL: not said */
+  uint16_t port;                                                 /* 0: not said */
+  uvsmtp_tls_mode_t tls;
+  bool lmtp;
+} uvsmtp_url_t;
+/** UVSMTP_EURL with a sentence in `detail`; UVSMTP_ENOMEM. The strings are yours. Since 0.1 */
+UVSMTP_EXTERN int uvsmtp_url_parse(uvsmtp_url_t *url, const char *text, char *detail,
+                                   size_t detail_size);
+/** Frees the strings, the password wiped. Since 0.1 */
+UVSMTP_EXTERN void uvsmtp_url_clear(uvsmtp_url_t *url);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,1 +1,0 @@
-typedef int uvsmtp__auth_placeholder_t;

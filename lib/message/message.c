@@ -1,1 +1,0 @@
-typedef int uvsmtp__message_placeholder_t;

@@ -1,0 +1,54 @@
+#ifndef UVSMTP_MESSAGE_RAW_H
+#define UVSMTP_MESSAGE_RAW_H
+
+#include "base/buffer.h"
+#include "base/mem.h"
+#include "message/detail.h"
+#include "message/fields.h"
+#include "uvsmtp/message.h"
+
+struct uvsmtp_raw_s {
+  uvsmtp_mem_t mem;
+  unsigned flags;
+  size_t max; /* of the header */
+  bool begun, fed, complete, failed;
+  uvsmtp__header_end_t end;
+  uvsmtp__buffer_t header; /* what was fed */
+  const char *bytes;       /* the message, or the header that was fed */
+  size_t len;              /* of `bytes` */
+  size_t header_len;       /* with the empty line */
+  uvsmtp_range_t *omitted; /* has room for the next power of two */
+  size_t omitted_count;
+  uvsmtp_slice_t *slices; /* what is left of `bytes`, for uvsmtp_raw_source */
+  size_t slice_count;
+
+  /* a reading by uvsmtp_raw_filter */
+  uint64_t filter_at;         /* offset of filter_rest in the whole message */
+  size_t filter_range;        /* the omitted range that is next or going on */
+  uvsmtp_slice_t filter_rest; /* of the piece that the whole message gave */
+
+  /* the envelope */
+  char *sender;
+  uvsmtp_address_list_t **lists; /* own the addresses of the recipients */
+  size_t list_count;
+  uvsmtp_recipient_t *recipients;
+  size_t recipient_count;
+  char detail[UVSMTP__DETAIL_SIZE];
+};
+
+/* A place at the first field of a complete header. */
+uvsmtp__fields_t uvsmtp__raw_fields(const uvsmtp_raw_t *raw);
+/*
+ * A reading of a message in 7 bits (recode.c). Opening fails with UVSMTP_E8BIT and the reason in
+ * raw->detail where a part must not be touched.
+ */
+typedef struct uvsmtp__recode_s uvsmtp__recode_t;
+int uvsmtp__recode_open(uvsmtp__recode_t **recode, uvsmtp_raw_t *raw, uvsmtp_source_info_t *info);
+int uvsmtp__recode_next(uvsmtp__recode_t *recode, uvsmtp_slice_t *piece);
+/* NULL is fine. */
+void uvsmtp__recode_close(uvsmtp__recode_t *recode);
+
+/* Frees what uvsmtp_raw_envelope made. */
+void uvsmtp__raw_drop_envelope(uvsmtp_raw_t *raw);
+
+#endif

@@ -1,0 +1,75 @@
+#include "message/scan.h"
+
+#include <string.h>
+
+#include "base/text.h"
+
+/* A line without its line end. */
+static void scan_line(uvsmtp__scan_t *scan, const unsigned char *line, size_t len)
+{
+  unsigned char all = 0;
+  bool controls = false;
+  for (size_t i = 0; i < len; i++) {
+    all |= line[i];
+    controls |= (line[i] < ' ' && line[i] != '\t' && line[i] != '\f') || line[i] == 127;
+  }
+  scan->eight |= all > 127;
+  scan->controls |= controls;
+  if (len >= 5 && memcmp(line, "From ", 5) == 0)
+    scan->from_line = true;
+  if (len > scan->longest)
+    scan->longest = len;
+}
+
+void uvsmtp__scan(uvsmtp__scan_t *scan, const char *bytes, size_t len)
+{
+  size_t at = 0;
+  *scan = (uvsmtp__scan_t){.lines = true};
+  while (at < len) {
+    const char *end = memchr(bytes + at, '\n', len - at);
+    size_t line = end != NULL ? (size_t)(end - bytes) - at : len - at;
+    bool crlf = end != NULL && line > 0 && end[-1] == '\r';
+    size_t text = crlf ? line - 1 : line;
+    if (!crlf || memchr(bytes + at, '\r', text) != NULL)
+      scan->lines = false;
+    scan_line(scan, (const unsigned char *)bytes + at, text);
+    at += line + 1;
+  }
+}
+
+size_t uvsmtp__to_crlf(char *out, const char *text, size_t len)
+{
+  size_t n = 0;
+  for (size_t i = 0; i < len; i++) {
+    if (text[i] == '\r' && i + 1 < len && text[i + 1] == '\n')
+      continue;
+    if (text[i] == '\r' || text[i] == '\n') {
+      out[n++] = '\r';
+      out[n++] = '\n';
+    } else {
+      out[n++] = text[i];
+    }
+  }
+  if (n > 0 && out[n - 1] != '\n') {
+    out[n++] = '\r';
+    out[n++] = '\n';
+  }
+  return n;
+}
+
+size_t uvsmtp__bad_text_at(const char *text, size_t len)
+{
+  const char *nul = len > 0 ? memchr(text, '\0', len) : NULL;
+  size_t good = 0, bad = nul != NULL ? (size_t)(nul - text) : len;
+  if (uvsmtp__is_utf8(text, bad))
+    return nul != NULL ? bad + 1 : 0;
+  while (good < bad) { /* the longest prefix that is UTF-8 ends before a character */
+    size_t n = 1;
+    while (n <= 4 && good + n <= bad && !uvsmtp__is_utf8(text + good, n))
+      n++;
+    if (n > 4 || good + n > bad)
+      break;
+    good += n;
+  }
+  return good + 1;
+}

@@ -1,0 +1,189 @@
+/*
+ * Contents. For DATA (RFC 5321 section 4.5.2): every line that begins with a dot gets one more, a
+ * CR or LF that is not part of a CRLF becomes one (or is refused), and the last line is completed,
+ * so that nothing in a content can end it, however it is cut into pieces. Two bits are carried
+ * across cuts: whether the next octet begins a line, and whether the last one was a CR of which it
+ * is not yet known what follows; that CR is held back. For BDAT (RFC 3030) octets go as they are.
+ */
+#include <string.h>
+
+#include "protocol/machine.h"
+
+/* Room that one turn of the loop below may need: a short run, and what is put in. */
+#define TURN_OCTETS 512
+#define TURN_SEGMENTS 3
+
+/* The length of the run at `s` that can go as it is; `s` does not begin a line with a dot. */
+static size_t clean_run(const char *s, size_t len)
+{
+  size_t at = 0;
+  for (;;) {
+    const char *lf = memchr(s + at, '\n', len - at);
+    const char *end = lf != NULL ? lf : s + len;
+    const char *cr = memchr(s + at, '\r', (size_t)(end - (s + at)));
+    if (cr != NULL && (cr + 1 != lf || lf == NULL))
+      return (size_t)(cr - s); /* a bare CR, or one at the end of the piece */
+    if (lf == NULL)
+      return len;
+    if (cr == NULL)
+      return (size_t)(lf - s); /* a bare LF */
+    at = (size_t)(lf - s) + 1;
+    if (at == len || s[at] == '.')
+      return at;
+  }
+}
+
+/* A CR was held back: what comes next decides what it was. Returns how many octets that took. */
+static size_t settle_cr(uvsmtp_protocol_t *p, char next)
+{
+  p->after_cr = false;
+  uvsmtp__out_bytes(p, "\r\n", 2);
+  p->line_start = true;
+  return next == '\n';
+}
+
+/* What stopped the run at `s`: a dot at a line's start is no stop, the others are taken here. */
+static size_t take_stop(uvsmtp_protocol_t *p, const char *s, size_t len)
+{
+  if (*s == '\n') {
+    uvsmtp__out_bytes(p, "\r\n", 2);
+    p->line_start = true;
+    return 1;
+  }
+  if (*s != '\r')
+    return 0;
+  if (len == 1) {
+    p->after_cr = true;
+    return 1;
+  }
+  uvsmtp__out_bytes(p, "\r\n", 2);
+  p->line_start = true;
+  return 1;
+}
+
+/* The octet at `s` is a CR or LF that is not part of a CRLF. */
+static bool is_bare(const char *s, size_t len)
+{
+  return *s == '\n' || (*s == '\r' && len > 1 && s[1] != '\n');
+}
+
+int uvsmtp_protocol_data(uvsmtp_protocol_t *p, const char *bytes, size_t len, uvsmtp_lines_t lines,
+                         size_t *taken)
+{
+  size_t at = 0, run;
+  int err = 0;
+  *taken = 0;
+  if (p->err != 0)
+    return UVSMTP_ECLOSING;
+  if (p->state != UVSMTP_STATE_SEND_DATA || p->projected != UVSMTP_STATE_SEND_DATA)
+    return UVSMTP_ESTATE;
+  while (at < len) {
+    if ((err = uvsmtp__out_reserve(p, TURN_OCTETS, TURN_SEGMENTS)) != 0)
+      break;
+    if (p->after_cr) {
+      if (lines == UVSMTP_LINES_REFUSE && bytes[at] != '\n')
+        return UVSMTP_EBARELINE;
+      at += settle_cr(p, bytes[at]);
+      *taken = at;
+      continue;
+    }
+    if (p->line_start && bytes[at] == '.')
+      uvsmtp__out_bytes(p, ".", 1);
+    run = clean_run(bytes + at, len - at);
+    if (run > 0) {
+      uvsmtp__out_ref(p, bytes + at, run);
+      p->line_start = bytes[at + run - 1] == '\n';
+      at += run;
+      *taken = at;
+      continue;
+    }
+    if (lines == UVSMTP_LINES_REFUSE && is_bare(bytes + at, len - at))
+      return UVSMTP_EBARELINE;
+    at += take_stop(p, bytes + at, len - at);
+    *taken = at;
+  }
+  return err == UVSMTP_EQUEUEFULL ? 0 : err;
+}
+
+int uvsmtp_protocol_end_data(uvsmtp_protocol_t *p, void *tag)
+{
+  int err;
+  if (p->err != 0)
+    return UVSMTP_ECLOSING;
+  if (p->state != UVSMTP_STATE_SEND_DATA || p->projected != UVSMTP_STATE_SEND_DATA)
+    return UVSMTP_ESTATE;
+  if ((err = uvsmtp__queue_reserve(p, 1)) != 0 || (err = uvsmtp__out_reserve(p, 5, 1)) != 0)
+    return err;
+  if (p->after_cr || !p->line_start)
+    uvsmtp__out_bytes(p, "\r\n", 2);
+  uvsmtp__out_bytes(p, ".\r\n", 3);
+  uvsmtp__trace_sent(p, "[message and the final dot]", 27);
+  uvsmtp__queue_push(p, UVSMTP_COMMAND_DATA_END, tag, 0);
+  /* A server may refuse while the content is still on its way. */
+  uvsmtp__queue_at(p, p->queue.count - 1)->answerable = p->content_at;
+  p->state = UVSMTP_STATE_DATA_SENT;
+  p->projected = UVSMTP_STATE_READY;
+  return 0;
+}
+
+static int chunk_allowed(uvsmtp_protocol_t *p)
+{
+  int err = uvsmtp__command_ready(p);
+  if (err != 0)
+    return err;
+  if (p->projected != UVSMTP_STATE_RECIPIENT_SENT)
+    return UVSMTP_ESTATE;
+  if ((p->capabilities.extensions & UVSMTP_EXT_CHUNKING) == 0) {
+    p->missing = "CHUNKING";
+    return UVSMTP_EEXTENSION;
+  }
+  return 0;
+}
+
+/* Writes "BDAT <size>[ LAST]"; decimal by hand, for this line goes out once a message. */
+static size_t chunk_line(char *line, uint64_t size, bool last)
+{
+  char digits[20];
+  size_t n = 0, len = 5;
+  memcpy(line, "BDAT ", 5);
+  do
+    digits[n++] = (char)('0' + size % 10);
+  while ((size /= 10) != 0);
+  while (n > 0)
+    line[len++] = digits[--n];
+  if (last) {
+    memcpy(line + len, " LAST", 5);
+    len += 5;
+  }
+  return len;
+}
+
+int uvsmtp_protocol_chunk(uvsmtp_protocol_t *p, const uvsmtp_slice_t *slices, size_t count,
+                          bool last, void *tag)
+{
+  char line[40];
+  size_t len, copied = 0;
+  uint64_t size = 0;
+  int err = chunk_allowed(p);
+  if (err != 0)
+    return err;
+  for (size_t i = 0; i < count; i++) {
+    size += slices[i].len;
+    copied += slices[i].len < 256 ? slices[i].len : 0;
+  }
+  len = chunk_line(line, size, last);
+  if ((err = uvsmtp__queue_reserve(p, 1)) != 0 ||
+      (err = uvsmtp__out_reserve(p, len + 2 + copied, count + 1)) != 0)
+    return err;
+  uvsmtp__out_bytes(p, line, len);
+  uvsmtp__out_bytes(p, "\r\n", 2);
+  uvsmtp__trace_sent(p, line, len);
+  uvsmtp__queue_push(p, last ? UVSMTP_COMMAND_BDAT_LAST : UVSMTP_COMMAND_BDAT, tag, 0);
+  for (size_t i = 0; i < count; i++)
+    if (slices[i].len > 0)
+      uvsmtp__out_ref(p, slices[i].base, slices[i].len);
+  p->in_chunks = !last;
+  if (last)
+    p->projected = UVSMTP_STATE_READY;
+  return 0;
+}

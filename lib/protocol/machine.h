@@ -1,0 +1,172 @@
+#ifndef UVSMTP_PROTOCOL_MACHINE_H
+#define UVSMTP_PROTOCOL_MACHINE_H
+
+/*
+ * What the files of this folder share. The machine is split by phase: greeting.c, authentication.c,
+ * transaction.c and body.c issue commands and judge their replies; reply.c finds replies in bytes,
+ * queue.c remembers who waits for which, output.c holds what has to be written, protocol.c ties
+ * them together.
+ */
+#include "uvsmtp/protocol.h"
+
+#include "base/buffer.h"
+
+/* A command that waits for its reply. */
+typedef struct {
+  void *tag;
+  uint64_t answerable; /* a reply can belong to it once this many octets had been sent */
+  uint16_t replies;    /* that have come */
+  uint8_t command;     /* uvsmtp_command_t */
+  uint8_t flags;
+} expectation_t;
+
+enum {
+  EXPECT_NEEDS_EHLO = 1, /* EHLO: HELO must not follow */
+  EXPECT_CANCELLED = 2,  /* AUTH: "*" was sent */
+  EXPECT_CHALLENGED = 4, /* AUTH: the challenge waits for the caller's answer */
+  EXPECT_PRDR = 8        /* the content of a transaction with PRDR */
+};
+
+/* A ring of expectations; its size is a power of two. */
+typedef struct {
+  expectation_t *ring;
+  uint32_t size, head, count;
+} queue_t;
+
+/* A run of octets to be written: in the command buffer where `ref` is NULL, else the caller's. */
+typedef struct {
+  const char *ref;
+  size_t at; /* offset in the command buffer */
+  size_t len;
+} segment_t;
+
+typedef struct {
+  char *bytes; /* commands, and short pieces of contents */
+  size_t used, size;
+  segment_t *segments;
+  size_t first, count, capacity; /* segments [first, count) are to be written */
+  size_t waiting;                /* octets in them */
+  uint64_t issued, sent;         /* octets ever */
+  bool lent;                     /* slices are in the caller's hands: nothing may move */
+  bool secret;                   /* `bytes` holds credentials */
+} output_t;
+
+/* Finds whole replies in the bytes fed. */
+typedef struct {
+  uvsmtp__buffer_t partial; /* a reply of which the end has not come */
+  size_t line;              /* in `partial`: where its last line begins */
+  unsigned lines;           /* whole lines of the reply so far */
+  int code;                 /* of those lines */
+  bool done;                /* `partial` holds a whole reply that has been given out */
+} reader_t;
+
+struct uvsmtp_protocol_s {
+  const uvsmtp_mem_t *mem;
+  uvsmtp_mem_t mem_copy;
+  uvsmtp_protocol_options_t options;
+  uint8_t state;          /* confirmed */
+  uint8_t projected;      /* after all that is queued, if nothing is refused */
+  bool tls;               /* the stream is TLS */
+  bool tls_pending;       /* 220 to STARTTLS was read: the handshake is due */
+  bool authenticated;     /* an AUTH has succeeded */
+  bool closing;           /* the server has said so, or QUIT was issued */
+  bool needs_reset;
+  bool in_chunks;         /* projected: a BDAT that was not the last one has been issued */
+  bool prdr;              /* the transaction asked for it */
+  bool eof;
+  bool error_told;
+  int err;                /* that finished it */
+  char *error_text;       /* owned; NULL: uvsmtp_strerror(err) */
+  uint32_t accepted;      /* recipients of the confirmed transaction */
+  const char *missing;
+  queue_t queue;
+  output_t out;
+  reader_t reader;
+  const char *in;         /* fed and not yet read */
+  size_t in_len;
+  uint64_t in_limit;      /* octets that had been sent when it was fed */
+  uint64_t now_ms;
+  uint64_t progress_ms;   /* when a reply was read or octets were sent last */
+  uvsmtp_capabilities_t capabilities;
+  char *capability_text;  /* owned */
+  char *domain;           /* of our EHLO, for HELO */
+  char *late_response;    /* encoded first response that was too long for the AUTH line */
+  uvsmtp__buffer_t challenge;
+  uvsmtp__buffer_t line;     /* where MAIL and RCPT are put together */
+  uint64_t content_at;       /* octets issued before the content */
+  bool line_start, after_cr; /* framing of the content, see body.c */
+  uvsmtp__buffer_t trace;    /* lines: kind, text, NUL */
+  size_t trace_lost;
+};
+
+/* ---- reply.c: bytes to replies ---- */
+void uvsmtp__reader_init(reader_t *reader, const uvsmtp_mem_t *mem, size_t max_bytes);
+/*
+ * Takes the next whole reply from `*in`: 1 with `reply` filled, 0 if more bytes are needed (all
+ * have been taken), or an error with the bad line in `bad`.
+ */
+int uvsmtp__reader_next(reader_t *reader, const uvsmtp_protocol_options_t *options,
+                        const char **in, size_t *in_len, uvsmtp_reply_t *reply,
+                        uvsmtp_slice_t *bad);
+
+/* ---- queue.c ---- */
+/* Makes sure that `more` commands can be pushed: 0, EQUEUEFULL, ENOMEM. */
+int uvsmtp__queue_reserve(uvsmtp_protocol_t *p, unsigned more);
+void uvsmtp__queue_push(uvsmtp_protocol_t *p, uvsmtp_command_t command, void *tag, uint8_t flags);
+expectation_t *uvsmtp__queue_front(uvsmtp_protocol_t *p);
+expectation_t *uvsmtp__queue_at(uvsmtp_protocol_t *p, uint32_t i);
+void uvsmtp__queue_pop(uvsmtp_protocol_t *p);
+/* Undoes a pop: more replies are to come to this command. */
+void uvsmtp__queue_put_back(uvsmtp_protocol_t *p, const expectation_t *e);
+
+/* ---- output.c ---- */
+int uvsmtp__out_reserve(uvsmtp_protocol_t *p, size_t octets, size_t segments);
+/* After a reserve: cannot fail. */
+void uvsmtp__out_bytes(uvsmtp_protocol_t *p, const char *bytes, size_t len);
+void uvsmtp__out_ref(uvsmtp_protocol_t *p, const char *bytes, size_t len);
+void uvsmtp__out_free(uvsmtp_protocol_t *p);
+
+/* ---- command.c: lines ---- */
+/* May a command be issued at all, with room for it: 0, ECLOSING, ESTATE, EQUEUEFULL, ENOMEM. */
+int uvsmtp__command_ready(uvsmtp_protocol_t *p);
+/*
+ * Issues `parts` as one line, CRLF added, and queues its expectation. Checks for line breaks and
+ * for `max_line` octets in all. Nothing is left behind on failure.
+ */
+int uvsmtp__command_issue(uvsmtp_protocol_t *p, uvsmtp_command_t command, void *tag, uint8_t flags,
+                          const uvsmtp_slice_t *parts, size_t count, size_t max_line);
+void uvsmtp__trace_sent(uvsmtp_protocol_t *p, const char *line, size_t len);
+void uvsmtp__trace_received(uvsmtp_protocol_t *p, const uvsmtp_reply_t *reply);
+
+/* ---- the judges: what the reply to the front command means; each may set event->last ---- */
+void uvsmtp__judge_greeting(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *event);
+void uvsmtp__judge_hello(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *event);
+void uvsmtp__judge_starttls(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *event);
+void uvsmtp__judge_auth(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *event);
+void uvsmtp__judge_transaction(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *event);
+
+/* ---- transaction.c ---- */
+/* Computes the projected state anew from the confirmed one and the queue, after a refusal. */
+void uvsmtp__project(uvsmtp_protocol_t *p);
+
+/* ---- capabilities.c ---- */
+int uvsmtp__capabilities_read(uvsmtp_protocol_t *p, const uvsmtp_reply_t *reply);
+void uvsmtp__capabilities_clear(uvsmtp_protocol_t *p);
+
+/* ---- parameters.c ---- */
+/* Appends " SIZE=… …" to `line`; sets p->missing with EEXTENSION. */
+int uvsmtp__mail_parameters(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line,
+                            const uvsmtp_envelope_t *envelope, const uvsmtp_mail_needs_t *needs);
+int uvsmtp__rcpt_parameters(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line,
+                            const uvsmtp_recipient_t *recipient);
+
+/* ---- path.c ---- */
+/* Appends "<address>", its local part quoted if need be; `*utf8` is set if it has UTF-8. */
+int uvsmtp__path_append(uvsmtp__buffer_t *line, const char *address, bool *utf8);
+
+/* ---- protocol.c ---- */
+/* Finishes the protocol: the next event will be the error. `detail` may be NULL. */
+void uvsmtp__protocol_fail(uvsmtp_protocol_t *p, int err, const char *what, const char *detail,
+                           size_t detail_len);
+
+#endif

@@ -1,0 +1,179 @@
+/*
+ * What has to be written: a list of segments. Commands and short pieces of contents are copied into
+ * one bounded buffer; longer pieces stay where the caller has them. While slices are in the
+ * caller's hands the buffer does not move, so it may be full for that while.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/secret.h"
+#include "protocol/machine.h"
+
+#define FIRST_BYTES 1024
+#define FIRST_SEGMENTS 16
+/* Below this a copy costs less than a segment of its own in the gathered write. */
+#define COPY_BELOW 256
+
+static int grow_bytes(uvsmtp_protocol_t *p, size_t octets)
+{
+  output_t *out = &p->out;
+  size_t size = out->size != 0 ? out->size : FIRST_BYTES;
+  char *bytes;
+  if (octets <= out->size - out->used)
+    return 0;
+  if (out->lent || out->used + octets > p->options.max_output)
+    return UVSMTP_EQUEUEFULL;
+  while (size < out->used + octets)
+    size *= 2;
+  bytes = uvsmtp__malloc(p->mem, size);
+  if (bytes == NULL)
+    return UVSMTP_ENOMEM;
+  if (out->used > 0)
+    memcpy(bytes, out->bytes, out->used);
+  if (out->secret)
+    uvsmtp__wipe(out->bytes, out->used);
+  uvsmtp__free(p->mem, out->bytes);
+  out->bytes = bytes;
+  out->size = size;
+  return 0;
+}
+
+static int grow_segments(uvsmtp_protocol_t *p, size_t more)
+{
+  output_t *out = &p->out;
+  size_t capacity = out->capacity != 0 ? out->capacity : FIRST_SEGMENTS;
+  segment_t *segments;
+  if (more <= out->capacity - out->count)
+    return 0;
+  if (out->first > 0) {
+    memmove(out->segments, out->segments + out->first,
+            (out->count - out->first) * sizeof(*out->segments));
+    out->count -= out->first;
+    out->first = 0;
+    if (more <= out->capacity - out->count)
+      return 0;
+  }
+  while (capacity < out->count + more)
+    capacity *= 2;
+  if (capacity > p->options.max_output / 16)
+    return UVSMTP_EQUEUEFULL;
+  segments = uvsmtp__realloc_array(p->mem, out->segments, capacity, sizeof(*segments));
+  if (segments == NULL)
+    return UVSMTP_ENOMEM;
+  out->segments = segments;
+  out->capacity = capacity;
+  return 0;
+}
+
+int uvsmtp__out_reserve(uvsmtp_protocol_t *p, size_t octets, size_t segments)
+{
+  int err = grow_segments(p, segments);
+  return err != 0 ? err : grow_bytes(p, octets);
+}
+
+static void add_segment(output_t *out, const char *ref, size_t at, size_t len)
+{
+  segment_t *last = out->count > out->first ? &out->segments[out->count - 1] : NULL;
+  if (last != NULL && last->ref == NULL && ref == NULL && last->at + last->len == at)
+    last->len += len;
+  else
+    out->segments[out->count++] = (segment_t){ref, at, len};
+  out->waiting += len;
+  out->issued += len;
+}
+
+void uvsmtp__out_bytes(uvsmtp_protocol_t *p, const char *bytes, size_t len)
+{
+  output_t *out = &p->out;
+  assert(len <= out->size - out->used);
+  if (len == 0)
+    return;
+  memcpy(out->bytes + out->used, bytes, len);
+  out->used += len;
+  add_segment(out, NULL, out->used - len, len);
+}
+
+void uvsmtp__out_ref(uvsmtp_protocol_t *p, const char *bytes, size_t len)
+{
+  if (len < COPY_BELOW && len <= p->out.size - p->out.used)
+    uvsmtp__out_bytes(p, bytes, len);
+  else
+    add_segment(&p->out, bytes, 0, len);
+}
+
+static void forget_bytes(output_t *out)
+{
+  if (out->secret)
+    uvsmtp__wipe(out->bytes, out->used);
+  out->secret = false;
+  out->used = 0;
+}
+
+void uvsmtp__out_free(uvsmtp_protocol_t *p)
+{
+  output_t *out = &p->out;
+  forget_bytes(out);
+  uvsmtp__free(p->mem, out->bytes);
+  uvsmtp__free(p->mem, out->segments);
+  out->bytes = NULL;
+  out->segments = NULL;
+  out->size = out->capacity = out->first = out->count = 0;
+}
+
+size_t uvsmtp_protocol_output(uvsmtp_protocol_t *p, uvsmtp_slice_t *slices, size_t max)
+{
+  output_t *out = &p->out;
+  size_t n = 0;
+  for (size_t i = out->first; i < out->count && n < max; i++) {
+    const segment_t *s = &out->segments[i];
+    slices[n].base = s->ref != NULL ? s->ref : out->bytes + s->at;
+    slices[n++].len = s->len;
+  }
+  out->lent = n > 0;
+  return n;
+}
+
+size_t uvsmtp_protocol_output_len(const uvsmtp_protocol_t *p)
+{
+  return p->out.waiting;
+}
+
+void uvsmtp_protocol_sent(uvsmtp_protocol_t *p, size_t len, uint64_t now_ms)
+{
+  output_t *out = &p->out;
+  assert(len <= out->waiting);
+  out->lent = false;
+  p->now_ms = now_ms;
+  if (len == 0)
+    return;
+  p->progress_ms = now_ms;
+  out->sent += len;
+  out->waiting -= len;
+  while (len > 0) {
+    segment_t *s = &out->segments[out->first];
+    size_t part = len < s->len ? len : s->len;
+    if (s->ref != NULL)
+      s->ref += part;
+    else
+      s->at += part;
+    s->len -= part;
+    len -= part;
+    if (s->len == 0)
+      out->first++;
+  }
+  if (out->first == out->count) {
+    out->first = out->count = 0;
+    forget_bytes(out);
+  }
+}
+
+uint64_t uvsmtp_protocol_issued(const uvsmtp_protocol_t *p)
+{
+  return p->out.issued;
+}
+
+uint64_t uvsmtp_protocol_total_sent(const uvsmtp_protocol_t *p)
+{
+  return p->out.sent;
+}

@@ -1,0 +1,329 @@
+/*
+ * The parameters of MAIL and RCPT. Each stands in the line only if the message or the caller needs
+ * it, and each whose extension is not offered is refused before a byte is sent.
+ */
+#include <string.h>
+
+#include "base/text.h"
+#include "protocol/machine.h"
+
+static int need(uvsmtp_protocol_t *p, unsigned bit, const char *keyword)
+{
+  if ((p->capabilities.extensions & bit) != 0)
+    return 0;
+  p->missing = keyword;
+  return UVSMTP_EEXTENSION;
+}
+
+/* RFC 3461 section 4: "+XX" for all but printable ASCII without "+" and "=". */
+static int append_xtext(uvsmtp__buffer_t *line, const char *s)
+{
+  int err = 0;
+  for (; *s != '\0' && err == 0; s++) {
+    unsigned char c = (unsigned char)*s;
+    if (c > 32 && c < 127 && c != '+' && c != '=')
+      err = uvsmtp__buffer_append(line, s, 1);
+    else
+      err = uvsmtp__buffer_printf(line, "+%02X", c);
+  }
+  return err;
+}
+
+/* Parameters in the caller's own words: words of printable characters, one blank between. */
+static int append_own(uvsmtp__buffer_t *line, const char *params)
+{
+  int err;
+  if (params == NULL || *params == '\0')
+    return 0;
+  if (uvsmtp__breaks_line(params, strlen(params)))
+    return UVSMTP_EINJECTION;
+  for (const char *s = params; *s != '\0'; s++)
+    if ((unsigned char)*s < 32 || *s == 127)
+      return UVSMTP_EINVAL;
+  err = uvsmtp__buffer_append(line, " ", 1);
+  return err != 0 ? err : uvsmtp__buffer_append_str(line, params);
+}
+
+static int append_size(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, uint64_t size)
+{
+  uint64_t max = p->capabilities.max_message_size;
+  if (size == UVSMTP_SIZE_UNKNOWN || (p->capabilities.extensions & UVSMTP_EXT_SIZE) == 0)
+    return 0;
+  if (max != 0 && size > max)
+    return UVSMTP_ETOOBIG;
+  return uvsmtp__buffer_printf(line, " SIZE=%llu", (unsigned long long)size);
+}
+
+static int append_body(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, uvsmtp_body_t body,
+                       const uvsmtp_mail_needs_t *needs, bool utf8)
+{
+  int err;
+  if (needs->binary || body == UVSMTP_BODY_BINARYMIME) {
+    if ((err = need(p, UVSMTP_EXT_BINARYMIME, "BINARYMIME")) != 0 ||
+        (err = need(p, UVSMTP_EXT_CHUNKING, "CHUNKING")) != 0)
+      return err;
+    return uvsmtp__buffer_append_str(line, " BODY=BINARYMIME");
+  }
+  if (body == UVSMTP_BODY_7BIT)
+    return needs->eightbit ? UVSMTP_EINVAL : uvsmtp__buffer_append_str(line, " BODY=7BIT");
+  if (!needs->eightbit && body != UVSMTP_BODY_8BITMIME)
+    return 0;
+  if ((p->capabilities.extensions & UVSMTP_EXT_8BITMIME) != 0)
+    return uvsmtp__buffer_append_str(line, " BODY=8BITMIME");
+  if (utf8)
+    return 0; /* RFC 6531 section 3.1 has 8BITMIME included, whatever the server lists */
+  p->missing = "8BITMIME";
+  return body == UVSMTP_BODY_8BITMIME ? UVSMTP_EEXTENSION : UVSMTP_E8BIT;
+}
+
+static int append_utf8(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, bool utf8)
+{
+  int err;
+  if (!utf8)
+    return 0;
+  err = need(p, UVSMTP_EXT_SMTPUTF8, "SMTPUTF8");
+  return err != 0 ? err : uvsmtp__buffer_append_str(line, " SMTPUTF8");
+}
+
+static int append_dsn(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const uvsmtp_envelope_t *e)
+{
+  int err = 0;
+  if (e->ret == UVSMTP_RET_UNSAID && e->envid == NULL)
+    return 0;
+  if ((err = need(p, UVSMTP_EXT_DSN, "DSN")) != 0)
+    return err;
+  if (e->ret != UVSMTP_RET_UNSAID)
+    err = uvsmtp__buffer_append_str(line, e->ret == UVSMTP_RET_FULL ? " RET=FULL" : " RET=HDRS");
+  if (err != 0 || e->envid == NULL)
+    return err;
+  if (*e->envid == '\0' || strlen(e->envid) > 100)
+    return UVSMTP_EINVAL;
+  err = uvsmtp__buffer_append_str(line, " ENVID=");
+  return err != 0 ? err : append_xtext(line, e->envid);
+}
+
+static int append_requiretls(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, unsigned flags)
+{
+  int err;
+  if ((flags & UVSMTP_ENVELOPE_REQUIRETLS) == 0)
+    return 0;
+  if (!p->tls)
+    return UVSMTP_ETLSREQUIRED;
+  err = need(p, UVSMTP_EXT_REQUIRETLS, "REQUIRETLS");
+  return err != 0 ? err : uvsmtp__buffer_append_str(line, " REQUIRETLS");
+}
+
+/* RFC 2852: with mode R the time is positive. */
+static int append_by(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const uvsmtp_envelope_t *e)
+{
+  unsigned mode = e->flags & (UVSMTP_ENVELOPE_BY_RETURN | UVSMTP_ENVELOPE_BY_NOTIFY);
+  int err;
+  if (mode == 0)
+    return e->by_seconds != 0 || (e->flags & UVSMTP_ENVELOPE_BY_TRACE) != 0 ? UVSMTP_EINVAL : 0;
+  if (mode == (UVSMTP_ENVELOPE_BY_RETURN | UVSMTP_ENVELOPE_BY_NOTIFY) ||
+      (mode == UVSMTP_ENVELOPE_BY_RETURN && e->by_seconds <= 0) || e->by_seconds > 999999999 ||
+      e->by_seconds < -999999999)
+    return UVSMTP_EINVAL;
+  if ((err = need(p, UVSMTP_EXT_DELIVERBY, "DELIVERBY")) != 0)
+    return err;
+  return uvsmtp__buffer_printf(line, " BY=%lld;%s%s", (long long)e->by_seconds,
+                               mode == UVSMTP_ENVELOPE_BY_RETURN ? "R" : "N",
+                               (e->flags & UVSMTP_ENVELOPE_BY_TRACE) != 0 ? "T" : "");
+}
+
+static int append_hold(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const uvsmtp_envelope_t *e)
+{
+  int err;
+  if (e->hold_seconds == 0 && e->hold_until == NULL)
+    return 0;
+  if ((e->hold_seconds != 0 && e->hold_until != NULL) || e->hold_seconds > 999999999)
+    return UVSMTP_EINVAL;
+  if ((err = need(p, UVSMTP_EXT_FUTURERELEASE, "FUTURERELEASE")) != 0)
+    return err;
+  if (e->hold_seconds != 0)
+    return uvsmtp__buffer_printf(line, " HOLDFOR=%llu", (unsigned long long)e->hold_seconds);
+  if (uvsmtp__breaks_line(e->hold_until, strlen(e->hold_until)))
+    return UVSMTP_EINJECTION;
+  if (strspn(e->hold_until, "0123456789-+:.TZtz") != strlen(e->hold_until))
+    return UVSMTP_EINVAL;
+  return uvsmtp__buffer_printf(line, " HOLDUNTIL=%s", e->hold_until);
+}
+
+static int append_priority(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line,
+                           const uvsmtp_envelope_t *e)
+{
+  int err;
+  if ((e->flags & UVSMTP_ENVELOPE_PRIORITY) == 0)
+    return 0;
+  if (e->priority < -9 || e->priority > 9)
+    return UVSMTP_EINVAL;
+  err = need(p, UVSMTP_EXT_MT_PRIORITY, "MT-PRIORITY");
+  return err != 0 ? err : uvsmtp__buffer_printf(line, " MT-PRIORITY=%d", e->priority);
+}
+
+static int append_auth(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const char *auth)
+{
+  int err;
+  if (auth == NULL)
+    return 0;
+  if ((err = need(p, UVSMTP_EXT_AUTH, "AUTH")) != 0 ||
+      (err = uvsmtp__buffer_append_str(line, " AUTH=")) != 0)
+    return err;
+  return strcmp(auth, "<>") == 0 ? uvsmtp__buffer_append_str(line, "<>")
+                                 : append_xtext(line, auth);
+}
+
+/* PRDR is asked for where it makes a difference and is offered; else the reply is a common one. */
+static int append_prdr(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const uvsmtp_envelope_t *e)
+{
+  p->prdr = (e->flags & UVSMTP_ENVELOPE_PRDR) != 0 && e->recipient_count > 1 && !p->options.lmtp &&
+            (p->capabilities.extensions & UVSMTP_EXT_PRDR) != 0;
+  return p->prdr ? uvsmtp__buffer_append_str(line, " PRDR") : 0;
+}
+
+static bool any_utf8(const uvsmtp_envelope_t *e)
+{
+  for (size_t i = 0; i < e->recipient_count; i++)
+    if (e->recipients[i].address != NULL &&
+        uvsmtp__has_8bit(e->recipients[i].address, strlen(e->recipients[i].address)))
+      return true;
+  return false;
+}
+
+int uvsmtp__mail_parameters(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line,
+                            const uvsmtp_envelope_t *e, const uvsmtp_mail_needs_t *needs)
+{
+  bool utf8 = needs->utf8 || (e->flags & UVSMTP_ENVELOPE_SMTPUTF8) != 0 || any_utf8(e);
+  int err;
+  if (e->sender == NULL || *e->sender == '\0')
+    err = uvsmtp__buffer_append(line, "<>", 2);
+  else
+    err = uvsmtp__path_append(line, e->sender, &utf8);
+  if (err != 0 || (err = append_size(p, line, needs->size)) != 0 ||
+      (err = append_body(p, line, e->body, needs, utf8)) != 0 ||
+      (err = append_utf8(p, line, utf8)) != 0 || (err = append_dsn(p, line, e)) != 0 ||
+      (err = append_requiretls(p, line, e->flags)) != 0 || (err = append_by(p, line, e)) != 0 ||
+      (err = append_hold(p, line, e)) != 0 || (err = append_priority(p, line, e)) != 0 ||
+      (err = append_auth(p, line, e->auth)) != 0 || (err = append_prdr(p, line, e)) != 0)
+    return err;
+  return append_own(line, e->params);
+}
+
+static int append_notify(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, unsigned notify)
+{
+  static const struct {
+    unsigned bit;
+    const char *word;
+  } words[] = {{UVSMTP_NOTIFY_NEVER, "NEVER"},
+               {UVSMTP_NOTIFY_SUCCESS, "SUCCESS"},
+               {UVSMTP_NOTIFY_FAILURE, "FAILURE"},
+               {UVSMTP_NOTIFY_DELAY, "DELAY"}};
+  const char *before = " NOTIFY=";
+  int err;
+  if (notify == 0)
+    return 0;
+  if (((notify & UVSMTP_NOTIFY_NEVER) != 0 && notify != UVSMTP_NOTIFY_NEVER) || notify > 15)
+    return UVSMTP_EINVAL;
+  if ((err = need(p, UVSMTP_EXT_DSN, "DSN")) != 0)
+    return err;
+  for (size_t i = 0; i < 4; i++) {
+    if ((notify & words[i].bit) == 0)
+      continue;
+    if ((err = uvsmtp__buffer_printf(line, "%s%s", before, words[i].word)) != 0)
+      return err;
+    before = ",";
+  }
+  return 0;
+}
+
+/*
+ * RFC 6533 section 3, utf-8-addr-xtext: what is no plain ASCII, and "\", "+", "=", as \x{HEX}; all
+ * of it 7-bit, so that it may go to any server.
+ */
+static int append_utf8_address(uvsmtp__buffer_t *line, const char *s)
+{
+  int err = 0;
+  while (*s != '\0' && err == 0) {
+    unsigned char c = (unsigned char)*s;
+    unsigned n = c < 0x80 ? 1 : c >> 5 == 6 ? 2 : c >> 4 == 14 ? 3 : 4;
+    unsigned value = n == 1 ? c : c & (0x7fu >> n);
+    for (unsigned i = 1; i < n; i++)
+      value = value << 6 | ((unsigned char)s[i] & 63u);
+    if (c > 32 && c < 127 && c != '\\' && c != '+' && c != '=')
+      err = uvsmtp__buffer_append(line, s, 1);
+    else
+      err = uvsmtp__buffer_printf(line, "\\x{%X}", value);
+    s += n;
+  }
+  return err;
+}
+
+static int append_orcpt(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const char *orcpt)
+{
+  const char *semicolon, *address;
+  size_t type;
+  int err;
+  if (orcpt == NULL)
+    return 0;
+  if ((err = need(p, UVSMTP_EXT_DSN, "DSN")) != 0)
+    return err;
+  if (!uvsmtp__is_utf8(orcpt, strlen(orcpt)))
+    return UVSMTP_ECHARSET;
+  semicolon = strchr(orcpt, ';');
+  type = semicolon != NULL ? (size_t)(semicolon - orcpt) : 0;
+  address = semicolon != NULL ? semicolon + 1 : orcpt;
+  for (size_t i = 0; i < type; i++)
+    if (!uvsmtp__ascii_alnum(orcpt[i]) && orcpt[i] != '-')
+      return UVSMTP_EINVAL;
+  if (*address == '\0' || (semicolon != NULL && type == 0))
+    return UVSMTP_EINVAL;
+  if (uvsmtp__has_8bit(address, strlen(address)) || uvsmtp__ascii_equal(orcpt, type, "utf-8", 5)) {
+    err = uvsmtp__buffer_append_str(line, " ORCPT=utf-8;");
+    return err != 0 ? err : append_utf8_address(line, address);
+  }
+  if ((err = uvsmtp__buffer_append_str(line, " ORCPT=")) != 0)
+    return err;
+  err = type > 0 ? uvsmtp__buffer_append(line, orcpt, type + 1)
+                 : uvsmtp__buffer_append_str(line, "rfc822;");
+  return err != 0 ? err : append_xtext(line, address);
+}
+
+/* RFC 7293: the time as RFC 3339 in UTC, by the civil calendar (days since 1970 to a date). */
+static int append_rrvs(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, int64_t seconds)
+{
+  int64_t days = seconds / 86400, clock = seconds % 86400, era, day, year, shifted;
+  int err;
+  if (seconds == 0)
+    return 0;
+  if (seconds < 0 || seconds > 253402300799)
+    return UVSMTP_EINVAL;
+  if ((err = need(p, UVSMTP_EXT_RRVS, "RRVS")) != 0)
+    return err;
+  days += 719468; /* from 0000-03-01, so that leap days end the years */
+  era = days / 146097;
+  day = days % 146097;
+  year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
+  day -= 365 * year + year / 4 - year / 100;
+  shifted = (5 * day + 2) / 153;
+  return uvsmtp__buffer_printf(
+      line, " RRVS=%04d-%02d-%02dT%02d:%02d:%02dZ", (int)(year + era * 400 + (shifted >= 10)),
+      (int)(shifted < 10 ? shifted + 3 : shifted - 9), (int)(day - (153 * shifted + 2) / 5 + 1),
+      (int)(clock / 3600), (int)(clock / 60 % 60), (int)(clock % 60));
+}
+
+int uvsmtp__rcpt_parameters(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line,
+                            const uvsmtp_recipient_t *r)
+{
+  bool utf8 = false;
+  int err;
+  if (r->address == NULL)
+    return UVSMTP_EADDRESS;
+  if ((err = uvsmtp__path_append(line, r->address, &utf8)) != 0)
+    return err;
+  if (utf8 && (err = need(p, UVSMTP_EXT_SMTPUTF8, "SMTPUTF8")) != 0)
+    return err;
+  if ((err = append_notify(p, line, r->notify)) != 0 ||
+      (err = append_orcpt(p, line, r->orcpt)) != 0 || (err = append_rrvs(p, line, r->rrvs)) != 0)
+    return err;
+  return append_own(line, r->params);
+}

@@ -1,0 +1,101 @@
+/*
+ * Paths (RFC 5321 section 4.1.2, RFC 6531 section 3.3): "<local@domain>". Whatever an address
+ * holds, it cannot leave its brackets: control characters are refused, a local part that is no
+ * dot-string is quoted, and a domain has letters, digits, hyphens and dots only.
+ */
+#include <string.h>
+
+#include "base/text.h"
+#include "protocol/machine.h"
+
+static bool is_atext(char c)
+{
+  return uvsmtp__ascii_alnum(c) || (unsigned char)c > 127 ||
+         (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
+}
+
+static bool is_dot_string(const char *s, size_t len)
+{
+  bool atom = false;
+  for (size_t i = 0; i < len; i++) {
+    if (s[i] == '.' ? !atom : !is_atext(s[i]))
+      return false;
+    atom = s[i] != '.';
+  }
+  return atom;
+}
+
+/* Is it a quoted string as it stands: quotes outside, each inner quote and backslash escaped? */
+static bool is_quoted(const char *s, size_t len)
+{
+  size_t i = 1;
+  if (len < 2 || s[0] != '"' || s[len - 1] != '"')
+    return false;
+  while (i < len - 1) {
+    if (s[i] == '"' || (s[i] == '\\' && i + 1 >= len - 1))
+      return false;
+    i += s[i] == '\\' ? 2 : 1;
+  }
+  return i == len - 1;
+}
+
+static int append_quoted(uvsmtp__buffer_t *line, const char *s, size_t len)
+{
+  int err = uvsmtp__buffer_append(line, "\"", 1);
+  for (size_t i = 0; i < len && err == 0; i++) {
+    if (s[i] == '"' || s[i] == '\\')
+      err = uvsmtp__buffer_append(line, "\\", 1);
+    if (err == 0)
+      err = uvsmtp__buffer_append(line, s + i, 1);
+  }
+  return err != 0 ? err : uvsmtp__buffer_append(line, "\"", 1);
+}
+
+static bool is_domain(const char *s, size_t len)
+{
+  if (len > 2 && s[0] == '[' && s[len - 1] == ']') {
+    for (size_t i = 1; i < len - 1; i++)
+      if (!uvsmtp__ascii_alnum(s[i]) && strchr(".:-", s[i]) == NULL)
+        return false;
+    return true;
+  }
+  for (size_t i = 0; i < len; i++)
+    if (!uvsmtp__ascii_alnum(s[i]) && s[i] != '-' && s[i] != '_' && (unsigned char)s[i] < 128 &&
+        (s[i] != '.' || i == 0 || i == len - 1 || s[i - 1] == '.'))
+      return false;
+  return len > 0 && len <= 255;
+}
+
+/* Where the local part ends: at the last "@", or at the end of an address without one. */
+static size_t local_len(const char *address, size_t len)
+{
+  for (size_t i = len; i > 0; i--)
+    if (address[i - 1] == '@')
+      return i - 1;
+  return len;
+}
+
+int uvsmtp__path_append(uvsmtp__buffer_t *line, const char *address, bool *utf8)
+{
+  size_t len = strlen(address), local = local_len(address, len);
+  int err = 0;
+  if (uvsmtp__breaks_line(address, len))
+    return UVSMTP_EINJECTION;
+  for (size_t i = 0; i < len; i++)
+    if ((unsigned char)address[i] < 32 || address[i] == 127)
+      return UVSMTP_EADDRESS;
+  if (local == 0 || !uvsmtp__is_utf8(address, len) ||
+      (local < len && !is_domain(address + local + 1, len - local - 1)))
+    return UVSMTP_EADDRESS;
+  if (uvsmtp__has_8bit(address, len))
+    *utf8 = true;
+  if ((err = uvsmtp__buffer_append(line, "<", 1)) != 0)
+    return err;
+  if (is_dot_string(address, local) || is_quoted(address, local))
+    err = uvsmtp__buffer_append(line, address, local);
+  else
+    err = append_quoted(line, address, local);
+  if (err == 0)
+    err = uvsmtp__buffer_append(line, address + local, len - local);
+  return err != 0 ? err : uvsmtp__buffer_append(line, ">", 1);
+}

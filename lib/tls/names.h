@@ -1,0 +1,31 @@
+#ifndef UVSMTP_TLS_NAMES_H
+#define UVSMTP_TLS_NAMES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <mbedtls/x509_crt.h>
+
+#include "tls/say.h"
+#include "uvsmtp/base.h"
+
+/* A name that a certificate is wanted for: a host name, or the bytes of an IP address. */
+typedef struct uvsmtp__tls_name_s {
+  char *text;     /* without brackets and final dot; NULL: no name */
+  uint8_t ip[16]; /* network order */
+  size_t ip_len;  /* 4, 16, or 0 for a host name */
+} uvsmtp__tls_name_t;
+
+/* 0; UVSMTP_EINVAL for what is neither a host name nor an IP address, UVSMTP_ENOMEM. */
+int uvsmtp__tls_name_init(uvsmtp__tls_name_t *name, const uvsmtp_mem_t *mem, const char *text);
+void uvsmtp__tls_name_free(uvsmtp__tls_name_t *name, const uvsmtp_mem_t *mem);
+
+/* One name of a certificate ("*.example.org") covers a host name, by RFC 6125 section 6.4. */
+bool uvsmtp__tls_dns_name_covers(const char *presented, size_t presented_len, const char *wanted);
+/* A certificate is for `name`. */
+bool uvsmtp__tls_name_matches(const uvsmtp__tls_name_t *name, const mbedtls_x509_crt *crt);
+/* Appends a certificate's names, "a.example, 192.0.2.1"; the common name where there are none. */
+void uvsmtp__tls_say_names(uvsmtp__tls_say_t *say, const mbedtls_x509_crt *crt);
+
+#endif

@@ -1,1 +1,0 @@
-typedef int uvsmtp__tls_placeholder_t;
