@@ -1,1 +1,426 @@
-typedef int uvsmtp__connection_placeholder_t;
+/*
+ * The life of a connection: who holds it, how it ends, and who is told.
+ *
+ * Everything that ends it comes through uvsmtp__connection_fail: errors, the owner's close, an
+ * answered QUIT. It changes the phase and starts to close the stream, and calls nobody; from then
+ * on no event is delivered and nothing is written. When libuv has given the stream back, or the
+ * connector has ended, or at the next turn of the loop if there was neither, everybody who waits
+ * is told in the order in which they came. The timer is closed last, when the owner wants the
+ * connection gone; the close callback runs when the last hold is dropped.
+ */
+#include "connection/connection.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+/* ---- holds ---- */
+
+static void destroy(uvsmtp_connection_t *c)
+{
+  uvsmtp_mem_t mem = c->mem;
+  if (c->close_cb != NULL)
+    c->close_cb(c);
+  uvsmtp__pump_clear(c);
+  uvsmtp_protocol_free(c->protocol);
+  uvsmtp_tls_free(c->tls);
+  uvsmtp__scratch_release(c->scratch);
+  uvsmtp__config_clear(&c->config, &mem);
+  uvsmtp__free(&mem, c);
+}
+
+void uvsmtp__hold(uvsmtp_connection_t *c, unsigned hold)
+{
+  assert((c->holds & hold) == 0);
+  c->holds |= hold;
+}
+
+void uvsmtp__drop(uvsmtp_connection_t *c, unsigned hold)
+{
+  assert((c->holds & hold) != 0);
+  c->holds &= ~hold;
+  if (c->finishing && c->holds == 0)
+    destroy(c);
+}
+
+/* ---- the end ---- */
+
+static void finish(uvsmtp_connection_t *c)
+{
+  if (c->finishing)
+    return;
+  c->finishing = true;
+  uvsmtp__timer_close(c);
+}
+
+void uvsmtp__connection_settle(uvsmtp_connection_t *c)
+{
+  uvsmtp_error_t error = uvsmtp__connection_error(c);
+  uvsmtp_connection_cb open_cb = c->open_cb;
+  c->phase = UVSMTP__PHASE_SETTLED;
+  c->open_cb = NULL;
+  uvsmtp__hold(c, UVSMTP__HOLD_DELIVERY);
+  uvsmtp__login_clear(c);
+  if (open_cb != NULL)
+    open_cb(c, &error);
+  uvsmtp__request_fail(c, &error);
+  uvsmtp__pump_fail(c, &error);
+  if (c->was_idle && !c->closing && c->on_lost != NULL)
+    c->on_lost(c, &error);
+  uvsmtp__drop(c, UVSMTP__HOLD_DELIVERY);
+  if (c->closing)
+    finish(c);
+}
+
+static bool is_busy(const uvsmtp_connection_t *c)
+{
+  return !uvsmtp__list_empty(&c->requests) || uvsmtp__pump_busy(c);
+}
+
+/* The reason stands in `text` and `code` already. */
+static void begin_failing(uvsmtp_connection_t *c, int err)
+{
+  c->was_idle = c->phase == UVSMTP__PHASE_READY && !is_busy(c);
+  c->err = err;
+  c->phase = UVSMTP__PHASE_FAILED;
+  c->closing = c->closing || c->quitting;
+  if (c->connector != NULL)
+    uvsmtp__connector_cancel(c->connector);
+  else if (c->stream != NULL)
+    uvsmtp__stream_close(c);
+  else
+    uvsmtp__timer_settle(c);
+}
+
+void uvsmtp__connection_fail(uvsmtp_connection_t *c, int err, const char *format, ...)
+{
+  va_list args;
+  size_t len;
+  if (!uvsmtp__connection_alive(c))
+    return;
+  va_start(args, format);
+  vsnprintf(c->text, sizeof(c->text), format, args);
+  va_end(args);
+  len = strlen(c->text);
+  snprintf(c->text + len, sizeof(c->text) - len, "%s", uvsmtp__error_hint(err));
+  begin_failing(c, err);
+}
+
+void uvsmtp__connection_fail_reply(uvsmtp_connection_t *c, int err, const uvsmtp_reply_t *reply,
+                                   const char *what)
+{
+  char words[400], whom[sizeof(c->peer)];
+  if (!uvsmtp__connection_alive(c))
+    return;
+  uvsmtp__reply_words(reply, words, sizeof(words));
+  c->code = reply->code;
+  /* RFC 5321 section 3.8: say goodbye; the answer is of no interest. */
+  if (uvsmtp_protocol_quit(c->protocol, NULL) == 0)
+    uvsmtp__stream_write(c);
+  uvsmtp__connection_fail(c, err, "%s refused %s: %d %s",
+                          uvsmtp__connection_whom(c, whom, sizeof(whom)), what, reply->code, words);
+}
+
+void uvsmtp__connection_end(uvsmtp_connection_t *c)
+{
+  uvsmtp__connection_fail(c, UVSMTP_ECANCELED, "the connection was closed by its owner");
+}
+
+/* ---- events ---- */
+
+void uvsmtp__connection_trace(uvsmtp_connection_t *c)
+{
+  uvsmtp_trace_t kind;
+  uvsmtp_slice_t line;
+  if (c->config.o.trace == NULL)
+    return;
+  while (uvsmtp_protocol_next_trace(c->protocol, &kind, &line))
+    c->config.o.trace(c->config.o.trace_data, kind, line.base, line.len);
+}
+
+static void deliver_error(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
+{
+  char whom[sizeof(c->peer)];
+  if (c->phase == UVSMTP__PHASE_QUITTING)
+    uvsmtp__connection_end(c);
+  else
+    uvsmtp__connection_fail(c, event->err, "%s: %s",
+                            uvsmtp__connection_whom(c, whom, sizeof(whom)),
+                            uvsmtp_protocol_error_text(c->protocol));
+}
+
+/* A reply that nobody asked for: 421 before the server goes, as a rule. */
+static void deliver_unsolicited(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
+{
+  char words[400], whom[sizeof(c->peer)];
+  if (c->phase == UVSMTP__PHASE_QUITTING)
+    return;
+  if (c->phase == UVSMTP__PHASE_READY && uvsmtp__pump_busy(c)) {
+    uvsmtp__pump_event(c, event);
+    return;
+  }
+  uvsmtp__reply_words(&event->reply, words, sizeof(words));
+  c->code = event->reply.code;
+  uvsmtp__connection_fail(c, event->reply.code == 421 ? UVSMTP_ETEMPORARY : UVSMTP_EREPLY,
+                          "%s said without being asked: %d %s",
+                          uvsmtp__connection_whom(c, whom, sizeof(whom)), event->reply.code, words);
+}
+
+static void deliver_reply(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
+{
+  uvsmtp_request_t *oldest = NULL;
+  if (!uvsmtp__list_empty(&c->requests))
+    oldest = UVSMTP__CONTAINER(c->requests.next, uvsmtp_request_t, links);
+  if (event->command == UVSMTP_COMMAND_QUIT)
+    uvsmtp__connection_end(c);
+  else if (c->phase == UVSMTP__PHASE_SESSION)
+    uvsmtp__session_event(c, event);
+  else if (oldest != NULL && event->tag == oldest)
+    uvsmtp__request_event(c, event);
+  else
+    uvsmtp__pump_event(c, event);
+}
+
+void uvsmtp__connection_deliver(uvsmtp_connection_t *c)
+{
+  uvsmtp_event_t event;
+  uvsmtp__hold(c, UVSMTP__HOLD_DELIVERY);
+  uvsmtp__connection_trace(c);
+  while (uvsmtp__connection_alive(c) && uvsmtp_protocol_next_event(c->protocol, &event)) {
+    uvsmtp__connection_trace(c);
+    if (!uvsmtp__connection_alive(c))
+      break;
+    if (event.type == UVSMTP_EVENT_REPLY)
+      deliver_reply(c, &event);
+    else if (event.type == UVSMTP_EVENT_UNSOLICITED)
+      deliver_unsolicited(c, &event);
+    else if (event.type == UVSMTP_EVENT_ERROR)
+      deliver_error(c, &event);
+  }
+  uvsmtp__drop(c, UVSMTP__HOLD_DELIVERY);
+  if (uvsmtp__connection_alive(c) && c->tls_due) {
+    c->tls_due = false;
+    uvsmtp__handshake_begin(c);
+  }
+  uvsmtp__connection_flush(c);
+}
+
+void uvsmtp__connection_run(uvsmtp_connection_t *c)
+{
+  uvsmtp__hold(c, UVSMTP__HOLD_DELIVERY);
+  uvsmtp__pump_run(c);
+  uvsmtp__drop(c, UVSMTP__HOLD_DELIVERY);
+  uvsmtp__connection_flush(c);
+}
+
+void uvsmtp__connection_advance(uvsmtp_connection_t *c)
+{
+  uint64_t limit = c->config.o.quit_timeout_ms;
+  if (!c->quitting || c->phase != UVSMTP__PHASE_READY || is_busy(c))
+    return;
+  if (uvsmtp_protocol_quit(c->protocol, NULL) != 0) {
+    uvsmtp__connection_end(c);
+    return;
+  }
+  c->phase = UVSMTP__PHASE_QUITTING;
+  c->quit_deadline = limit == UINT64_MAX ? UINT64_MAX : uv_now(c->loop) + limit;
+}
+
+void uvsmtp__connection_ready(uvsmtp_connection_t *c)
+{
+  static const uvsmtp_error_t none = {0, "", 0};
+  uvsmtp_connection_cb cb = c->open_cb;
+  c->phase = UVSMTP__PHASE_READY;
+  c->open_cb = NULL;
+  if (cb != NULL)
+    cb(c, &none);
+}
+
+/* ---- opening ---- */
+
+static void on_connected(void *data, uv_stream_t *stream, int err, const char *text,
+                         const char *peer)
+{
+  uvsmtp_connection_t *c = data;
+  c->connector = NULL;
+  if (stream != NULL) {
+    c->stream = stream;
+    stream->data = c;
+    uvsmtp__hold(c, UVSMTP__HOLD_STREAM);
+    snprintf(c->peer, sizeof(c->peer), "%s", peer);
+  }
+  if (uvsmtp__connection_alive(c)) {
+    if (stream == NULL)
+      uvsmtp__connection_fail(c, err, "%s", text);
+    else if (c->config.o.tls == UVSMTP_TLS_IMPLICIT)
+      uvsmtp__handshake_begin(c);
+    else
+      uvsmtp__session_begin(c);
+  } else if (stream != NULL) {
+    uvsmtp__stream_close(c);
+  } else {
+    uvsmtp__connection_settle(c);
+  }
+  uvsmtp__drop(c, UVSMTP__HOLD_RESOLVE);
+}
+
+static int start_connector(uvsmtp_connection_t *c)
+{
+  const uvsmtp_connection_options_t *o = &c->config.o;
+  uvsmtp__connector_options_t options = {
+    .host = o->host,
+    .port = o->port,
+    .unix_path = o->unix_path,
+    .family = o->family,
+    .source_address = o->source_address,
+    .connect_timeout_ms = o->connect_timeout_ms,
+    .attempt_delay_ms = o->attempt_delay_ms,
+    .mem = &c->mem,
+  };
+  int err = uvsmtp__connector_start(&c->connector, c->loop, &options, on_connected, c);
+  if (err == 0)
+    uvsmtp__hold(c, UVSMTP__HOLD_RESOLVE);
+  return err;
+}
+
+static int make(uvsmtp_connection_t **out, uv_loop_t *loop,
+                const uvsmtp_connection_options_t *options, char *detail, size_t size)
+{
+  uvsmtp_mem_t mem = *uvsmtp__mem(options->mem);
+  uvsmtp_connection_t *c = uvsmtp__calloc(&mem, 1, sizeof(*c));
+  int err;
+  if (c == NULL)
+    return UVSMTP_ENOMEM;
+  c->mem = mem;
+  c->loop = loop;
+  c->armed = UINT64_MAX;
+  uvsmtp__list_init(&c->requests);
+  uvsmtp__pump_init(c);
+  err = uvsmtp__config_init(&c->config, &c->mem, options, detail, size);
+  if (err == 0 && (c->scratch = uvsmtp__scratch_acquire(loop)) == NULL)
+    err = UVSMTP_ENOMEM;
+  if (err != 0) {
+    uvsmtp__config_clear(&c->config, &mem);
+    uvsmtp__free(&mem, c);
+    return err;
+  }
+  *out = c;
+  return 0;
+}
+
+/*
+ * Starts with the connector, whose refusals need no loop to undo; the timer, which would, cannot
+ * fail.
+ */
+int uvsmtp_connection_open(uvsmtp_connection_t **connection, uv_loop_t *loop,
+                           const uvsmtp_connection_options_t *options, uvsmtp_connection_cb cb,
+                           char *detail, size_t detail_size)
+{
+  uvsmtp_connection_t *c;
+  int err;
+  *connection = NULL;
+  if (detail != NULL && detail_size != 0)
+    detail[0] = '\0';
+  if (options == NULL || loop == NULL)
+    return UVSMTP_EINVAL;
+  err = make(&c, loop, options, detail, detail_size);
+  if (err != 0)
+    return err;
+  err = start_connector(c);
+  if (err != 0) {
+    if (detail != NULL && detail_size != 0)
+      snprintf(detail, detail_size, "the server's address cannot be used: %s",
+               uvsmtp_strerror(err));
+    destroy(c);
+    return err;
+  }
+  c->open_cb = cb;
+  uvsmtp__timer_init(c);
+  *connection = c;
+  return 0;
+}
+
+/* ---- closing ---- */
+
+void uvsmtp_connection_close(uvsmtp_connection_t *c, uvsmtp_connection_close_cb cb)
+{
+  if (c->closing)
+    return;
+  c->closing = true;
+  if (!c->quitting)
+    c->close_cb = cb;
+  if (uvsmtp__connection_alive(c))
+    uvsmtp__connection_end(c);
+  else if (c->phase == UVSMTP__PHASE_SETTLED && (c->holds & UVSMTP__HOLD_DELIVERY) == 0)
+    finish(c);
+}
+
+void uvsmtp_connection_quit(uvsmtp_connection_t *c, uvsmtp_connection_close_cb cb)
+{
+  if (uvsmtp__connection_closing(c))
+    return;
+  if (!uvsmtp__connection_alive(c) || (c->phase < UVSMTP__PHASE_READY && !is_busy(c))) {
+    uvsmtp_connection_close(c, cb);
+    return;
+  }
+  c->close_cb = cb;
+  c->quitting = true;
+  uvsmtp__connection_flush(c);
+}
+
+/* ---- looking ---- */
+
+void uvsmtp_connection_set_data(uvsmtp_connection_t *c, void *data)
+{
+  c->data = data;
+}
+
+void *uvsmtp_connection_get_data(const uvsmtp_connection_t *c)
+{
+  return c->data;
+}
+
+void uvsmtp_connection_on_lost(uvsmtp_connection_t *c, uvsmtp_connection_cb cb)
+{
+  c->on_lost = cb;
+}
+
+bool uvsmtp_connection_is_idle(const uvsmtp_connection_t *c)
+{
+  return c->phase == UVSMTP__PHASE_READY && !uvsmtp__connection_closing(c) && !is_busy(c) &&
+         c->write_err == 0 && !uvsmtp_protocol_is_closing(c->protocol) &&
+         uvsmtp_protocol_state(c->protocol) <= UVSMTP_STATE_READY;
+}
+
+const uvsmtp_protocol_t *uvsmtp_connection_protocol(const uvsmtp_connection_t *c)
+{
+  return c->protocol;
+}
+
+const char *uvsmtp_connection_peer(const uvsmtp_connection_t *c)
+{
+  return c->peer;
+}
+
+int uvsmtp_connection_tls_info(uvsmtp_connection_t *c, uvsmtp_tls_info_t *info)
+{
+  return c->tls_done && !c->working ? uvsmtp_tls_info(c->tls, info) : UVSMTP_ESTATE;
+}
+
+void uvsmtp__connection_offer_session(uvsmtp_connection_t *c, uvsmtp_tls_session_t *session)
+{
+  c->session = session;
+}
+
+int uvsmtp__connection_take_session(uvsmtp_connection_t *c, uvsmtp_tls_session_t **session)
+{
+  return c->tls_done && !c->working ? uvsmtp_tls_session_get(c->tls, session) : UVSMTP_ESTATE;
+}
+
+bool uvsmtp__connection_tls_failed(const uvsmtp_connection_t *c)
+{
+  return c->tls_failed;
+}

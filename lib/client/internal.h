@@ -1,0 +1,97 @@
+#ifndef UVSMTP_CLIENT_INTERNAL_H
+#define UVSMTP_CLIENT_INTERNAL_H
+
+/*
+ * The libuv side of a client. Everything that changes the state only notes it and calls
+ * uvsmtp__client_wake; one function, the pump in client.c, runs from the loop's next turn, tells
+ * the finished ones, does the pool's steps and, when a closing client has nothing left, frees it.
+ * So no callback runs inside the call that caused it, and freeing happens in one place.
+ */
+#include "base/list.h"
+#include "client/pool.h"
+#include "uvsmtp/client.h"
+
+typedef struct uvsmtp__member_s {
+  uvsmtp__slot_t slot;
+  uvsmtp_client_t *client;
+  uvsmtp_connection_t *connection;
+  uvsmtp__link_t link; /* in client->members */
+  bool was_open;
+} uvsmtp__member_t;
+
+/* What connections are opened with: a copy of the caller's options and all they point to. */
+typedef struct uvsmtp__settings_s {
+  uvsmtp_connection_options_t options;
+  uvsmtp_mem_t mem; /* what options.mem points to */
+} uvsmtp__settings_t;
+
+struct uvsmtp_client_s {
+  uvsmtp_mem_t mem;
+  uv_loop_t *loop;
+  void *data;
+  uvsmtp__settings_t settings;
+  size_t max_queued;
+  uvsmtp__pool_t pool;
+  uvsmtp__link_t members;
+  uvsmtp__link_t queue, finished; /* sends that wait, that are to be told */
+  uvsmtp__link_t borrows, borrows_finished;
+  size_t queued, borrows_waiting, in_flight;
+  uint64_t ticket;  /* of the next to come */
+  uv_idle_t idle;   /* runs the pump at the loop's next turn */
+  uv_timer_t timer; /* runs the pump when the pool has something due */
+  int open_handles;
+  bool closing, handles_closing;
+  uvsmtp_client_cb close_cb;
+  /* Why connections cannot be opened, for those who are told so. */
+  int open_err, open_code;
+  char open_text[512];
+  /* The results of recipients of sends that no connection saw; large enough for every send that
+   * waits, so that telling them cannot fail. */
+  uvsmtp_recipient_result_t *scratch, *scratch_next;
+  size_t scratch_size, scratch_next_size;
+  bool telling;
+  uvsmtp_client_stats_t ever; /* its counters only */
+};
+
+static inline uvsmtp__link_t *uvsmtp__send_link(uvsmtp_send_t *send)
+{
+  return (uvsmtp__link_t *)(void *)send->links;
+}
+
+static inline uvsmtp_send_t *uvsmtp__send_of(uvsmtp__link_t *link)
+{
+  return UVSMTP__CONTAINER((void *)link, uvsmtp_send_t, links);
+}
+
+/* settings.c */
+int uvsmtp__settings_init(uvsmtp__settings_t *settings, const uvsmtp_connection_options_t *options,
+                          const uvsmtp_mem_t *mem, char *detail, size_t detail_size);
+void uvsmtp__settings_clear(uvsmtp__settings_t *settings, const uvsmtp_mem_t *mem);
+/* client.c */
+void uvsmtp__client_wake(uvsmtp_client_t *client);
+void uvsmtp__client_waiting(const uvsmtp_client_t *client, uvsmtp__waiting_t *waiting);
+
+/* member.c: one connection of the pool */
+void uvsmtp__member_open(uvsmtp_client_t *client);
+void uvsmtp__member_end(uvsmtp__member_t *member, bool politely);
+void uvsmtp__member_hurry(uvsmtp_client_t *client);
+bool uvsmtp__member_takes(void *ctx, const uvsmtp__slot_t *slot);
+/* False, and the pool knows, if an idle one has ended without having told so yet. */
+bool uvsmtp__member_is_alive(uvsmtp__member_t *member);
+/* Makes the connection the pool's: what it has to tell comes here. */
+void uvsmtp__member_adopt(uvsmtp__member_t *member);
+
+/* sends.c: sends on their way through queue, connection and callback */
+int uvsmtp__sends_reserve(uvsmtp_client_t *client, size_t recipients);
+void uvsmtp__sends_release(uvsmtp_client_t *client);
+void uvsmtp__sends_start(uvsmtp_client_t *client, uvsmtp__member_t *member);
+/* All that wait are going to be told `err`. */
+void uvsmtp__sends_fail(uvsmtp_client_t *client, int err);
+void uvsmtp__sends_tell(uvsmtp_client_t *client);
+
+/* borrow.c */
+void uvsmtp__borrows_lend(uvsmtp_client_t *client, uvsmtp__member_t *member);
+void uvsmtp__borrows_fail(uvsmtp_client_t *client, int err);
+void uvsmtp__borrows_tell(uvsmtp_client_t *client);
+
+#endif

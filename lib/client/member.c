@@ -1,0 +1,150 @@
+/*
+ * One connection of the pool, from opening to its close callback. Failures go to the pool, which
+ * decides whether to try again, stand back, or tell those who wait.
+ */
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "client/internal.h"
+
+bool uvsmtp__member_takes(void *ctx, const uvsmtp__slot_t *slot)
+{
+  const uvsmtp__member_t *member =
+      UVSMTP__CONTAINER((void *)(uintptr_t)slot, uvsmtp__member_t, slot);
+  return uvsmtp_connection_can_send(member->connection);
+}
+
+bool uvsmtp__member_is_alive(uvsmtp__member_t *member)
+{
+  if (member->slot.in_flight > 0 || uvsmtp_connection_can_send(member->connection))
+    return true;
+  uvsmtp__pool_lost(&member->client->pool, &member->slot);
+  return false;
+}
+
+static uint64_t now(const uvsmtp_client_t *client)
+{
+  return uv_now(client->loop);
+}
+
+static void failed(uvsmtp__member_t *member, const uvsmtp_error_t *error)
+{
+  uvsmtp_client_t *client = member->client;
+  client->open_err = error->err;
+  client->open_code = error->code;
+  snprintf(client->open_text, sizeof(client->open_text), "%s", error->text);
+  client->ever.failed++;
+  if (uvsmtp__pool_failed(&client->pool, &member->slot, error->err, now(client))) {
+    uvsmtp__sends_fail(client, error->err);
+    uvsmtp__borrows_fail(client, error->err);
+  }
+  uvsmtp__client_wake(client);
+}
+
+static void on_opened(uvsmtp_connection_t *connection, const uvsmtp_error_t *error)
+{
+  uvsmtp__member_t *member = uvsmtp_connection_get_data(connection);
+  uvsmtp_client_t *client = member->client;
+  /* A session that is being closed by us is past mattering. */
+  if (member->slot.state != UVSMTP__SLOT_OPENING)
+    return;
+  if (error != NULL && error->err != 0) {
+    failed(member, error);
+    return;
+  }
+  client->ever.opened++;
+  member->was_open = true;
+  uvsmtp__member_adopt(member);
+  uvsmtp__pool_opened(&client->pool, &member->slot, now(client));
+  uvsmtp__client_wake(client);
+}
+
+static void on_lost(uvsmtp_connection_t *connection, const uvsmtp_error_t *error)
+{
+  uvsmtp__member_t *member = uvsmtp_connection_get_data(connection);
+  uvsmtp__pool_lost(&member->client->pool, &member->slot);
+  uvsmtp__client_wake(member->client);
+}
+
+void uvsmtp__member_adopt(uvsmtp__member_t *member)
+{
+  uvsmtp_connection_set_data(member->connection, member);
+  uvsmtp_connection_on_lost(member->connection, on_lost);
+}
+
+static void gone(uvsmtp__member_t *member)
+{
+  uvsmtp_client_t *client = member->client;
+  if (member->was_open)
+    client->ever.retired++;
+  uvsmtp__pool_gone(&client->pool, &member->slot);
+  uvsmtp__list_remove(&member->link);
+  uvsmtp__free(&client->mem, member);
+  uvsmtp__client_wake(client);
+}
+
+static void on_closed(uvsmtp_connection_t *connection)
+{
+  gone(uvsmtp_connection_get_data(connection));
+}
+
+static int open_connection(uvsmtp__member_t *member, char *detail, size_t detail_size)
+{
+  uvsmtp_client_t *client = member->client;
+  int err = uvsmtp_connection_open(&member->connection, client->loop, &client->settings.options,
+                                   on_opened, detail, detail_size);
+  if (err != 0) {
+    member->connection = NULL;
+    return err;
+  }
+  uvsmtp_connection_set_data(member->connection, member);
+  return 0;
+}
+
+/* Not even the struct: those who wait are told, or wait for what is open. */
+static void out_of_memory(uvsmtp_client_t *client)
+{
+  uvsmtp__member_t member = {.client = client};
+  uvsmtp__pool_add(&client->pool, &member.slot);
+  failed(&member, &(uvsmtp_error_t){.err = UVSMTP_ENOMEM,
+                                    .text = "out of memory while opening a connection"});
+  uvsmtp__pool_gone(&client->pool, &member.slot);
+}
+
+void uvsmtp__member_open(uvsmtp_client_t *client)
+{
+  char detail[256] = "";
+  uvsmtp__member_t *member = uvsmtp__calloc(&client->mem, 1, sizeof(*member));
+  if (member == NULL) {
+    out_of_memory(client);
+    return;
+  }
+  member->client = client;
+  uvsmtp__list_push_back(&client->members, &member->link);
+  uvsmtp__pool_add(&client->pool, &member->slot);
+  int err = open_connection(member, detail, sizeof(detail));
+  if (err == 0)
+    return;
+  failed(member,
+         &(uvsmtp_error_t){.err = err, .text = detail[0] != '\0' ? detail : uvsmtp_strerror(err)});
+  gone(member);
+}
+
+void uvsmtp__member_end(uvsmtp__member_t *member, bool politely)
+{
+  uvsmtp__pool_closing(&member->client->pool, &member->slot);
+  /* The session may be gone when these return. */
+  if (politely)
+    uvsmtp_connection_quit(member->connection, on_closed);
+  else
+    uvsmtp_connection_close(member->connection, on_closed);
+}
+
+void uvsmtp__member_hurry(uvsmtp_client_t *client)
+{
+  UVSMTP__LIST_EACH (it, &client->members) {
+    uvsmtp__member_t *member = UVSMTP__CONTAINER(it, uvsmtp__member_t, link);
+    if (member->slot.state == UVSMTP__SLOT_CLOSING)
+      uvsmtp_connection_close(member->connection, on_closed);
+  }
+}

@@ -1,0 +1,130 @@
+/*
+ * The options that connections are opened with. They are opened long after uvsmtp_client_new has
+ * returned, so everything the caller's struct points to is copied or held here.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/options.h"
+#include "base/secret.h"
+#include "base/text.h"
+#include "client/internal.h"
+
+static void explain(char *detail, size_t detail_size, const char *text)
+{
+  if (detail != NULL && detail_size > 0)
+    snprintf(detail, detail_size, "%s", text);
+}
+
+static int copy_string(const char **field, const char *name, const uvsmtp_mem_t *mem, char *detail,
+                       size_t detail_size)
+{
+  const char *given = *field;
+  *field = NULL;
+  if (given == NULL)
+    return 0;
+  if (uvsmtp__breaks_line(given, strlen(given))) {
+    if (detail != NULL && detail_size > 0)
+      snprintf(detail, detail_size, "%s has a CR, LF or NUL", name);
+    return UVSMTP_EINJECTION;
+  }
+  *field = uvsmtp__strdup(mem, given);
+  return *field == NULL ? UVSMTP_ENOMEM : 0;
+}
+
+static int copy_strings(uvsmtp_connection_options_t *o, const uvsmtp_mem_t *mem, char *detail,
+                        size_t detail_size)
+{
+  const struct {
+    const char **field;
+    const char *name;
+  } rows[] = {{&o->url, "url"},
+              {&o->host, "host"},
+              {&o->unix_path, "unix_path"},
+              {&o->source_address, "source_address"},
+              {&o->ehlo_domain, "ehlo_domain"}};
+  int err = 0;
+  /* All of them are looked at, so that none is left that belongs to the caller. */
+  for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    if (err != 0)
+      *rows[i].field = NULL;
+    else
+      err = copy_string(rows[i].field, rows[i].name, mem, detail, detail_size);
+  }
+  return err;
+}
+
+static int hold_auths(uvsmtp_connection_options_t *o, const uvsmtp_mem_t *mem)
+{
+  uvsmtp_auth_t *const *given = o->auths;
+  size_t count = o->auth_count;
+  o->auths = NULL;
+  o->auth_count = 0;
+  if (count == 0)
+    return 0;
+  uvsmtp_auth_t **held = uvsmtp__calloc(mem, count, sizeof(*held));
+  if (held == NULL)
+    return UVSMTP_ENOMEM;
+  for (size_t i = 0; i < count; i++)
+    held[i] = uvsmtp_auth_acquire(given[i]);
+  o->auths = held;
+  o->auth_count = count;
+  return 0;
+}
+
+/* Reads the URL for what is wrong with it. */
+static int look_at_url(uvsmtp__settings_t *s, char *detail, size_t detail_size)
+{
+  uvsmtp_url_t url;
+  if (s->options.url == NULL)
+    return 0;
+  int err = uvsmtp_url_parse(&url, s->options.url, detail, detail_size);
+  if (err != 0)
+    return err;
+  uvsmtp_url_clear(&url);
+  return 0;
+}
+
+int uvsmtp__settings_init(uvsmtp__settings_t *s, const uvsmtp_connection_options_t *options,
+                          const uvsmtp_mem_t *mem, char *detail, size_t detail_size)
+{
+  uvsmtp_connection_options_t *o = &s->options;
+  memset(s, 0, sizeof(*s));
+  int err = uvsmtp__options_copy(o, sizeof(*o), options);
+  if (err != 0) {
+    memset(o, 0, sizeof(*o));
+    explain(detail, detail_size, "connection options: the size is wrong");
+    return err;
+  }
+  s->mem = o->mem != NULL ? *o->mem : *mem;
+  o->mem = &s->mem;
+  uvsmtp_auth_t *const *auths = o->auths;
+  o->auths = NULL;
+  err = copy_strings(o, mem, detail, detail_size);
+  o->auths = auths;
+  if (err != 0)
+    o->auth_count = 0;
+  int held = hold_auths(o, mem);
+  if (err == 0)
+    err = held;
+  if (err == 0 && o->url == NULL && o->host == NULL && o->unix_path == NULL) {
+    explain(detail, detail_size, "one of url, host and unix_path is required");
+    err = UVSMTP_EINVAL;
+  }
+  return err != 0 ? err : look_at_url(s, detail, detail_size);
+}
+
+void uvsmtp__settings_clear(uvsmtp__settings_t *s, const uvsmtp_mem_t *mem)
+{
+  uvsmtp_connection_options_t *o = &s->options;
+  uvsmtp__free_secret(mem, (char *)(uintptr_t)o->url); /* may have a password */
+  uvsmtp__free(mem, (char *)(uintptr_t)o->host);
+  uvsmtp__free(mem, (char *)(uintptr_t)o->unix_path);
+  uvsmtp__free(mem, (char *)(uintptr_t)o->source_address);
+  uvsmtp__free(mem, (char *)(uintptr_t)o->ehlo_domain);
+  for (size_t i = 0; i < o->auth_count; i++)
+    uvsmtp_auth_free(o->auths[i]);
+  uvsmtp__free(mem, (void *)(uintptr_t)o->auths);
+  memset(s, 0, sizeof(*s));
+}

@@ -1,0 +1,291 @@
+#ifndef UVSMTP_CONNECTION_CONNECTION_H
+#define UVSMTP_CONNECTION_CONNECTION_H
+
+/*
+ * What the files of a connection share.
+ *
+ *   connection.c  opening, closing, failing; who is told what and when
+ *   options.c     what the caller asked for, checked and copied
+ *   session.c     greeting, EHLO, STARTTLS; login.c  AUTH
+ *   stream.c      bytes in and out, TLS between; handshake.c  the TLS handshake
+ *   request.c     commands one by one; transaction.c (pump.h)  messages
+ *   timer.c       one timer for all deadlines; error.c  sentences
+ *
+ * A connection goes through the phases below, never back. Whoever finds that it is over calls
+ * uvsmtp__connection_fail, which only notes why and starts to close the stream. When the stream is
+ * closed, no buffer of a caller is in use any more, and everybody who waits is told, in order
+ * ("settled"). Memory goes when the caller has asked for it and no hold is left.
+ */
+#include <uv.h>
+
+#include "base/list.h"
+#include "connection/connector.h"
+#include "connection/pump.h"
+#include "uvsmtp/connection.h"
+
+/* X(NAME, name) */
+#define UVSMTP__PHASE_MAP(X)                                                                       \
+  X(CONNECTING, "connecting")                                                                      \
+  X(TLS_CONTEXT, "loading trusted certificates") /* in a worker thread */                          \
+  X(HANDSHAKE, "TLS handshake")                                                                    \
+  X(SESSION, "opening the session") /* greeting, EHLO, STARTTLS, AUTH */                           \
+  X(READY, "ready")                                                                                \
+  X(QUITTING, "quitting") /* QUIT was sent */                                                      \
+  X(FAILED, "failed")     /* the stream is being closed; nobody was told yet */                    \
+  X(SETTLED, "settled")   /* everybody was told */
+
+typedef enum uvsmtp__phase_e {
+#define X(name, text) UVSMTP__PHASE_##name,
+  UVSMTP__PHASE_MAP(X)
+#undef X
+} uvsmtp__phase_t;
+
+/* Why a connection has to stay in memory; each is taken and dropped once at a time. */
+enum {
+  UVSMTP__HOLD_STREAM = 1,   /* the uv_stream_t is open or being closed */
+  UVSMTP__HOLD_TIMER = 2,    /* likewise the timer */
+  UVSMTP__HOLD_RESOLVE = 4,  /* the connector has not called back */
+  UVSMTP__HOLD_OFFLOAD = 8,  /* a worker thread computes for it */
+  UVSMTP__HOLD_DELIVERY = 16 /* callbacks of the caller are being run */
+};
+
+/*
+ * What all connections of a loop share: they read one after the other, and what was read is used
+ * up before the next of them reads.
+ */
+typedef struct uvsmtp__scratch_s uvsmtp__scratch_t;
+#define UVSMTP__READ_SIZE ((size_t)64 * 1024)
+#define UVSMTP__PLAIN_SIZE ((size_t)16 * 1024)
+struct uvsmtp__scratch_s {
+  uv_loop_t *loop;
+  size_t users;
+  uvsmtp__scratch_t *next;
+  char read[UVSMTP__READ_SIZE];
+  char plain[UVSMTP__PLAIN_SIZE];
+};
+
+/* A TLS record that was made: which octets of the protocol's output are in it. */
+typedef struct uvsmtp__record_s {
+  uint64_t plain_end;  /* octets of the protocol's output up to its end */
+  uint64_t cipher_end; /* octets of ciphertext up to its end */
+} uvsmtp__record_t;
+#define UVSMTP__RECORDS 16
+
+/* What the owner asked for; strings are owned. */
+typedef struct uvsmtp__config_s {
+  uvsmtp_connection_options_t o; /* scalars; its strings point to those below */
+  char *host, *unix_path, *source_address, *ehlo_domain;
+  uvsmtp_auth_t **auths; /* each is held */
+  size_t auth_count;
+  bool context_is_shared; /* o.tls_context is that of all connections without one of their own */
+} uvsmtp__config_t;
+
+struct uvsmtp_connection_s {
+  uvsmtp_mem_t mem;
+  uv_loop_t *loop;
+  void *data;
+  uvsmtp__config_t config;
+  uvsmtp__phase_t phase;
+  unsigned holds;
+  unsigned jobs; /* computations in worker threads; above 0: HOLD_OFFLOAD */
+  bool working;  /* `work` is one of them, and has the TLS engine */
+
+  uvsmtp_connection_cb open_cb; /* NULL once it was called */
+  uvsmtp_connection_cb on_lost;
+  uvsmtp_connection_close_cb close_cb;
+  bool quitting; /* QUIT as soon as nothing is under way */
+  bool closing;  /* the owner wants it gone */
+  bool was_idle; /* when it failed */
+  bool finishing; /* the timer is being closed, the last thing */
+
+  uvsmtp__connector_t *connector;
+  uv_stream_t *stream;
+  char peer[320]; /* "mx.example:587 (192.0.2.1)" */
+  char ehlo_name[256];
+  uvsmtp_protocol_t *protocol;
+  uvsmtp__pump_t pump;
+  uvsmtp__link_t requests; /* uvsmtp_request_t, oldest first */
+  struct {                 /* of uvsmtp_connection_data: what the protocol has not taken yet */
+    uvsmtp_request_t *request; /* NULL: none */
+    const char *bytes;
+    size_t len;
+  } content;
+
+  /* stream.c */
+  uvsmtp__scratch_t *scratch;
+  uv_write_t write;
+  bool writing;    /* `write` is with libuv */
+  bool flushing;   /* guards against uvsmtp__connection_flush inside itself */
+  bool reading;
+  int write_err;   /* writing failed: what the server still says is read, then it is over */
+  uint64_t write_err_deadline;
+  uvsmtp_tls_t *tls;
+  bool tls_done;   /* the handshake is done: output goes through the engine */
+  bool tls_failed; /* the handshake failed: the owner may try without */
+  bool tls_due;    /* STARTTLS was accepted: the handshake begins when all events are read */
+  uvsmtp_tls_session_t *session; /* borrowed, to resume; until the handshake */
+  uint64_t cipher_sent; /* octets of ciphertext that the kernel took */
+  uint64_t cipher_done; /* of these, those up to the end of the last whole record */
+  uvsmtp__record_t records[UVSMTP__RECORDS]; /* made, and not wholly with the kernel */
+  unsigned record_first, record_count;
+  uint64_t plain_sent; /* octets of the protocol's output in records that the kernel has */
+
+  /* handshake.c */
+  uv_work_t work;
+  int work_err;
+  uvsmtp_tls_context_t *work_context;
+  uint64_t tls_deadline;
+
+  /* login.c */
+  uvsmtp_auth_choice_t choice;
+  uvsmtp_exchange_t *exchange;
+  bool auth_sent; /* AUTH of this exchange has been issued */
+  bool auth_cancelled; /* "*" has been issued */
+  bool suspended;
+
+  /* timer.c */
+  uv_timer_t timer;
+  uint64_t armed; /* when it will fire; UINT64_MAX: it will not */
+  uint64_t quit_deadline;
+  bool settle_due;
+
+  int err; /* why it failed */
+  int code;
+  char text[768];
+  char work_detail[256];
+};
+
+/* ---- connection.c ---- */
+
+/* Takes and drops a hold; dropping the last one of a connection that is finishing frees it. */
+void uvsmtp__hold(uvsmtp_connection_t *c, unsigned hold);
+void uvsmtp__drop(uvsmtp_connection_t *c, unsigned hold);
+
+/* True as long as nothing has ended it: events may be delivered and commands issued. */
+static inline bool uvsmtp__connection_alive(const uvsmtp_connection_t *c)
+{
+  return c->phase < UVSMTP__PHASE_FAILED;
+}
+
+/* True once the owner has called quit or close: no new request is taken. */
+static inline bool uvsmtp__connection_closing(const uvsmtp_connection_t *c)
+{
+  return c->quitting || c->closing;
+}
+
+/*
+ * The connection is over because of `err`. Notes the sentence that `format` makes and starts to
+ * close the stream; all who wait are told later, from the loop. Only the first call counts.
+ */
+void uvsmtp__connection_fail(uvsmtp_connection_t *c, int err, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The same for a reply that ends it: `what` completes "… refused" ("the session"). */
+void uvsmtp__connection_fail_reply(uvsmtp_connection_t *c, int err, const uvsmtp_reply_t *reply,
+                                   const char *what);
+/* Tells everybody; for stream.c, timer.c and the connector's callback. */
+void uvsmtp__connection_settle(uvsmtp_connection_t *c);
+/* The session is open: phase READY, and the owner is told. */
+void uvsmtp__connection_ready(uvsmtp_connection_t *c);
+/* QUIT was answered, or will not be: an orderly end. */
+void uvsmtp__connection_end(uvsmtp_connection_t *c);
+/* Delivers all events of the protocol, then writes. */
+void uvsmtp__connection_deliver(uvsmtp_connection_t *c);
+/* Lets the pump do what is due from the loop, then writes. */
+void uvsmtp__connection_run(uvsmtp_connection_t *c);
+/* Issues what is due after events or writes: QUIT. */
+void uvsmtp__connection_advance(uvsmtp_connection_t *c);
+/* Gives the trace hook what the protocol noted. */
+void uvsmtp__connection_trace(uvsmtp_connection_t *c);
+
+/* ---- options.c ---- */
+
+int uvsmtp__config_init(uvsmtp__config_t *config, const uvsmtp_mem_t *mem,
+                        const uvsmtp_connection_options_t *options, char *detail, size_t size);
+void uvsmtp__config_clear(uvsmtp__config_t *config, const uvsmtp_mem_t *mem);
+
+/* ---- session.c, login.c ---- */
+
+/* The stream is up (and TLS, if implicit): makes the protocol and waits for the greeting. */
+void uvsmtp__session_begin(uvsmtp_connection_t *c);
+/* The handshake after STARTTLS is done: EHLO again. */
+void uvsmtp__session_tls_started(uvsmtp_connection_t *c);
+/* A reply before the session is ready. */
+void uvsmtp__session_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event);
+/* Logs in, or is ready at once without authenticators. */
+void uvsmtp__login_begin(uvsmtp_connection_t *c);
+void uvsmtp__login_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event);
+/* A suspended exchange may go on, or its time is up. */
+void uvsmtp__login_wake(uvsmtp_connection_t *c);
+void uvsmtp__login_clear(uvsmtp_connection_t *c);
+
+/* ---- stream.c, handshake.c ---- */
+
+uvsmtp__scratch_t *uvsmtp__scratch_acquire(uv_loop_t *loop);
+void uvsmtp__scratch_release(uvsmtp__scratch_t *scratch);
+
+/* Starts to read; a failure ends the connection. */
+void uvsmtp__stream_read(uvsmtp_connection_t *c);
+void uvsmtp__stream_pause(uvsmtp_connection_t *c);
+/* Writes what there is as far as the kernel takes it at once, and no more of it than that. */
+void uvsmtp__stream_write(uvsmtp_connection_t *c);
+/* Reads plaintext that the engine already has and gives it to the protocol. */
+void uvsmtp__stream_decrypt(uvsmtp_connection_t *c);
+/* Says goodbye in TLS, if that is possible without waiting, and closes. */
+void uvsmtp__stream_close(uvsmtp_connection_t *c);
+
+/* Begins TLS: makes the shared context if need be, then shakes hands. */
+void uvsmtp__handshake_begin(uvsmtp_connection_t *c);
+/* Goes on with what was read. */
+void uvsmtp__handshake_feed(uvsmtp_connection_t *c, const char *bytes, size_t len);
+/* Notes that a worker thread begins or has ended to compute for the connection. */
+void uvsmtp__offload_begin(uvsmtp_connection_t *c);
+void uvsmtp__offload_end(uvsmtp_connection_t *c);
+/* Gives back the TLS context that all connections without one of their own share. */
+void uvsmtp__shared_context_release(void);
+
+/*
+ * Writes what the protocol has. Inside the delivery of events it is done at its end, else at once.
+ */
+void uvsmtp__connection_flush(uvsmtp_connection_t *c);
+/*
+ * How many octets of the protocol's output may have reached the server: in the clear those that
+ * the kernel took; with TLS those in records whose last octet it took. Exact once the connection
+ * has failed and while no write is pending.
+ */
+uint64_t uvsmtp__connection_reached(const uvsmtp_connection_t *c);
+
+/* For the client: a TLS session to resume, borrowed until the open callback; and the new one. */
+void uvsmtp__connection_offer_session(uvsmtp_connection_t *c, uvsmtp_tls_session_t *session);
+int uvsmtp__connection_take_session(uvsmtp_connection_t *c, uvsmtp_tls_session_t **session);
+/* The failure was in the TLS handshake: with UVSMTP_TLS_OPPORTUNISTIC, try again without. */
+bool uvsmtp__connection_tls_failed(const uvsmtp_connection_t *c);
+
+/* ---- request.c ---- */
+
+/* A reply to a request. */
+void uvsmtp__request_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event);
+/* Hands over more of the content of uvsmtp_connection_data. */
+void uvsmtp__request_fill(uvsmtp_connection_t *c);
+void uvsmtp__request_fail(uvsmtp_connection_t *c, const uvsmtp_error_t *error);
+
+/* ---- timer.c ---- */
+
+void uvsmtp__timer_init(uvsmtp_connection_t *c);
+/* Looks at all deadlines; arms the timer if it would fire too late. */
+void uvsmtp__timer_note(uvsmtp_connection_t *c);
+/* Settles from the loop: there is no stream whose closing would do it. */
+void uvsmtp__timer_settle(uvsmtp_connection_t *c);
+void uvsmtp__timer_close(uvsmtp_connection_t *c);
+
+/* ---- error.c ---- */
+
+/* Whom it is about, for sentences: the peer, or what was asked for. */
+const char *uvsmtp__connection_whom(const uvsmtp_connection_t *c, char *out, size_t size);
+/* What can be done about `err`, as "; do this", or "". */
+const char *uvsmtp__error_hint(int err);
+/* The first `size` bytes of a reply's text, line ends as blanks. */
+void uvsmtp__reply_words(const uvsmtp_reply_t *reply, char *out, size_t size);
+/* What is known of the failure. */
+uvsmtp_error_t uvsmtp__connection_error(const uvsmtp_connection_t *c);
+
+#endif

@@ -1,0 +1,267 @@
+/*
+ * The octets of a message on their way from its source to the protocol.
+ *
+ * A source whose pieces stay in place is looked at once before MAIL: does it have 8-bit octets,
+ * are all its line ends CRLF, how long will it be? A clean one then goes from where it lies, in one
+ * chunk if the server takes chunks. Of any other source only one piece is held at a time.
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "connection/connection.h"
+
+/* What a look at the content found. */
+typedef struct {
+  uint64_t length;   /* with line ends made CRLF, without the CRLF that a last line may lack */
+  bool eightbit, header_8bit, bare;
+  bool in_header, after_cr, line_start;
+} look_t;
+
+static void look_at_line(look_t *look, const char *line, size_t len, bool ended)
+{
+  bool was_start = look->line_start;
+  for (size_t i = 0; i < len; i++) {
+    if ((unsigned char)line[i] > 127) {
+      look->eightbit = true;
+      look->header_8bit |= look->in_header;
+      break;
+    }
+  }
+  if (ended && was_start && (len == 0 || (len == 1 && line[0] == '\r')))
+    look->in_header = false;
+}
+
+/* Counts the CRs in a line that are followed by something else than its LF. */
+static size_t bare_crs(const char *line, size_t len, bool ended)
+{
+  size_t n = 0;
+  const char *at = line, *end = line + len, *cr;
+  while ((cr = memchr(at, '\r', (size_t)(end - at))) != NULL) {
+    if (!ended || cr + 1 != end)
+      n++;
+    at = cr + 1;
+  }
+  return n;
+}
+
+static void look_at_piece(look_t *look, const char *bytes, size_t len)
+{
+  while (len > 0) {
+    const char *lf = memchr(bytes, '\n', len);
+    size_t line = lf != NULL ? (size_t)(lf - bytes) : len;
+    bool crlf = lf != NULL && (line > 0 ? bytes[line - 1] == '\r' : look->after_cr);
+    size_t crs = bare_crs(bytes, line, lf != NULL);
+    bool cut = lf == NULL && bytes[len - 1] == '\r'; /* what follows decides */
+    crs -= cut ? 1 : 0;
+    if (look->after_cr && !(line == 0 && lf != NULL)) {
+      look->bare = true;
+      look->length++;
+    }
+    look_at_line(look, bytes, line, lf != NULL);
+    look->bare |= crs > 0 || (lf != NULL && !crlf);
+    look->length += line + crs + (lf != NULL) + (lf != NULL && !crlf);
+    look->after_cr = cut;
+    look->line_start = lf != NULL;
+    bytes += line + (lf != NULL);
+    len -= line + (lf != NULL);
+  }
+}
+
+/* Reads a source whose pieces stay in place to its end, and opens it again. */
+static int look_through(uvsmtp_source_t *source, unsigned target, uvsmtp_source_info_t *info,
+                        look_t *look)
+{
+  uvsmtp_slice_t piece;
+  int err;
+  *look = (look_t){.in_header = true, .line_start = true};
+  while ((err = source->ops->next(source, &piece)) == 0 && piece.len > 0)
+    look_at_piece(look, piece.base, piece.len);
+  source->ops->close(source);
+  if (err != 0)
+    return err == UVSMTP_PENDING ? UVSMTP_ESOURCE : err;
+  if (look->after_cr) {
+    look->bare = true;
+    look->length++;
+  }
+  return source->ops->open(source, target, info);
+}
+
+static unsigned target_of(const uvsmtp_connection_t *c)
+{
+  unsigned extensions = uvsmtp_protocol_capabilities(c->protocol)->extensions, target = 0;
+  if ((extensions & UVSMTP_EXT_8BITMIME) != 0)
+    target |= UVSMTP_TARGET_8BITMIME;
+  if ((extensions & UVSMTP_EXT_SMTPUTF8) != 0)
+    target |= UVSMTP_TARGET_SMTPUTF8 | UVSMTP_TARGET_8BITMIME;
+  if ((extensions & UVSMTP_EXT_CHUNKING) != 0 && (extensions & UVSMTP_EXT_BINARYMIME) != 0 &&
+      !c->config.o.no_chunking)
+    target |= UVSMTP_TARGET_BINARYMIME;
+  return target;
+}
+
+static void wake(void *reader)
+{
+  uvsmtp_connection_t *c = reader;
+  c->pump.due = true;
+  uvsmtp__timer_note(c);
+}
+
+/* What the look found, as the needs of MAIL; true if the content can go as it lies. */
+static bool apply_look(const look_t *look, uvsmtp__transaction_t *t, uvsmtp_mail_needs_t *needs)
+{
+  bool binary = (t->info.content & UVSMTP_CONTENT_BINARY) != 0;
+  needs->eightbit = look->eightbit;
+  needs->utf8 = look->header_8bit;
+  needs->size = binary ? t->info.length : look->length + (look->line_start ? 0 : 2);
+  return binary || (!look->bare && look->line_start);
+}
+
+int uvsmtp__content_open(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
+                         uvsmtp_mail_needs_t *needs)
+{
+  uvsmtp_source_t *source = t->send->source;
+  unsigned target = target_of(c);
+  bool clean = false;
+  look_t look;
+  int err;
+  source->reader = c;
+  source->wake = wake;
+  if ((err = source->ops->open(source, target, &t->info)) != 0)
+    return err;
+  needs->size = UVSMTP_SIZE_UNKNOWN;
+  needs->binary = (t->info.content & UVSMTP_CONTENT_BINARY) != 0;
+  if ((t->info.content & UVSMTP_CONTENT_STABLE) != 0 &&
+      (t->info.content & UVSMTP_CONTENT_ONCE) == 0) {
+    if ((err = look_through(source, target, &t->info, &look)) != 0)
+      return err;
+    clean = apply_look(&look, t, needs);
+    t->open = true;
+    if (!clean && c->config.o.lines == UVSMTP_LINES_REFUSE && look.bare)
+      return UVSMTP_EBARELINE;
+  } else {
+    t->open = true;
+    needs->eightbit = (t->info.content & UVSMTP_CONTENT_KNOWN) != 0
+                          ? (t->info.content & UVSMTP_CONTENT_8BIT) != 0
+                          : (target & UVSMTP_TARGET_8BITMIME) != 0;
+    needs->utf8 = (t->info.content & UVSMTP_CONTENT_KNOWN) != 0 &&
+                  (t->info.content & UVSMTP_CONTENT_UTF8) != 0;
+    if ((t->info.content & UVSMTP_CONTENT_CRLF) != 0 || needs->binary)
+      needs->size = t->info.length;
+  }
+  t->size = needs->size;
+  t->chunked = needs->binary ||
+               (clean && !c->config.o.no_chunking && t->size > 0 &&
+                (uvsmtp_protocol_capabilities(c->protocol)->extensions & UVSMTP_EXT_CHUNKING) != 0);
+  return 0;
+}
+
+void uvsmtp__content_close(uvsmtp__transaction_t *t)
+{
+  if (!t->open)
+    return;
+  t->open = false;
+  t->send->source->ops->close(t->send->source);
+  t->send->source->wake = NULL;
+}
+
+/* Makes sure that a piece is held: 0, PENDING, or an error. At the end, `at_end` and no piece. */
+static int next_piece(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
+{
+  uvsmtp_source_t *source = t->send->source;
+  bool stable = (t->info.content & UVSMTP_CONTENT_STABLE) != 0;
+  int err;
+  if (t->piece.len > 0 || t->at_end)
+    return 0;
+  if (!stable && uvsmtp_protocol_output_len(c->protocol) > 0)
+    return UVSMTP_PENDING; /* the piece before is still being written */
+  err = source->ops->next(source, &t->piece);
+  t->at_end = err == 0 && t->piece.len == 0;
+  return err;
+}
+
+static int push_data(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
+{
+  size_t taken;
+  int err;
+  for (;;) {
+    if ((err = next_piece(c, t)) != 0)
+      return err;
+    if (t->at_end)
+      break;
+    err = uvsmtp_protocol_data(c->protocol, t->piece.base, t->piece.len, c->config.o.lines, &taken);
+    t->piece = (uvsmtp_slice_t){t->piece.base + taken, t->piece.len - taken};
+    if (err != 0)
+      return err;
+    if (t->piece.len > 0)
+      return UVSMTP_PENDING;
+  }
+  err = uvsmtp_protocol_end_data(c->protocol, t);
+  return err == UVSMTP_EQUEUEFULL ? UVSMTP_PENDING : err;
+}
+
+/* Pieces that stay in place: all of them as one chunk, the last. */
+static int push_stable_chunk(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
+{
+  uvsmtp_slice_t few[16], *slices = few, *more;
+  size_t count = 0, room = 16;
+  uvsmtp_source_t *source = t->send->source;
+  int err;
+  while ((err = source->ops->next(source, &t->piece)) == 0 && t->piece.len > 0) {
+    if (count == room) {
+      more = uvsmtp__realloc_array(&c->mem, slices == few ? NULL : slices, room * 4,
+                                   sizeof(*slices));
+      if (more == NULL) {
+        err = UVSMTP_ENOMEM;
+        break;
+      }
+      if (slices == few)
+        memcpy(more, few, sizeof(few));
+      slices = more;
+      room *= 4;
+    }
+    slices[count++] = t->piece;
+  }
+  t->piece = (uvsmtp_slice_t){NULL, 0};
+  if (err == 0)
+    err = uvsmtp_protocol_chunk(c->protocol, slices, count, true, t);
+  if (slices != few)
+    uvsmtp__free(&c->mem, slices);
+  return err;
+}
+
+/* Pieces that come and go: a chunk each, one held back, so that the last one can say so. */
+static int push_chunks(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
+{
+  int err;
+  while ((err = next_piece(c, t)) == 0) {
+    err = uvsmtp_protocol_chunk(c->protocol, &t->piece, t->at_end ? 0 : 1, t->at_end, t);
+    if (err != 0)
+      break;
+    t->piece = (uvsmtp_slice_t){NULL, 0};
+    if (t->at_end)
+      return 0;
+  }
+  return err == UVSMTP_EQUEUEFULL ? UVSMTP_PENDING : err;
+}
+
+/* Room for the chunk was missing: the source has to be read again from its start. */
+static int rewind_for_later(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
+{
+  uvsmtp_source_t *source = t->send->source;
+  int err;
+  source->ops->close(source);
+  err = source->ops->open(source, target_of(c), &t->info);
+  t->open = err == 0;
+  return err != 0 ? err : UVSMTP_PENDING;
+}
+
+int uvsmtp__content_push(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
+{
+  int err;
+  if (!t->chunked)
+    return push_data(c, t);
+  if ((t->info.content & UVSMTP_CONTENT_STABLE) == 0)
+    return push_chunks(c, t);
+  err = push_stable_chunk(c, t);
+  return err == UVSMTP_EQUEUEFULL ? rewind_for_later(c, t) : err;
+}

@@ -1,0 +1,54 @@
+/*
+ * Sentences about what went wrong: what was being done, with whom, the other side's words, and
+ * what can be done about it.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "connection/connection.h"
+
+const char *uvsmtp__connection_whom(const uvsmtp_connection_t *c, char *out, size_t size)
+{
+  const uvsmtp_connection_options_t *o = &c->config.o;
+  if (c->peer[0] != '\0')
+    snprintf(out, size, "%s", c->peer);
+  else if (o->unix_path != NULL)
+    snprintf(out, size, "%s", o->unix_path);
+  else
+    snprintf(out, size, "%s:%u", o->host, (unsigned)o->port);
+  return out;
+}
+
+const char *uvsmtp__error_hint(int err)
+{
+  static const struct {
+    int err;
+    const char *hint;
+  } hints[] = {
+    {UVSMTP_ETLSREQUIRED,
+     "; use the port for implicit TLS (465) if there is one, or allow a session in the clear"},
+    {UVSMTP_ETLSNAME, "; connect by the name that the certificate carries"},
+    {UVSMTP_ETLSCERT, "; name the certificate of its issuer as trusted"},
+    {UVSMTP_ETLSINJECTED, "; somebody between may be meddling with the connection"},
+    {UVSMTP_EAUTHPLAINTEXT, "; use TLS"},
+  };
+  for (size_t i = 0; i < sizeof(hints) / sizeof(*hints); i++) {
+    if (hints[i].err == err)
+      return hints[i].hint;
+  }
+  return "";
+}
+
+void uvsmtp__reply_words(const uvsmtp_reply_t *reply, char *out, size_t size)
+{
+  uvsmtp_reply_text(reply, out, size);
+  for (char *at = out; *at != '\0'; at++) {
+    if (*at == '\n')
+      *at = ' ';
+  }
+}
+
+uvsmtp_error_t uvsmtp__connection_error(const uvsmtp_connection_t *c)
+{
+  return (uvsmtp_error_t){c->err, c->text, c->code};
+}

@@ -1,0 +1,179 @@
+/*
+ * The TLS handshake, off the loop's thread: its computations take milliseconds, and reading the
+ * system's trust store tens of them. While a worker thread has the engine, the connection does not
+ * read, and touches it in no way; a connection that ends meanwhile stays in memory until the
+ * worker is done.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "connection/connection.h"
+
+void uvsmtp__offload_begin(uvsmtp_connection_t *c)
+{
+  if (c->jobs++ == 0)
+    uvsmtp__hold(c, UVSMTP__HOLD_OFFLOAD);
+}
+
+void uvsmtp__offload_end(uvsmtp_connection_t *c)
+{
+  if (--c->jobs == 0)
+    uvsmtp__drop(c, UVSMTP__HOLD_OFFLOAD);
+}
+
+static void run(uvsmtp_connection_t *c, uv_work_cb work, uv_after_work_cb done)
+{
+  c->work.data = c;
+  c->working = true;
+  uvsmtp__offload_begin(c);
+  uv_queue_work(c->loop, &c->work, work, done);
+}
+
+/* ---- the context that connections without one of their own share ---- */
+
+static uv_once_t shared_once = UV_ONCE_INIT;
+static uv_mutex_t shared_mutex;
+static uvsmtp_tls_context_t *shared;
+static size_t shared_users;
+
+static void init_shared(void)
+{
+  uv_mutex_init(&shared_mutex);
+}
+
+static void shared_acquire(uv_work_t *work)
+{
+  uvsmtp_connection_t *c = work->data;
+  c->work_err = 0;
+  uv_once(&shared_once, init_shared);
+  uv_mutex_lock(&shared_mutex);
+  if (shared_users == 0)
+    c->work_err = uvsmtp_tls_context_new(&shared, NULL, c->work_detail, sizeof(c->work_detail));
+  if (c->work_err == 0) {
+    shared_users++;
+    c->work_context = shared;
+  }
+  uv_mutex_unlock(&shared_mutex);
+}
+
+void uvsmtp__shared_context_release(void)
+{
+  uv_mutex_lock(&shared_mutex);
+  if (--shared_users == 0) {
+    uvsmtp_tls_context_free(shared);
+    shared = NULL;
+  }
+  uv_mutex_unlock(&shared_mutex);
+}
+
+/* ---- the handshake ---- */
+
+static void fail(uvsmtp_connection_t *c, int err, const char *detail)
+{
+  char whom[sizeof(c->peer)];
+  c->tls_failed = true;
+  uvsmtp__connection_fail(c, err, "TLS handshake with %s failed: %s",
+                          uvsmtp__connection_whom(c, whom, sizeof(whom)), detail);
+}
+
+static void complete(uvsmtp_connection_t *c)
+{
+  c->session = NULL;
+  c->tls_done = true;
+  if (c->protocol == NULL) {
+    uvsmtp__session_begin(c);
+  } else {
+    c->plain_sent = uvsmtp_protocol_total_sent(c->protocol);
+    uvsmtp__session_tls_started(c);
+  }
+  if (!uvsmtp__connection_alive(c))
+    return;
+  uvsmtp__stream_read(c);
+  uvsmtp__stream_decrypt(c); /* what came with the last message of the handshake */
+}
+
+static void shake(uv_work_t *work)
+{
+  uvsmtp_connection_t *c = work->data;
+  c->work_err = uvsmtp_tls_handshake(c->tls);
+}
+
+static void shaken(uv_work_t *work, int status)
+{
+  uvsmtp_connection_t *c = work->data;
+  c->working = false;
+  if (uvsmtp__connection_alive(c)) {
+    uvsmtp__stream_write(c); /* after an error too: it is an alert for the server */
+    if (c->work_err == 0)
+      complete(c);
+    else if (c->work_err == UVSMTP_PENDING)
+      uvsmtp__stream_read(c);
+    else
+      fail(c, c->work_err, uvsmtp_tls_error_detail(c->tls));
+  }
+  uvsmtp__offload_end(c);
+}
+
+static void go_on(uvsmtp_connection_t *c)
+{
+  uvsmtp__stream_pause(c);
+  run(c, shake, shaken);
+}
+
+static void start(uvsmtp_connection_t *c)
+{
+  const uvsmtp_connection_options_t *o = &c->config.o;
+  int err = uvsmtp_tls_new(&c->tls, o->tls_context, o->host);
+  c->phase = UVSMTP__PHASE_HANDSHAKE;
+  if (err != 0) {
+    fail(c, err, o->host == NULL ? "no host name was given to check" : uvsmtp_strerror(err));
+    return;
+  }
+  if (c->session != NULL) /* one that cannot be used costs a full handshake and nothing else */
+    uvsmtp_tls_session_set(c->tls, c->session);
+  go_on(c);
+}
+
+static void have_context(uv_work_t *work, int status)
+{
+  uvsmtp_connection_t *c = work->data;
+  c->working = false;
+  if (c->work_err == 0) {
+    c->config.o.tls_context = c->work_context;
+    c->config.context_is_shared = true;
+  }
+  if (uvsmtp__connection_alive(c)) {
+    if (c->work_err == 0)
+      start(c);
+    else
+      fail(c, c->work_err, c->work_detail);
+  }
+  uvsmtp__offload_end(c);
+}
+
+void uvsmtp__handshake_begin(uvsmtp_connection_t *c)
+{
+  uint64_t limit = c->config.o.tls_timeout_ms;
+  c->tls_deadline = limit == UINT64_MAX ? UINT64_MAX : uv_now(c->loop) + limit;
+  uvsmtp__stream_pause(c);
+  if (c->config.o.tls_context != NULL) {
+    start(c);
+  } else {
+    c->phase = UVSMTP__PHASE_TLS_CONTEXT;
+    run(c, shared_acquire, have_context);
+  }
+  if (uvsmtp__connection_alive(c))
+    uvsmtp__timer_note(c);
+}
+
+void uvsmtp__handshake_feed(uvsmtp_connection_t *c, const char *bytes, size_t len)
+{
+  int err = uvsmtp_tls_feed(c->tls, bytes, len);
+  if (err == 0)
+    err = uvsmtp_tls_keep(c->tls);
+  if (err != 0)
+    fail(c, err, uvsmtp_strerror(err));
+  else
+    go_on(c);
+}

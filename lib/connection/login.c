@@ -1,0 +1,234 @@
+/*
+ * Logging in: authenticators are tried one after another, each exchange step by step.
+ *
+ *   choose -> exchange -> step(NULL) -> AUTH -> 334 -> step(challenge) -> … -> final reply -> finish
+ *          <------------------------ the next, after a refusal <-------------------------------+
+ *
+ * A step that is suspended leaves the connection waiting, with reading on; it goes on by wake, or
+ * when its time is up. Nothing is freed while a step may be running: a connection that ends
+ * inside one is cleared when it is settled.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "connection/connection.h"
+
+/* ---- what an exchange may use ---- */
+
+static void on_wake(void *owner)
+{
+  uvsmtp__login_wake(owner);
+}
+
+static int on_binding(void *owner, const char *type, uint8_t *out, size_t *len)
+{
+  uvsmtp_connection_t *c = owner;
+  return c->tls_done ? uvsmtp_tls_channel_binding(c->tls, type, out, len) : UVSMTP_ESTATE;
+}
+
+/* A job in a worker thread. It may outlive the exchange, and holds the connection. */
+typedef struct job_s {
+  uv_work_t work;
+  uvsmtp_connection_t *connection;
+  uvsmtp_auth_job_t *job;
+} job_t;
+
+static void work_job(uv_work_t *work)
+{
+  job_t *job = work->data;
+  job->job->work(job->job);
+}
+
+static void job_done(uv_work_t *work, int status)
+{
+  job_t *job = work->data;
+  uvsmtp_connection_t *c = job->connection;
+  job->job->done(job->job, status == 0 ? 0 : UVSMTP_ECANCELED);
+  uvsmtp__free(&c->mem, job);
+  uvsmtp__offload_end(c);
+}
+
+static int on_offload(void *owner, uvsmtp_auth_job_t *auth_job)
+{
+  uvsmtp_connection_t *c = owner;
+  job_t *job = uvsmtp__calloc(&c->mem, 1, sizeof(*job));
+  int err;
+  if (job == NULL)
+    return UVSMTP_ENOMEM;
+  job->work.data = job;
+  job->connection = c;
+  job->job = auth_job;
+  err = uv_queue_work(c->loop, &job->work, work_job, job_done);
+  if (err != 0)
+    uvsmtp__free(&c->mem, job);
+  else
+    uvsmtp__offload_begin(c);
+  return err;
+}
+
+/* ---- one after another ---- */
+
+static void step(uvsmtp_connection_t *c, const uvsmtp_slice_t *challenge);
+
+static int start_exchange(uvsmtp_connection_t *c)
+{
+  uvsmtp_auth_context_t context = UVSMTP_AUTH_CONTEXT_INIT;
+  context.mechanism = c->choice.mechanism;
+  context.offered = c->choice.offered;
+  context.host = c->choice.host;
+  context.port = c->choice.port;
+  context.tls = c->tls_done;
+  context.allow_plaintext = c->config.o.allow_plaintext_auth;
+  context.crypto = uvsmtp_tls_crypto();
+  context.mem = &c->mem;
+  context.owner = c;
+  context.wake = on_wake;
+  context.offload = on_offload;
+  context.channel_binding = on_binding;
+  c->auth_sent = c->auth_cancelled = c->suspended = false;
+  return uvsmtp_exchange_new(&c->exchange, c->choice.auth, &context);
+}
+
+static void give_up(uvsmtp_connection_t *c, int err, const char *why)
+{
+  char whom[sizeof(c->peer)];
+  if (uvsmtp_protocol_quit(c->protocol, NULL) == 0)
+    uvsmtp__stream_write(c);
+  uvsmtp__connection_fail(c, err, "logging in to %s failed: %s",
+                          uvsmtp__connection_whom(c, whom, sizeof(whom)),
+                          why[0] != '\0' ? why : uvsmtp_strerror(err));
+}
+
+/* Runs what comes next; the finished exchange tells what that is. */
+static void try_next(uvsmtp_connection_t *c)
+{
+  uvsmtp_exchange_t *last = c->exchange;
+  int err = uvsmtp_auth_choose(&c->choice, last, uv_now(c->loop));
+  c->exchange = NULL;
+  c->suspended = false;
+  uvsmtp_exchange_free(last);
+  if (err != 0) {
+    give_up(c, err, c->choice.detail);
+    return;
+  }
+  c->code = 0;
+  err = start_exchange(c);
+  if (err != 0)
+    give_up(c, err, "");
+  else
+    step(c, NULL);
+}
+
+void uvsmtp__login_begin(uvsmtp_connection_t *c)
+{
+  const uvsmtp_connection_options_t *o = &c->config.o;
+  if (c->config.auth_count == 0) {
+    uvsmtp__connection_ready(c);
+    return;
+  }
+  c->choice = (uvsmtp_auth_choice_t)UVSMTP_AUTH_CHOICE_INIT;
+  c->choice.auths = c->config.auths;
+  c->choice.auth_count = c->config.auth_count;
+  c->choice.offered = uvsmtp_protocol_capabilities(c->protocol)->auth_mechanisms;
+  c->choice.host = o->host != NULL ? o->host : "localhost";
+  c->choice.port = o->port;
+  c->choice.tls = c->tls_done;
+  c->choice.allow_plaintext = o->allow_plaintext_auth;
+  c->choice.channel_binding = c->tls_done;
+  try_next(c);
+}
+
+/* ---- one exchange ---- */
+
+static int send_response(uvsmtp_connection_t *c, uvsmtp_slice_t response)
+{
+  if (c->auth_sent)
+    return uvsmtp_protocol_send_authentication_data(c->protocol, response.base, response.len);
+  c->auth_sent = true;
+  return uvsmtp_protocol_authenticate(c->protocol, c->choice.mechanism, response.base,
+                                      response.len, NULL);
+}
+
+/* This side does not go on: "*", whose 501 ends the exchange; or at once, before AUTH was sent. */
+static void break_off(uvsmtp_connection_t *c)
+{
+  int err = 0;
+  if (!c->auth_sent) {
+    uvsmtp_exchange_finish(c->exchange, uv_now(c->loop), 0, NULL, NULL);
+    try_next(c);
+    return;
+  }
+  if (!c->auth_cancelled)
+    err = uvsmtp_protocol_cancel_authentication(c->protocol);
+  c->auth_cancelled = true;
+  if (err != 0)
+    give_up(c, err, "");
+}
+
+static void step(uvsmtp_connection_t *c, const uvsmtp_slice_t *challenge)
+{
+  uvsmtp_slice_t response = {NULL, 0};
+  int err = uvsmtp_exchange_step(c->exchange, uv_now(c->loop), challenge, &response);
+  if (!uvsmtp__connection_alive(c)) /* the step has closed it */
+    return;
+  c->suspended = err == UVSMTP_PENDING;
+  if (err == UVSMTP_PENDING)
+    return;
+  if (err < 0) {
+    break_off(c);
+    return;
+  }
+  err = send_response(c, response);
+  if (err != 0)
+    give_up(c, err, "");
+}
+
+void uvsmtp__login_wake(uvsmtp_connection_t *c)
+{
+  if (!uvsmtp__connection_alive(c) || !c->suspended)
+    return;
+  step(c, NULL);
+  uvsmtp__connection_flush(c);
+}
+
+static void finish(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply)
+{
+  char words[400], enhanced[24] = "";
+  int err;
+  uvsmtp__reply_words(reply, words, sizeof(words));
+  if (reply->enhanced[0] != 0)
+    snprintf(enhanced, sizeof(enhanced), "%u.%u.%u", reply->enhanced[0], reply->enhanced[1],
+             reply->enhanced[2]);
+  err = uvsmtp_exchange_finish(c->exchange, uv_now(c->loop), reply->code,
+                               enhanced[0] != '\0' ? enhanced : NULL, words);
+  if (!uvsmtp__connection_alive(c))
+    return;
+  if (err == 0) {
+    uvsmtp__login_clear(c);
+    uvsmtp__connection_ready(c);
+    return;
+  }
+  c->code = reply->code;
+  try_next(c);
+}
+
+void uvsmtp__login_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
+{
+  if (event->reply.code != 334) {
+    finish(c, &event->reply);
+  } else if (event->err != 0) {
+    uvsmtp_exchange_fail(c->exchange, event->err, "the challenge is not base64");
+    break_off(c);
+  } else {
+    step(c, &event->challenge);
+  }
+}
+
+void uvsmtp__login_clear(uvsmtp_connection_t *c)
+{
+  uvsmtp_exchange_t *exchange = c->exchange;
+  c->exchange = NULL;
+  c->suspended = false;
+  uvsmtp_exchange_free(exchange);
+}

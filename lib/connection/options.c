@@ -1,0 +1,162 @@
+/*
+ * What the owner asked for, checked and copied. A URL fills in what the fields leave open.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/options.h"
+#include "base/text.h"
+#include "connection/connection.h"
+#include "connection/ehlo_name.h"
+
+static int refuse(char *detail, size_t size, int err, const char *sentence)
+{
+  if (detail != NULL && size != 0 && detail[0] == '\0')
+    snprintf(detail, size, "%s", sentence);
+  return err;
+}
+
+/* Copies `from`, or what stands in the URL where that is NULL. */
+static int copy(char **to, const uvsmtp_mem_t *mem, const char *from, const char *of_url)
+{
+  if (from == NULL)
+    from = of_url;
+  *to = uvsmtp__strdup(mem, from);
+  return from != NULL && *to == NULL ? UVSMTP_ENOMEM : 0;
+}
+
+static int copy_strings(uvsmtp__config_t *config, const uvsmtp_mem_t *mem, const uvsmtp_url_t *url)
+{
+  uvsmtp_connection_options_t *o = &config->o;
+  bool has_place = o->host != NULL || o->unix_path != NULL;
+  int err = copy(&config->host, mem, o->host, has_place ? NULL : url->host);
+  if (err == 0)
+    err = copy(&config->unix_path, mem, o->unix_path, has_place ? NULL : url->unix_path);
+  if (err == 0)
+    err = copy(&config->source_address, mem, o->source_address, NULL);
+  if (err == 0)
+    err = copy(&config->ehlo_domain, mem, o->ehlo_domain, url->ehlo);
+  o->host = config->host;
+  o->unix_path = config->unix_path;
+  o->source_address = config->source_address;
+  o->ehlo_domain = config->ehlo_domain;
+  o->url = NULL;
+  return err;
+}
+
+static int auth_of_url(uvsmtp__config_t *config, const uvsmtp_mem_t *mem, const uvsmtp_url_t *url)
+{
+  uvsmtp_auth_options_t options = UVSMTP_AUTH_OPTIONS_INIT;
+  options.mem = mem;
+  options.user = url->user;
+  options.password = url->password;
+  options.mechanisms = url->mechanisms;
+  return uvsmtp_auth_password_new(&config->auths[0], &options);
+}
+
+/* The authenticators of the options; without any, one of the URL's user and password. */
+static int take_auths(uvsmtp__config_t *config, const uvsmtp_mem_t *mem, const uvsmtp_url_t *url)
+{
+  size_t count = config->o.auth_count;
+  bool from_url = count == 0 && url->user != NULL;
+  int err = 0;
+  if (from_url)
+    count = 1;
+  if (count == 0)
+    return 0;
+  config->auths = uvsmtp__realloc_array(mem, NULL, count, sizeof(*config->auths));
+  if (config->auths == NULL)
+    return UVSMTP_ENOMEM;
+  if (from_url)
+    err = auth_of_url(config, mem, url);
+  for (size_t i = 0; !from_url && i < count; i++)
+    config->auths[i] = uvsmtp_auth_acquire(config->o.auths[i]);
+  if (err == 0)
+    config->auth_count = count;
+  return err;
+}
+
+static void set_defaults(uvsmtp_connection_options_t *o, const uvsmtp_url_t *url)
+{
+  if (o->tls == UVSMTP_TLS_REQUIRED)
+    o->tls = url->tls;
+  o->lmtp = o->lmtp || url->lmtp;
+  if (o->port == 0)
+    o->port = url->port;
+  if (o->port == 0)
+    o->port = o->lmtp                          ? 24
+              : o->tls == UVSMTP_TLS_IMPLICIT ? 465
+              : o->tls == UVSMTP_TLS_NONE     ? 25
+                                              : 587;
+  if (o->tls_timeout_ms == 0)
+    o->tls_timeout_ms = 30000;
+  if (o->quit_timeout_ms == 0)
+    o->quit_timeout_ms = 5000;
+  if (o->max_in_doubt == 0)
+    o->max_in_doubt = 20;
+  if (o->max_in_doubt_bytes == 0)
+    o->max_in_doubt_bytes = (uint64_t)4 * 1024 * 1024;
+}
+
+static int check(const uvsmtp_connection_options_t *o, char *detail, size_t size)
+{
+  int err;
+  if (o->host == NULL && o->unix_path == NULL)
+    return refuse(detail, size, UVSMTP_EINVAL, "no server: set url, host or unix_path");
+  if (o->host != NULL && o->host[0] == '\0')
+    return refuse(detail, size, UVSMTP_EINVAL, "host is empty");
+  if ((unsigned)o->tls > UVSMTP_TLS_NONE || (unsigned)o->family > UVSMTP_FAMILY_IPV6 ||
+      (unsigned)o->lines > UVSMTP_LINES_REFUSE)
+    return refuse(detail, size, UVSMTP_EINVAL, "tls, family or lines has no such value");
+  err = o->ehlo_domain != NULL ? uvsmtp__ehlo_check(o->ehlo_domain) : 0;
+  if (err != 0)
+    return refuse(detail, size, err, "ehlo_domain is neither a domain nor an address literal");
+  if (o->auth_count != 0 && o->auths == NULL)
+    return refuse(detail, size, UVSMTP_EINVAL, "auth_count is given without auths");
+  return 0;
+}
+
+static int fill(uvsmtp__config_t *config, const uvsmtp_mem_t *mem, const uvsmtp_url_t *url,
+                char *detail, size_t size)
+{
+  int err;
+  set_defaults(&config->o, url);
+  err = copy_strings(config, mem, url);
+  if (err == 0)
+    err = check(&config->o, detail, size);
+  if (err == 0) {
+    err = take_auths(config, mem, url);
+    if (err != 0)
+      refuse(detail, size, err, uvsmtp_strerror(err));
+  }
+  return err;
+}
+
+int uvsmtp__config_init(uvsmtp__config_t *config, const uvsmtp_mem_t *mem,
+                        const uvsmtp_connection_options_t *options, char *detail, size_t size)
+{
+  uvsmtp_url_t url = {0};
+  int err;
+  memset(config, 0, sizeof(*config));
+  err = uvsmtp__options_copy(&config->o, sizeof(config->o), options);
+  if (err == 0 && config->o.url != NULL)
+    err = uvsmtp_url_parse(&url, config->o.url, detail, size);
+  if (err == 0)
+    err = fill(config, mem, &url, detail, size);
+  uvsmtp_url_clear(&url);
+  return err;
+}
+
+void uvsmtp__config_clear(uvsmtp__config_t *config, const uvsmtp_mem_t *mem)
+{
+  for (size_t i = 0; i < config->auth_count; i++)
+    uvsmtp_auth_free(config->auths[i]);
+  uvsmtp__free(mem, config->auths);
+  uvsmtp__free(mem, config->host);
+  uvsmtp__free(mem, config->unix_path);
+  uvsmtp__free(mem, config->source_address);
+  uvsmtp__free(mem, config->ehlo_domain);
+  if (config->context_is_shared)
+    uvsmtp__shared_context_release();
+}

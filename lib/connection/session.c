@@ -1,0 +1,132 @@
+/*
+ * Opening a session: greeting, EHLO, STARTTLS and EHLO again where TLS is wanted, then login.c.
+ *
+ *   220 … -> EHLO -> [STARTTLS -> 220 -> handshake -> EHLO] -> [AUTH …] -> ready
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "connection/connection.h"
+#include "connection/ehlo_name.h"
+
+/* Ends the connection because of a refusal that nothing can be done about here. */
+static void refuse(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply, const char *what)
+{
+  int class = UVSMTP_REPLY_CLASS(reply);
+  int err = class == 4 ? UVSMTP_ETEMPORARY : class == 5 ? UVSMTP_EPERMANENT : UVSMTP_EREPLY;
+  uvsmtp__connection_fail_reply(c, err, reply, what);
+}
+
+/* A command could not be issued: out of memory, or the server is closing. */
+static void cannot_issue(uvsmtp_connection_t *c, int err, const char *what)
+{
+  char whom[sizeof(c->peer)];
+  uvsmtp__connection_fail(c, err, "%s could not be sent to %s: %s", what,
+                          uvsmtp__connection_whom(c, whom, sizeof(whom)), uvsmtp_strerror(err));
+}
+
+static void say_ehlo(uvsmtp_connection_t *c)
+{
+  const char *name = c->config.o.ehlo_domain;
+  bool needs_ehlo = c->config.auth_count != 0 ||
+                    (c->config.o.tls == UVSMTP_TLS_REQUIRED && !c->tls_done);
+  int err = 0;
+  if (name == NULL && c->ehlo_name[0] == '\0')
+    err = uvsmtp__ehlo_name(c->ehlo_name, sizeof(c->ehlo_name), c->stream);
+  if (err == 0)
+    err = uvsmtp_protocol_send_greeting(c->protocol, name != NULL ? name : c->ehlo_name,
+                                        needs_ehlo, NULL);
+  if (err != 0)
+    cannot_issue(c, err, "EHLO");
+}
+
+void uvsmtp__session_begin(uvsmtp_connection_t *c)
+{
+  const uvsmtp_connection_options_t *o = &c->config.o;
+  uvsmtp_protocol_options_t options = UVSMTP_PROTOCOL_OPTIONS_INIT;
+  int err;
+  options.lmtp = o->lmtp;
+  options.tls = c->tls_done;
+  options.trace = o->trace != NULL;
+  options.timeouts = o->timeouts;
+  options.mem = &c->mem;
+  err = uvsmtp_protocol_new(&c->protocol, &options, uv_now(c->loop));
+  if (err != 0) {
+    cannot_issue(c, err, "a session");
+    return;
+  }
+  c->phase = UVSMTP__PHASE_SESSION;
+  uvsmtp__stream_read(c);
+  uvsmtp__timer_note(c);
+}
+
+void uvsmtp__session_tls_started(uvsmtp_connection_t *c)
+{
+  int err = uvsmtp_protocol_tls_started(c->protocol);
+  c->phase = UVSMTP__PHASE_SESSION;
+  if (err != 0)
+    cannot_issue(c, err, "EHLO");
+  else
+    say_ehlo(c);
+}
+
+/* What is offered is known: TLS first. */
+static void after_ehlo(uvsmtp_connection_t *c)
+{
+  const uvsmtp_capabilities_t *offered = uvsmtp_protocol_capabilities(c->protocol);
+  bool wanted = c->config.o.tls != UVSMTP_TLS_NONE && !c->tls_done;
+  char whom[sizeof(c->peer)];
+  if (wanted && (offered->extensions & UVSMTP_EXT_STARTTLS) != 0) {
+    int err = uvsmtp_protocol_start_tls(c->protocol, NULL);
+    if (err != 0)
+      cannot_issue(c, err, "STARTTLS");
+  } else if (wanted && c->config.o.tls == UVSMTP_TLS_REQUIRED) {
+    if (uvsmtp_protocol_quit(c->protocol, NULL) == 0)
+      uvsmtp__stream_write(c);
+    uvsmtp__connection_fail(c, UVSMTP_ETLSREQUIRED, "%s does not offer STARTTLS",
+                            uvsmtp__connection_whom(c, whom, sizeof(whom)));
+  } else {
+    uvsmtp__login_begin(c);
+  }
+}
+
+static void after_starttls(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply)
+{
+  if (UVSMTP_REPLY_CLASS(reply) == 2)
+    c->tls_due = true;
+  else if (c->config.o.tls == UVSMTP_TLS_OPPORTUNISTIC && reply->code != 421)
+    uvsmtp__login_begin(c);
+  else
+    uvsmtp__connection_fail_reply(
+      c, UVSMTP_REPLY_CLASS(reply) == 4 ? UVSMTP_ETEMPORARY : UVSMTP_ETLSREQUIRED, reply,
+      "STARTTLS");
+}
+
+void uvsmtp__session_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
+{
+  bool accepted = UVSMTP_REPLY_CLASS(&event->reply) == 2;
+  switch (event->command) {
+  case UVSMTP_COMMAND_GREETING:
+    if (accepted)
+      say_ehlo(c);
+    else
+      refuse(c, &event->reply, "the session");
+    break;
+  case UVSMTP_COMMAND_EHLO:
+  case UVSMTP_COMMAND_LHLO:
+  case UVSMTP_COMMAND_HELO:
+    if (accepted)
+      after_ehlo(c);
+    else if (event->last)
+      refuse(c, &event->reply, uvsmtp_command_name(event->command));
+    break;
+  case UVSMTP_COMMAND_STARTTLS:
+    after_starttls(c, &event->reply);
+    break;
+  case UVSMTP_COMMAND_AUTH:
+    uvsmtp__login_event(c, event);
+    break;
+  default:
+    break;
+  }
+}

@@ -1,0 +1,434 @@
+/*
+ * Bytes in and out.
+ *
+ * Reading is on as long as the connection lives, also while it is idle: that is how the end of a
+ * parked connection is noticed. All connections of a loop read into one buffer.
+ *
+ * Writing is tried at once. When the kernel takes no more, one single octet is left with libuv,
+ * whose callback says that there is room again: so it is known at every moment exactly which
+ * octets the kernel has taken, which a longer write that fails half-way would not tell.
+ *
+ * With TLS, each record is noted with the octets of the protocol's output that are in it, since a
+ * record that has not left as a whole says nothing to the server.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "connection/connection.h"
+
+#define SLICES 64
+#define RECORD_SIZE ((size_t)16384) /* RFC 8446 section 5.1 */
+#define BUDGET ((size_t)1024 * 1024) /* octets a turn of the loop, for the sake of others */
+#define WRITE_ERR_GRACE_MS 2000      /* for the server's last words after writing failed */
+
+/* ---- the shared buffers ---- */
+
+static uv_once_t scratch_once = UV_ONCE_INIT;
+static uv_mutex_t scratch_mutex;
+static uvsmtp__scratch_t *scratches;
+
+static void init_scratches(void)
+{
+  uv_mutex_init(&scratch_mutex);
+}
+
+uvsmtp__scratch_t *uvsmtp__scratch_acquire(uv_loop_t *loop)
+{
+  uvsmtp__scratch_t *s;
+  uv_once(&scratch_once, init_scratches);
+  uv_mutex_lock(&scratch_mutex);
+  for (s = scratches; s != NULL && s->loop != loop; s = s->next)
+    ;
+  if (s == NULL && (s = uvsmtp__malloc(&uvsmtp__mem_default, sizeof(*s))) != NULL) {
+    s->loop = loop;
+    s->users = 0;
+    s->next = scratches;
+    scratches = s;
+  }
+  if (s != NULL)
+    s->users++;
+  uv_mutex_unlock(&scratch_mutex);
+  return s;
+}
+
+void uvsmtp__scratch_release(uvsmtp__scratch_t *s)
+{
+  uv_mutex_lock(&scratch_mutex);
+  if (--s->users == 0) {
+    uvsmtp__scratch_t **at = &scratches;
+    while (*at != s)
+      at = &(*at)->next;
+    *at = s->next;
+    uvsmtp__free(&uvsmtp__mem_default, s);
+  }
+  uv_mutex_unlock(&scratch_mutex);
+}
+
+/* ---- writing ---- */
+
+static void on_written(uv_write_t *write, int status);
+
+static bool write_failed(uvsmtp_connection_t *c, int err)
+{
+  if (uvsmtp__connection_alive(c) && c->write_err == 0) {
+    c->write_err = err;
+    c->write_err_deadline = uv_now(c->loop) + WRITE_ERR_GRACE_MS;
+    uvsmtp__timer_note(c);
+  }
+  return false;
+}
+
+/* Has libuv write one octet when there is room; false. */
+static bool wait_for_room(uvsmtp_connection_t *c, const char *octet)
+{
+  uv_buf_t buf = uv_buf_init((char *)octet, 1);
+  int err;
+  if (!uvsmtp__connection_alive(c))
+    return false;
+  err = uv_write(&c->write, c->stream, &buf, 1, on_written);
+  if (err != 0)
+    return write_failed(c, err);
+  c->writing = true;
+  return false;
+}
+
+/* What uv_try_write took, or 0 with the reason dealt with: it will be tried again, or never. */
+static size_t try_write(uvsmtp_connection_t *c, const uv_buf_t *bufs, unsigned count)
+{
+  int n = uv_try_write(c->stream, bufs, count);
+  if (n > 0)
+    return (size_t)n;
+  if (n == UV_EAGAIN || n == 0)
+    wait_for_room(c, bufs[0].base);
+  else
+    write_failed(c, n);
+  return 0;
+}
+
+/* The three below return true when all is written, and false when they must not go on now. */
+
+static bool write_clear(uvsmtp_connection_t *c, size_t *budget)
+{
+  uvsmtp_slice_t slices[SLICES];
+  uv_buf_t bufs[SLICES];
+  size_t count, n;
+  while ((count = uvsmtp_protocol_output(c->protocol, slices, SLICES)) != 0) {
+    if (*budget == 0)
+      return wait_for_room(c, slices[0].base);
+    for (size_t i = 0; i < count; i++)
+      bufs[i] = uv_buf_init((char *)slices[i].base, (unsigned)slices[i].len);
+    n = try_write(c, bufs, (unsigned)count);
+    if (n == 0)
+      return false;
+    uvsmtp_protocol_sent(c->protocol, n, uv_now(c->loop));
+    *budget -= n < *budget ? n : *budget;
+  }
+  return true;
+}
+
+static void cipher_left(uvsmtp_connection_t *c, size_t len)
+{
+  uvsmtp_tls_sent(c->tls, len);
+  c->cipher_sent += len;
+  while (c->record_count > 0 && c->records[c->record_first].cipher_end <= c->cipher_sent) {
+    c->plain_sent = c->records[c->record_first].plain_end;
+    c->cipher_done = c->records[c->record_first].cipher_end;
+    c->record_first = (c->record_first + 1) % UVSMTP__RECORDS;
+    c->record_count--;
+  }
+}
+
+static bool drain(uvsmtp_connection_t *c, size_t *budget)
+{
+  uvsmtp_slice_t slice;
+  uv_buf_t buf;
+  size_t n;
+  for (;;) {
+    uvsmtp_tls_output(c->tls, &slice);
+    if (slice.len == 0)
+      return true;
+    if (*budget == 0)
+      return wait_for_room(c, slice.base);
+    buf = uv_buf_init((char *)slice.base, (unsigned)slice.len);
+    n = try_write(c, &buf, 1);
+    if (n == 0)
+      return false;
+    cipher_left(c, n);
+    *budget -= n < *budget ? n : *budget;
+  }
+}
+
+/* One record's worth of the protocol's output. */
+static size_t next_record(uvsmtp_connection_t *c, uvsmtp_slice_t *slices)
+{
+  size_t count = uvsmtp_protocol_output(c->protocol, slices, SLICES), left = RECORD_SIZE;
+  for (size_t i = 0; i < count; i++) {
+    if (slices[i].len >= left) {
+      slices[i].len = left;
+      return i + 1;
+    }
+    left -= slices[i].len;
+  }
+  return count;
+}
+
+static void note_record(uvsmtp_connection_t *c)
+{
+  unsigned at = (c->record_first + c->record_count++) % UVSMTP__RECORDS;
+  uvsmtp_slice_t made;
+  uvsmtp_tls_output(c->tls, &made);
+  uvsmtp_tls_sent(c->tls, 0); /* looked only */
+  c->records[at].plain_end = uvsmtp_protocol_total_sent(c->protocol);
+  c->records[at].cipher_end = c->cipher_sent + made.len;
+}
+
+static void tls_broke(uvsmtp_connection_t *c, int err)
+{
+  char whom[sizeof(c->peer)];
+  uvsmtp__connection_fail(c, err, "TLS with %s failed: %s",
+                          uvsmtp__connection_whom(c, whom, sizeof(whom)),
+                          uvsmtp_tls_error_detail(c->tls));
+}
+
+/* Makes records as far as there is room for them; false if the engine broke. */
+static bool encrypt(uvsmtp_connection_t *c)
+{
+  uvsmtp_slice_t slices[SLICES];
+  size_t count, taken;
+  while (c->record_count < UVSMTP__RECORDS && (count = next_record(c, slices)) != 0) {
+    int err = uvsmtp_tls_write(c->tls, slices, count, &taken);
+    if (err == UVSMTP_PENDING)
+      return true;
+    if (err != 0) {
+      tls_broke(c, err);
+      return false;
+    }
+    uvsmtp_protocol_sent(c->protocol, taken, uv_now(c->loop));
+    note_record(c);
+  }
+  return true;
+}
+
+static bool write_tls(uvsmtp_connection_t *c, size_t *budget)
+{
+  do {
+    if (!encrypt(c) || !drain(c, budget))
+      return false;
+  } while (uvsmtp_protocol_output_len(c->protocol) != 0);
+  return true;
+}
+
+static bool write_out(uvsmtp_connection_t *c, size_t *budget)
+{
+  if (c->writing || c->working || c->write_err != 0 || c->stream == NULL)
+    return false;
+  if (c->tls_done)
+    return write_tls(c, budget);
+  if (c->tls != NULL)
+    return drain(c, budget);
+  return c->protocol == NULL || write_clear(c, budget);
+}
+
+void uvsmtp__stream_write(uvsmtp_connection_t *c)
+{
+  size_t budget = BUDGET;
+  write_out(c, &budget);
+}
+
+static bool has_output(const uvsmtp_connection_t *c)
+{
+  return c->protocol != NULL && uvsmtp_protocol_output_len(c->protocol) != 0;
+}
+
+void uvsmtp__connection_flush(uvsmtp_connection_t *c)
+{
+  size_t budget = BUDGET;
+  if (!uvsmtp__connection_alive(c) || c->flushing || (c->holds & UVSMTP__HOLD_DELIVERY) != 0)
+    return;
+  c->flushing = true;
+  do {
+    if (c->phase == UVSMTP__PHASE_READY) {
+      uvsmtp__pump_fill(c);
+      if (uvsmtp__connection_alive(c))
+        uvsmtp__request_fill(c);
+      if (uvsmtp__connection_alive(c))
+        uvsmtp__connection_advance(c);
+    }
+    if (c->protocol != NULL)
+      uvsmtp__connection_trace(c);
+  } while (uvsmtp__connection_alive(c) && write_out(c, &budget) && has_output(c));
+  c->flushing = false;
+  if (uvsmtp__connection_alive(c))
+    uvsmtp__timer_note(c);
+}
+
+static void on_written(uv_write_t *write, int status)
+{
+  uvsmtp_connection_t *c = write->handle->data;
+  c->writing = false;
+  if (status == 0 && c->tls != NULL && !c->working)
+    cipher_left(c, 1);
+  else if (status == 0 && c->tls == NULL)
+    uvsmtp_protocol_sent(c->protocol, 1, uv_now(c->loop));
+  if (!uvsmtp__connection_alive(c))
+    return;
+  if (status != 0)
+    write_failed(c, status);
+  else
+    uvsmtp__connection_flush(c);
+}
+
+/* Sound also where TLS makes more than one record of what it was given at a time: then it may say
+ * too much, never too little. */
+uint64_t uvsmtp__connection_reached(const uvsmtp_connection_t *c)
+{
+  uint64_t handed, len;
+  if (c->protocol == NULL)
+    return 0;
+  if (!c->tls_done)
+    return uvsmtp_protocol_total_sent(c->protocol);
+  if (c->record_count == 0)
+    return c->plain_sent;
+  len = c->records[c->record_first].plain_end - c->plain_sent;
+  if (len <= 1024) /* smaller than any limit of a record */
+    return c->plain_sent;
+  handed = c->cipher_sent - c->cipher_done;
+  return c->plain_sent + (handed < len ? handed : len - 1);
+}
+
+/* ---- reading ---- */
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+  uvsmtp_connection_t *c = handle->data;
+  *buf = uv_buf_init(c->scratch->read, UVSMTP__READ_SIZE);
+}
+
+static void give_protocol(uvsmtp_connection_t *c, const char *bytes, size_t len)
+{
+  char whom[sizeof(c->peer)];
+  int err = uvsmtp_protocol_feed_bytes(c->protocol, bytes, len, uv_now(c->loop));
+  if (err != 0)
+    uvsmtp__connection_fail(c, err, "what %s said could not be read: %s",
+                            uvsmtp__connection_whom(c, whom, sizeof(whom)), uvsmtp_strerror(err));
+  else
+    uvsmtp__connection_deliver(c);
+}
+
+/* The server has ended its side. Whether that was due, the protocol knows. */
+static void server_ended(uvsmtp_connection_t *c)
+{
+  char whom[sizeof(c->peer)];
+  uvsmtp__connection_whom(c, whom, sizeof(whom));
+  if (c->protocol != NULL) {
+    uvsmtp_protocol_feed_eof(c->protocol);
+    uvsmtp__connection_deliver(c);
+  }
+  if (!uvsmtp__connection_alive(c))
+    return;
+  if (c->phase == UVSMTP__PHASE_QUITTING)
+    uvsmtp__connection_end(c);
+  else if (c->write_err != 0)
+    uvsmtp__connection_fail(c, c->write_err, "writing to %s failed: %s", whom,
+                            uvsmtp_strerror(c->write_err));
+  else if (c->phase < UVSMTP__PHASE_SESSION)
+    uvsmtp__connection_fail(c, UVSMTP_ECONNLOST, "%s closed the connection in the TLS handshake",
+                            whom);
+  else
+    uvsmtp__connection_fail(c, UVSMTP_ECONNLOST, "%s closed the connection", whom);
+}
+
+void uvsmtp__stream_decrypt(uvsmtp_connection_t *c)
+{
+  while (uvsmtp__connection_alive(c)) {
+    size_t len;
+    int err = uvsmtp_tls_read(c->tls, c->scratch->plain, UVSMTP__PLAIN_SIZE, &len);
+    if (err == UVSMTP_PENDING)
+      break;
+    if (err != 0 && err != UVSMTP_ETLSTRUNCATED)
+      tls_broke(c, err);
+    else if (err != 0 || len == 0)
+      server_ended(c);
+    else
+      give_protocol(c, c->scratch->plain, len);
+  }
+  uvsmtp__connection_flush(c); /* TLS has something to say by itself too */
+}
+
+static void on_end(uvsmtp_connection_t *c, int err)
+{
+  char whom[sizeof(c->peer)];
+  if (c->phase == UVSMTP__PHASE_QUITTING) {
+    uvsmtp__connection_end(c);
+  } else if (err != UV_EOF) {
+    uvsmtp__connection_fail(c, err, "the connection with %s broke: %s",
+                            uvsmtp__connection_whom(c, whom, sizeof(whom)), uvsmtp_strerror(err));
+  } else if (c->tls_done) {
+    uvsmtp_tls_eof(c->tls);
+    uvsmtp__stream_decrypt(c);
+  } else {
+    c->tls_failed = c->phase == UVSMTP__PHASE_HANDSHAKE;
+    server_ended(c);
+  }
+}
+
+static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
+{
+  uvsmtp_connection_t *c = stream->data;
+  if (nread == 0 || !uvsmtp__connection_alive(c))
+    return;
+  if (nread < 0) {
+    uvsmtp__stream_pause(c);
+    on_end(c, (int)nread);
+  } else if (c->tls_done) {
+    int err = uvsmtp_tls_feed(c->tls, buf->base, (size_t)nread);
+    if (err != 0)
+      tls_broke(c, err);
+    else
+      uvsmtp__stream_decrypt(c);
+  } else if (c->tls != NULL) {
+    uvsmtp__handshake_feed(c, buf->base, (size_t)nread);
+  } else if (c->protocol != NULL) {
+    give_protocol(c, buf->base, (size_t)nread);
+  }
+}
+
+void uvsmtp__stream_read(uvsmtp_connection_t *c)
+{
+  char whom[sizeof(c->peer)];
+  int err = c->reading ? 0 : uv_read_start(c->stream, on_alloc, on_read);
+  c->reading = true;
+  if (err != 0)
+    uvsmtp__connection_fail(c, err, "reading from %s failed: %s",
+                            uvsmtp__connection_whom(c, whom, sizeof(whom)), uvsmtp_strerror(err));
+}
+
+void uvsmtp__stream_pause(uvsmtp_connection_t *c)
+{
+  if (c->reading)
+    uv_read_stop(c->stream);
+  c->reading = false;
+}
+
+/* ---- closing ---- */
+
+static void on_closed(uv_handle_t *handle)
+{
+  uvsmtp_connection_t *c = handle->data;
+  uvsmtp__free(&c->mem, c->stream);
+  c->stream = NULL;
+  uvsmtp__connection_settle(c);
+  uvsmtp__drop(c, UVSMTP__HOLD_STREAM);
+}
+
+void uvsmtp__stream_close(uvsmtp_connection_t *c)
+{
+  size_t budget = BUDGET;
+  uvsmtp__stream_pause(c);
+  if (c->tls_done && !c->working && !c->writing && c->write_err == 0) {
+    uvsmtp_tls_close_notify(c->tls);
+    drain(c, &budget);
+  }
+  uv_close((uv_handle_t *)c->stream, on_closed);
+}

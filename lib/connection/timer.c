@@ -1,0 +1,109 @@
+/*
+ * One timer for all deadlines of a connection. A deadline that moves away is not re-armed: the
+ * timer fires too early, looks, and is armed for what there is then. Only one that comes nearer is
+ * armed at once.
+ */
+#include "connection/connection.h"
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+  return a < b ? a : b;
+}
+
+static uint64_t next_deadline(const uvsmtp_connection_t *c)
+{
+  uint64_t at = UINT64_MAX;
+  if (c->settle_due)
+    return 0;
+  switch (c->phase) {
+  case UVSMTP__PHASE_TLS_CONTEXT:
+  case UVSMTP__PHASE_HANDSHAKE:
+    at = c->tls_deadline;
+    break;
+  case UVSMTP__PHASE_QUITTING:
+    at = c->quit_deadline;
+    break;
+  case UVSMTP__PHASE_SESSION:
+  case UVSMTP__PHASE_READY:
+    if (c->pump.due && c->phase == UVSMTP__PHASE_READY)
+      return 0;
+    at = uvsmtp_protocol_deadline(c->protocol);
+    if (c->suspended)
+      at = earlier(at, uvsmtp_exchange_deadline(c->exchange));
+    break;
+  default: /* the connector has a timer of its own; what has failed waits for nothing */
+    return UINT64_MAX;
+  }
+  return c->write_err != 0 ? earlier(at, c->write_err_deadline) : at;
+}
+
+/* A deadline has passed. What is done ends the connection, or moves the deadline. */
+static void expire(uvsmtp_connection_t *c, uint64_t now)
+{
+  char whom[sizeof(c->peer)];
+  uvsmtp__connection_whom(c, whom, sizeof(whom));
+  if (c->phase == UVSMTP__PHASE_QUITTING) {
+    uvsmtp__connection_end(c);
+  } else if (c->write_err != 0 && now >= c->write_err_deadline) {
+    uvsmtp__connection_fail(c, c->write_err, "writing to %s failed: %s", whom,
+                            uvsmtp_strerror(c->write_err));
+  } else if (c->phase < UVSMTP__PHASE_SESSION) {
+    c->tls_failed = true;
+    uvsmtp__connection_fail(c, UVSMTP_ETIMEOUT, "%s did not finish the TLS handshake in time",
+                            whom);
+  } else if (c->suspended && now >= uvsmtp_exchange_deadline(c->exchange)) {
+    uvsmtp__login_wake(c);
+  } else {
+    uvsmtp_protocol_expire(c->protocol, now);
+    uvsmtp__connection_deliver(c);
+  }
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+  uvsmtp_connection_t *c = timer->data;
+  uint64_t now = uv_now(c->loop);
+  c->armed = UINT64_MAX;
+  if (c->settle_due) {
+    c->settle_due = false;
+    uvsmtp__connection_settle(c);
+    return;
+  }
+  if (c->pump.due && c->phase == UVSMTP__PHASE_READY)
+    uvsmtp__connection_run(c);
+  else if (uvsmtp__connection_alive(c) && now >= next_deadline(c))
+    expire(c, now);
+  uvsmtp__timer_note(c);
+}
+
+void uvsmtp__timer_init(uvsmtp_connection_t *c)
+{
+  uv_timer_init(c->loop, &c->timer);
+  c->timer.data = c;
+  uvsmtp__hold(c, UVSMTP__HOLD_TIMER);
+}
+
+void uvsmtp__timer_note(uvsmtp_connection_t *c)
+{
+  uint64_t at = next_deadline(c), now = uv_now(c->loop);
+  if (at >= c->armed || c->finishing)
+    return;
+  c->armed = at;
+  uv_timer_start(&c->timer, on_timer, at > now ? at - now : 0, 0);
+}
+
+void uvsmtp__timer_settle(uvsmtp_connection_t *c)
+{
+  c->settle_due = true;
+  uvsmtp__timer_note(c);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+  uvsmtp__drop(handle->data, UVSMTP__HOLD_TIMER);
+}
+
+void uvsmtp__timer_close(uvsmtp_connection_t *c)
+{
+  uv_close((uv_handle_t *)&c->timer, on_closed);
+}

@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+"""uvsmtp send against real mail servers: what arrives, and what is said of what does not.
+
+    ../servers/run NAME -- real_servers.py NAME PROGRAM
+"""
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+env = os.environ
+server, program = sys.argv[1], sys.argv[2]
+prefix = server.upper() + "_"
+HOST, CA = env["TEST_HOST"], env["TEST_CA_FILE"]
+BODY = b".\r\n..dots\r\n.\n" + b"x" * 900 + b"\r\nlast line without an end"
+failures = []
+serial = iter(range(100000))
+
+
+def port(name):
+    return env.get(prefix + name)
+
+
+def send(url, *arguments, mark=b"", sender="ada@test.example", to=("ada@test.example",), ca=CA,
+         password=env["TEST_PASSWORD"], user=env["TEST_USER"], header=b""):
+    message = b"From: " + sender.encode() + b"\r\nSubject: " + mark + b"\r\n" + header + b"\r\n" + BODY
+    command = [program, "send", "--server", url, "--json", "--from", sender, "--timeout", "30",
+               "--ehlo", "client.test.example"]
+    for address in to:
+        command += ["--to", address]
+    if ca:
+        command += ["--ca", ca]
+    if user:
+        command += ["--user", user]
+    own = dict(env, UVSMTP_PASSWORD=password) if user else dict(env)
+    done = subprocess.run(command + list(arguments), input=message, env=own, timeout=90,
+                          capture_output=True)
+    lines = done.stdout.decode().splitlines()
+    return done.returncode, json.loads(lines[0]) if lines else None, done.stderr.decode()
+
+
+def check(name, good, *facts):
+    print("%s %s" % ("ok    " if good else "FAILED", name), flush=True)
+    if not good:
+        failures.append(name)
+        for fact in facts:
+            print("       ", fact)
+
+
+def arrived(mark, folder):
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        for path in Path(folder).rglob("new/*"):
+            content = path.read_bytes()
+            if mark in content:
+                return content.replace(b"\r\n", b"\n")
+        time.sleep(0.05)
+    return b""
+
+
+def delivers(name, url, *arguments, folder, **keywords):
+    mark = b"mark-%d-%d" % (os.getpid(), next(serial))
+    status, result, errors = send(url, *arguments, mark=mark, **keywords)
+    check(name + ": accepted", status == 0 and result and result["status"] == "accepted", status,
+          result, errors)
+    want = BODY.replace(b"\r\n", b"\n") + b"\n"
+    got = arrived(mark, folder) if status == 0 else b""
+    check(name + ": arrives unchanged", got.endswith(b"\n\n" + want), got[-120:])
+
+
+def fails(name, url, *arguments, status, error=None, code=None, **keywords):
+    got, result, errors = send(url, *arguments, **keywords)
+    ok = got == status and result is not None
+    if ok and error:
+        ok = result["error"] is not None and result["error"]["name"] == error
+    if ok and code:
+        ok = code in [r["code"] for r in result["recipients"]]
+    check(name, ok, "exit status %d, wanted %d" % (got, status), result, errors)
+
+
+def postfix():
+    mail = env["POSTFIX_MAILDIR"]
+    plain = "smtp://%s:%s" % (HOST, port("PORT"))
+    delivers("STARTTLS and AUTH", plain, folder=mail)
+    delivers("implicit TLS and AUTH", "smtps://%s:%s" % (HOST, port("PORT_TLS")), folder=mail)
+    delivers("submission", "smtp://%s:%s" % (HOST, port("PORT_SUBMISSION")), folder=mail)
+    for mechanism in ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256"):
+        delivers("AUTH " + mechanism, plain, "--auth", mechanism, folder=mail)
+    fails("a wrong password", plain, password="wrong", status=77)
+    fails("an unknown issuer", plain, ca=env["TEST_OTHER_CA_FILE"], status=77,
+          error="UVSMTP_ETLSCERT")
+    fails("an expired certificate", "smtp://%s:%s" % (HOST, port("PORT_EXPIRED")), status=77,
+          error="UVSMTP_ETLSEXPIRED")
+    fails("a certificate of the future", "smtp://%s:%s" % (HOST, port("PORT_FUTURE")), status=77,
+          error="UVSMTP_ETLSEXPIRED")
+    fails("a certificate for another name", "smtp://%s:%s" % (HOST, port("PORT_WRONGNAME")),
+          status=77, error="UVSMTP_ETLSNAME")
+    fails("a self-signed certificate", "smtp://%s:%s" % (HOST, port("PORT_SELFSIGNED")), status=77,
+          error="UVSMTP_ETLSCERT")
+    fails("a refused recipient", plain, to=["refused@test.example"], status=69, code=550)
+    fails("a busy recipient", plain, to=["busy@test.example"], status=75, code=450)
+    fails("a refused sender", plain, sender="refused@test.example", status=69, code=550)
+    fails("a refusal at DATA", plain, sender="nodata@test.example", status=69, code=550)
+    fails("a refusal after the data", plain, sender="late@test.example", status=69, code=554)
+    fails("a refusal for a header", plain, header=b"X-Refuse: yes\r\n", status=69, code=550)
+    grey = "smtp://%s:%s" % (HOST, port("PORT_GREYLIST"))
+    fails("greylisting, the first time", grey, user=None, status=75, code=450)
+    delivers("greylisting, the second time", grey, user=None, folder=mail)
+    status, result, errors = send(plain, to=["ada@test.example", "refused@test.example"])
+    check("one of two refused", result is not None and result["status"] == "partial" and
+          [r["status"] for r in result["recipients"]] == ["accepted", "rejected"], status, result,
+          errors)
+
+
+def dovecot():
+    for name in ("lmtp://%s:%s" % (HOST, port("PORT_LMTP")),
+                 "lmtp+unix://%s" % port("SOCKET_LMTP")):
+        delivers("LMTP " + name.split(":")[0], name + "?tls=none", user=None,
+                 folder=env["DOVECOT_MAILDIR"])
+    submission = "smtp://%s:%s" % (HOST, port("PORT"))
+    for mechanism in ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256"):
+        delivers("AUTH " + mechanism, submission, "--auth", mechanism,
+                 folder=env["DOVECOT_RELAY_MAILDIR"])
+    for mechanism in ("XOAUTH2", "OAUTHBEARER"):
+        delivers("AUTH " + mechanism, submission, "--auth", mechanism, "--token-command",
+                 "echo " + env["DOVECOT_TOKEN"], folder=env["DOVECOT_RELAY_MAILDIR"])
+        fails("a bad token by " + mechanism, submission, "--auth", mechanism, "--token-command",
+              "echo nonsense", status=77)
+
+
+def aiosmtpd():
+    delivers("STARTTLS and AUTH", "smtp://%s:%s" % (HOST, port("PORT")),
+             folder=env["AIOSMTPD_MAILDIR"])
+
+
+def exim():
+    delivers("STARTTLS and AUTH", "smtp://%s:%s" % (HOST, port("PORT")),
+             folder=env["EXIM_MAILDIR"])
+
+
+def opensmtpd():
+    tls = port("PORT_TLS")
+    url = "smtps://%s:%s" % (HOST, tls) if tls else "smtp://%s:%s?tls=none" % (HOST, port("PORT"))
+    delivers("one command at a time", url, user=env["TEST_USER"] if tls else None,
+             folder=env["OPENSMTPD_MAILDIR"])
+
+
+{"postfix": postfix, "dovecot": dovecot, "aiosmtpd": aiosmtpd, "exim": exim,
+ "opensmtpd": opensmtpd}[server]()
+print("%d failures" % len(failures))
+sys.exit(1 if failures else 0)

@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""`uvsmtp send`: where messages come from: files small and large, several, standard input, -t."""
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import tool
+from tool import Sink, contains, equal, lacks, send, test, write
+
+TO = ('--from', 'ann@here.example', '--to', 'bob@there.example')
+HEAD = b'From: Ann <ann@here.example>\r\nTo: bob@there.example\r\nSubject: Hi\r\n'
+
+
+def large(size):
+    """Lines that say where they are, some with dots in front."""
+    lines, length, number = [], 0, 0
+    while length < size:
+        line = b'.' * (number % 3) + b'line %d ' % number + b'x' * (number % 61) + b'\r\n'
+        lines.append(line)
+        length += len(line)
+        number += 1
+    return b''.join(lines)
+
+
+@test
+def recipients_from_the_headers_and_no_bcc_goes_out():
+    write('letter', HEAD + b'Cc: "Carl, C." <carl@there.example>, bob@there.example\r\n'
+          b'Bcc: secret@there.example,\r\n\t other@there.example\r\n\r\nHello\r\n')
+    with Sink('--maildir', 'inbox') as sink:
+        send(sink.plain, '-t', 'letter')
+    equal([r['address'] for r in sink.messages[0]['to']],
+          ['bob@there.example', 'carl@there.example', 'secret@there.example',
+           'other@there.example'])
+    equal(sink.messages[0]['from'], 'ann@here.example')
+    text = tool.stored('inbox')[0]
+    lacks(text, b'secret')
+    lacks(text, b'Bcc')
+    contains(text, b'Cc: "Carl, C." <carl@there.example>')
+
+
+@test
+def standard_input_small_and_large():
+    for size in (10, 300_000, 3_000_000):
+        letter = HEAD + b'Bcc: secret@there.example\r\n\r\n' + large(size)
+        with Sink('--maildir', f'inbox{size}') as sink:
+            result = send(sink.plain, '-t', '--json', stdin=letter).result()
+        equal(result['message'], '-')
+        equal(len(result['recipients']), 2)
+        equal(tool.stored(f'inbox{size}') == [letter.replace(b'Bcc: secret@there.example\r\n',
+                                                             b'')], True)
+
+
+@test
+def files_small_and_large_arrive_as_they_are():
+    for size in (0, 1000, 262_144, 262_145, 5_000_000):
+        letter = HEAD + b'Bcc: secret@there.example\r\n\r\n' + large(size)
+        write('letter', letter)
+        with Sink('--maildir', f'inbox{size}') as sink:
+            send(sink.plain, '-t', 'letter')
+        equal(tool.stored(f'inbox{size}') == [letter.replace(b'Bcc: secret@there.example\r\n',
+                                                             b'')], True)
+
+
+@test
+def a_header_longer_than_the_first_piece_is_read_to_its_end():
+    people = [b'user%d@there.example' % i for i in range(12000)]
+    letter = b'From: ann@here.example\r\nTo: ' + b',\r\n '.join(people) + b'\r\n\r\n' + \
+        large(400_000)
+    write('letter', letter)
+    equal(letter.index(b'\r\n\r\n') > 262_144, True)
+    with Sink('--maildir', 'inbox') as sink:
+        result = send(sink.plain, '-t', '--json', 'letter').result()
+    equal(len(result['recipients']), len(people))
+    equal(result['status'], 'accepted')
+    equal(tool.stored('inbox') == [letter], True)
+
+
+@test
+def bare_line_feeds_become_crlf_and_the_last_line_gets_an_end():
+    write('letter', b'From: ann@here.example\nTo: bob@there.example\n\n.one\ntwo')
+    with Sink('--maildir', 'inbox') as sink:
+        send(sink.plain, '-t', 'letter')
+    equal(tool.stored('inbox'),
+          [b'From: ann@here.example\r\nTo: bob@there.example\r\n\r\n.one\r\ntwo\r\n'])
+
+
+@test
+def several_files_go_and_each_has_its_result():
+    names = []
+    for i in range(100):
+        names.append(write(f'letter{i}', HEAD + b'X-Number: %d\r\n\r\n' % i + large(i * 100)))
+    with Sink('--maildir', 'inbox') as sink:
+        results = send(sink.plain, *TO, '--json', *names).results()
+    equal(sorted(r['message'] for r in results), sorted(names))
+    equal({r['status'] for r in results}, {'accepted'})
+    wanted = sorted(open(name, 'rb').read() for name in names)
+    equal(sorted(tool.stored('inbox')) == wanted, True)
+    equal(sink.counters['open_max'] <= 10, True)
+
+
+@test
+def a_missing_file_is_66_and_the_others_go():
+    write('letter', HEAD + b'\r\nHello\r\n')
+    with Sink() as sink:
+        results = send(sink.plain, *TO, '--json', 'missing', 'letter', status=66).results()
+    by_name = {r['message']: r for r in results}
+    equal(by_name['missing']['error']['name'], 'UVSMTP_ESOURCE')
+    contains(by_name['missing']['error']['text'], 'No such file')
+    equal(by_name['letter']['status'], 'accepted')
+    equal(len(sink.messages), 1)
+
+
+@test
+def bad_message_data_is_65():
+    for number, letter in enumerate((b'From: ann@here.example\r\nno field at all\r\n\r\nHi\r\n',
+                                     b'To: bob@there.example\r\nFrom: @@@\r\n\r\nHi\r\n',
+                                     b'From: ann@here.example\r\n\r\nno recipients\r\n')):
+        name = write(f'letter{number}', letter)
+        with Sink() as sink:
+            result = send(sink.plain, '-t', '--json', name, status=65).result()
+        equal(result['status'], 'rejected')
+        equal(len(sink.messages), 0)
+
+
+@test
+def an_address_with_a_line_end_is_65_and_nothing_is_said():
+    write('letter', HEAD + b'\r\nHello\r\n')
+    with Sink() as sink:
+        result = send(sink.plain, '--from', 'ann@here.example', '--to',
+                      'bob@there.example>\r\nDATA', '--json', 'letter', status=65).result()
+    equal(result['error']['name'], 'UVSMTP_EINJECTION')
+    equal(sink.counters['connections'], 0)
+
+
+@test
+def the_null_sender():
+    write('letter', HEAD + b'\r\nHello\r\n')
+    with Sink() as sink:
+        send(sink.plain, '--from', '', '--to', 'bob@there.example', 'letter')
+        send(sink.plain, '--from', '<>', '--to', 'bob@there.example', 'letter')
+    equal([m['from'] for m in sink.messages], ['', ''])
+
+
+tool.main()

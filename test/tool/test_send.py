@@ -1,0 +1,246 @@
+#!/usr/bin/env python3
+"""`uvsmtp send`: servers, TLS, logging in, refusals, exit statuses and JSON."""
+import os
+import socket
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import tool
+from tool import Run, Sink, contains, equal, lacks, send, test, write
+
+LETTER = (b'From: Ann <ann@here.example>\r\nTo: bob@there.example\r\nSubject: Hi\r\n\r\n'
+          b'.Hello\r\n..\r\n')
+TO = ('--from', 'ann@here.example', '--to', 'bob@there.example')
+
+
+@test
+def a_message_is_accepted_and_reported_as_json():
+    write('letter', LETTER)
+    with Sink('--maildir', 'inbox') as sink:
+        result = send(sink.plain, *TO, '--json', 'letter').result()
+    equal(result['message'], 'letter')
+    equal(result['status'], 'accepted')
+    equal(result['reply']['code'], 250)
+    equal(result['reply']['enhanced'][:2], '2.')
+    equal(result['error'], None)
+    equal([(r['address'], r['status'], r['code']) for r in result['recipients']],
+          [('bob@there.example', 'accepted', 250)])
+    equal(sink.messages[0]['from'], 'ann@here.example')
+    equal(tool.stored('inbox'), [LETTER])
+
+
+@test
+def people_get_a_line_without_colours_where_there_is_no_terminal():
+    write('letter', LETTER)
+    with Sink() as sink:
+        text = send(sink.plain, *TO, 'letter').text
+    contains(text, 'letter: accepted')
+    lacks(text, '\x1b')
+
+
+@test
+def starttls_with_the_right_ca_and_a_password():
+    certs = tool.make_certificates()
+    if certs is None:
+        return
+    write('letter', LETTER)
+    with Sink('--tls-cert', f'{certs}/server.crt', '--tls-key', f'{certs}/server.key',
+              '--auth', 'ann:open sesame', '--auth-required', '--tls-required') as sink:
+        run = send(sink.url, *TO, '--ca', f'{certs}/ca.crt', '--user', 'ann', '--trace',
+                   'letter', env={'UVSMTP_PASSWORD': 'open sesame'})
+        write('secret', b'open sesame\n')
+        send(sink.url, *TO, '--ca', f'{certs}/ca.crt', '--user', 'ann', '--password-file',
+             'secret', '--auth', 'LOGIN,PLAIN', 'letter')
+        bad = send(sink.url, *TO, '--ca', f'{certs}/ca.crt', '--user', 'ann', '--json', 'letter',
+                   env={'UVSMTP_PASSWORD': 'wrong'}, status=77).result()
+    equal(len(sink.messages), 2)
+    equal([m['tls'] for m in sink.messages], [True, True])
+    equal([m['user'] for m in sink.messages], ['ann', 'ann'])
+    equal(bad['error']['name'], 'UVSMTP_EAUTH')
+    contains(run.err, 'C: STARTTLS')
+    contains(run.err, 'C: AUTH')
+    contains(run.err, 'S: 235')
+
+
+@test
+def a_trace_shows_no_secret():
+    import base64
+    write('letter', LETTER)
+    for mechanism in ('PLAIN', 'LOGIN'):
+        with Sink('--auth', 'ann:open sesame') as sink:
+            run = send(sink.plain.replace('//', '//ann:open%20sesame@'), *TO, '--trace', '--auth',
+                       mechanism, '--allow-plaintext-auth', 'letter')
+        equal(sink.messages[0]['user'], 'ann')
+        contains(run.err, 'C: AUTH ' + mechanism)
+        for secret in (b'open sesame', b'\0ann\0open sesame'):
+            lacks(run.err, base64.b64encode(secret).decode())
+        lacks(run.err, 'sesame')
+
+
+@test
+def credentials_do_not_go_in_the_clear_by_default():
+    write('letter', LETTER)
+    with Sink('--auth', 'ann:open sesame', '--auth-mechanisms', 'plain,login') as sink:
+        result = send(sink.plain, *TO, '--user', 'ann', '--json', 'letter', status=77,
+                      env={'UVSMTP_PASSWORD': 'open sesame'}).result()
+    equal(result['error']['name'], 'UVSMTP_EAUTHPLAINTEXT')
+    equal(sink.counters['auth_ok'], 0)
+    equal(len(sink.messages), 0)
+
+
+@test
+def a_token_command_logs_in():
+    write('letter', LETTER)
+    for output in ('t0ken', '{"token_type":"Bearer", "expires_in" : 3600,"access_token":"t0ken"}'):
+        write('output', output.encode())
+        with Sink('--auth', 'ann:t0ken', '--auth-mechanisms', 'xoauth2,oauthbearer') as sink:
+            send(sink.plain, *TO, '--user', 'ann', '--token-command', 'cat output',
+                 '--allow-plaintext-auth', 'letter')
+        equal(sink.messages[0]['user'], 'ann')
+    with Sink('--auth', 'ann:t0ken', '--auth-mechanisms', 'xoauth2') as sink:
+        result = send(sink.plain, *TO, '--user', 'ann', '--token-command', 'exit 3', '--json',
+                      '--allow-plaintext-auth', 'letter', status=77).result()
+    equal(result['error']['name'], 'UVSMTP_EAUTHTOKEN')
+
+
+@test
+def an_untrusted_or_wrong_certificate_is_77():
+    certs = tool.make_certificates()
+    if certs is None:
+        return
+    write('letter', LETTER)
+    for name, ca, error in (('server', 'other-ca', 'UVSMTP_ETLSCERT'),
+                            ('wrongname', 'ca', 'UVSMTP_ETLSNAME'),
+                            ('expired', 'ca', 'UVSMTP_ETLSEXPIRED')):
+        with Sink('--tls-cert', f'{certs}/{name}.crt', '--tls-key', f'{certs}/{name}.key') as sink:
+            result = send(sink.url, *TO, '--ca', f'{certs}/{ca}.crt', '--json', 'letter',
+                          status=77).result()
+        equal(result['error']['name'], error)
+        equal(result['recipients'][0]['status'] in ('deferred', 'rejected'), True)
+        equal(len(sink.messages), 0)
+    with Sink('--tls-cert', f'{certs}/wrongname.crt', '--tls-key',
+              f'{certs}/wrongname.key') as sink:
+        send(sink.url, *TO, '--insecure', 'letter')
+
+
+@test
+def implicit_tls_by_its_url():
+    certs = tool.make_certificates()
+    if certs is None:
+        return
+    write('letter', LETTER)
+    with Sink('--tls-cert', f'{certs}/server.crt', '--tls-key', f'{certs}/server.key',
+              '--tls-implicit') as sink:
+        send(sink.url.replace('smtp:', 'smtps:'), *TO, '--ca', f'{certs}/ca.crt', 'letter')
+    equal(sink.messages[0]['tls'], True)
+
+
+@test
+def tls_is_required_by_default():
+    write('letter', LETTER)
+    with Sink() as sink:
+        result = send(sink.url, *TO, '--json', 'letter', status=77).result()
+        send(sink.url, *TO, '--tls', 'opportunistic', 'letter')
+        send(sink.url, *TO, '--tls', 'none', 'letter')
+    equal(result['error']['name'], 'UVSMTP_ETLSREQUIRED')
+    equal(len(sink.messages), 2)
+
+
+@test
+def a_refused_recipient_is_69_and_the_other_gets_the_message():
+    write('letter', LETTER)
+    with Sink('--rule', 'rcpt nth 2 : reply "550 5.1.1 no such user"') as sink:
+        run = send(sink.plain, *TO, '--to', 'carl@there.example', '--json', 'letter', status=69)
+    result = run.result()
+    equal(result['status'], 'partial')
+    equal([(r['address'], r['status'], r['code'], r['enhanced']) for r in result['recipients']][1],
+          ('carl@there.example', 'rejected', 550, '5.1.1'))
+    contains(result['recipients'][1]['text'], 'no such user')
+    equal(result['recipients'][0]['status'], 'accepted')
+    equal(result['error']['name'], 'UVSMTP_EPERMANENT')
+    equal([r['address'] for r in sink.messages[0]['to']], ['bob@there.example'])
+
+
+@test
+def what_is_deferred_is_75():
+    write('letter', LETTER)
+    with Sink('--rule', 'rcpt : reply "451 4.7.1 come back later"') as sink:
+        result = send(sink.plain, *TO, '--json', 'letter', status=75).result()
+    equal(result['status'], 'deferred')
+    equal(result['recipients'][0]['enhanced'], '4.7.1')
+    equal(result['error']['name'], 'UVSMTP_ETEMPORARY')
+
+
+@test
+def a_lost_final_reply_is_unknown_and_75():
+    write('letter', LETTER)
+    with Sink('--no', 'chunking', '--rule', 'eod : close') as sink:
+        result = send(sink.plain, *TO, '--json', 'letter', status=75).result()
+    equal(result['status'], 'unknown')
+    equal(result['recipients'][0]['status'], 'unknown')
+
+
+@test
+def nobody_listening_is_75():
+    write('letter', LETTER)
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+        result = send(f'smtp://127.0.0.1:{port}', *TO, '--json', 'letter', status=75).result()
+    equal(result['status'], 'deferred')
+
+
+@test
+def an_unknown_host_is_68():
+    write('letter', LETTER)
+    result = send('smtp://no-such-host.invalid', *TO, '--json', 'letter', status=68).result()
+    contains(result['error']['text'], 'no-such-host.invalid')
+
+
+@test
+def a_server_that_talks_nonsense_is_76():
+    write('letter', LETTER)
+    with Sink('--rule', 'greeting : drop, raw "SSH-2.0-nonsense\\r\\n"') as sink:
+        send(sink.plain, *TO, 'letter', status=76)
+
+
+@test
+def lmtp_reports_each_recipient():
+    write('letter', LETTER)
+    with Sink('--lmtp') as sink:
+        result = send(sink.plain.replace('smtp:', 'lmtp:'), *TO, '--to', 'carl@there.example',
+                      '--json', 'letter').result()
+    equal([r['status'] for r in result['recipients']], ['accepted', 'accepted'])
+
+
+@test
+def usage_is_64():
+    write('letter', LETTER)
+    for args in (('send',),
+                 ('send', '--server', 'smtp://localhost'),
+                 ('send', '--server', 'smtp://localhost', '--nonsense'),
+                 ('send', '--server', 'smtp://localhost', '--to'),
+                 ('send', '--server', 'gopher://localhost', *TO, 'letter'),
+                 ('send', '--server', 'smtp://localhost', '-t', '--to', 'a@b.example'),
+                 ('send', '--server', 'smtp://localhost', *TO, '--tls', 'maybe'),
+                 ('send', '--server', 'smtps://localhost', *TO, '--tls', 'none'),
+                 ('send', '--server', 'smtp://localhost', *TO, '--timeout', '0'),
+                 ('send', '--server', 'smtp://localhost', *TO, '--user', 'me', 'letter'),
+                 ('send', '--server', 'smtp://localhost', *TO, '--subject', 'x', 'letter'),
+                 ('send', '--server', 'smtp://localhost', *TO, '--dkim-key', 'x'),
+                 ('compose',), ('demo', 'x'), ('nonsense',), ()):
+        run = Run(*args, status=64)
+        contains(run.err, 'uvsmtp')
+
+
+@test
+def settings_that_cannot_be_used_are_78():
+    write('letter', LETTER)
+    send('smtp://localhost', *TO, '--ca', 'missing.pem', 'letter', status=78)
+    write('empty', b'')
+    send('smtp://localhost', *TO, '--user', 'me', '--password-file', 'empty', 'letter', status=78)
+    send('smtp://localhost', *TO, '--dkim-key', 'missing', '--dkim-selector', 's',
+         '--dkim-domain', 'here.example', 'letter', status=78)
+
+
+tool.main()
