@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "connection/connection.h"
 #include "connection/ehlo_name.h"
+#include "connection/url.h"
 
 static int refuse(char *detail, size_t size, int err, const char *sentence)
 {
@@ -141,10 +142,10 @@ int uvsmtp__config_init(uvsmtp__config_t *config, const uvsmtp_mem_t *mem,
   memset(config, 0, sizeof(*config));
   err = uvsmtp__options_copy(&config->o, sizeof(config->o), options);
   if (err == 0 && config->o.url != NULL)
-    err = uvsmtp_url_parse(&url, config->o.url, detail, size);
+    err = uvsmtp__url_parse(&url, config->o.url, mem, detail, size);
   if (err == 0)
     err = fill(config, mem, &url, detail, size);
-  uvsmtp_url_clear(&url);
+  uvsmtp__url_clear(&url, mem);
   return err;
 }
 

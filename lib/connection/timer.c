@@ -13,7 +13,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 static uint64_t next_deadline(const uvsmtp_connection_t *c)
 {
   uint64_t at = UINT64_MAX;
-  if (c->settle_due)
+  if (c->settle_due || (c->pump.due && uvsmtp__connection_alive(c)))
     return 0;
   switch (c->phase) {
   case UVSMTP__PHASE_TLS_CONTEXT:
@@ -25,8 +25,6 @@ static uint64_t next_deadline(const uvsmtp_connection_t *c)
     break;
   case UVSMTP__PHASE_SESSION:
   case UVSMTP__PHASE_READY:
-    if (c->pump.due && c->phase == UVSMTP__PHASE_READY)
-      return 0;
     at = uvsmtp_protocol_deadline(c->protocol);
     if (c->suspended)
       at = earlier(at, uvsmtp_exchange_deadline(c->exchange));
@@ -69,7 +67,7 @@ static void on_timer(uv_timer_t *timer)
     uvsmtp__connection_settle(c);
     return;
   }
-  if (c->pump.due && c->phase == UVSMTP__PHASE_READY)
+  if (c->pump.due && uvsmtp__connection_alive(c))
     uvsmtp__connection_run(c);
   else if (uvsmtp__connection_alive(c) && now >= next_deadline(c))
     expire(c, now);

@@ -455,6 +455,18 @@ static void the_deadline_tells_who_refused_and_who_was_silent(void **state)
          port);
 }
 
+static void a_refusal_does_not_end_what_is_still_under_way(void **state)
+{
+  static const char *const names[] = {SILENT, REFUSES, NULL};
+  outcome_t o;
+  (void)state;
+  make_silent();
+  fake.names = names;
+  o = run(&(uvsmtp__connector_options_t){
+      .host = "mx.example", .connect_timeout_ms = 300, .attempt_delay_ms = 1});
+  assert_int_equal(o.err, UVSMTP_ETIMEOUT);
+}
+
 static void only_the_first_sixteen_addresses_are_tried(void **state)
 {
   const char *names[20];
@@ -810,6 +822,7 @@ int main(void)
       TEST(a_refusal_beside_a_silent_address_starts_the_next),
       TEST(all_refusals_are_told_families_in_turns_ipv6_first),
       TEST(the_deadline_tells_who_refused_and_who_was_silent),
+      TEST(a_refusal_does_not_end_what_is_still_under_way),
       TEST(only_the_first_sixteen_addresses_are_tried),
       TEST(only_the_family_that_is_wanted_is_tried),
       TEST(a_name_without_a_usable_address_is_an_error_that_says_why),

@@ -19,13 +19,40 @@ typedef struct fuzz_s {
 } fuzz_t;
 
 /* Half of a real server's words, half of what breaks them. */
-static const char *const words[] = {
-    "220 mx.example ESMTP\r\n", "250-mx.example\r\n", "250-PIPELINING\r\n", "250-SIZE 1000000\r\n",
-    "250-AUTH PLAIN LOGIN\r\n", "250-CHUNKING\r\n", "250-STARTTLS\r\n", "250-LIMITS RCPTMAX=3\r\n",
-    "250-DSN\r\n", "250 SMTPUTF8\r\n", "250 ok\r\n", "250 ok\r\n", "250 ok\r\n", "354 go\r\n",
-    "354 go\r\n", "550 5.1.1 no\r\n", "452 4.2.2 full\r\n", "334 VXNlcm5hbWU6\r\n", "334 \r\n",
-    "334 !\r\n", "235 welcome\r\n", "502 what\r\n", "421 bye\r\n", "221 bye\r\n", "250", "-", " ",
-    "\r", "\n", "\r\n", "999 x\r\n", "250-\r\n", "250 4.9999.1\r\n", "353 go\r\n"};
+static const char *const words[] = {"220 mx.example ESMTP\r\n",
+                                    "250-mx.example\r\n",
+                                    "250-PIPELINING\r\n",
+                                    "250-SIZE 1000000\r\n",
+                                    "250-AUTH PLAIN LOGIN\r\n",
+                                    "250-CHUNKING\r\n",
+                                    "250-STARTTLS\r\n",
+                                    "250-LIMITS RCPTMAX=3\r\n",
+                                    "250-DSN\r\n",
+                                    "250 SMTPUTF8\r\n",
+                                    "250 ok\r\n",
+                                    "250 ok\r\n",
+                                    "250 ok\r\n",
+                                    "354 go\r\n",
+                                    "354 go\r\n",
+                                    "550 5.1.1 no\r\n",
+                                    "452 4.2.2 full\r\n",
+                                    "334 VXNlcm5hbWU6\r\n",
+                                    "334 \r\n",
+                                    "334 !\r\n",
+                                    "235 welcome\r\n",
+                                    "502 what\r\n",
+                                    "421 bye\r\n",
+                                    "221 bye\r\n",
+                                    "250",
+                                    "-",
+                                    " ",
+                                    "\r",
+                                    "\n",
+                                    "\r\n",
+                                    "999 x\r\n",
+                                    "250-\r\n",
+                                    "250 4.9999.1\r\n",
+                                    "353 go\r\n"};
 
 static void hear(fuzz_t *f)
 {

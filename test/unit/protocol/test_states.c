@@ -1,7 +1,22 @@
 /* Every command in every state: taken, or refused with ESTATE or ECLOSING and nothing queued. */
 #include "session.h"
 
-enum command { EHLO, TLS, TLS_ON, AUTH, MAIL, RCPT, DATA, BODY, END, BDAT, RSET, NOOP, QUIT, COMMANDS };
+enum command {
+  EHLO,
+  TLS,
+  TLS_ON,
+  AUTH,
+  MAIL,
+  RCPT,
+  DATA,
+  BODY,
+  END,
+  BDAT,
+  RSET,
+  NOOP,
+  QUIT,
+  COMMANDS
+};
 static const char *const names[] = {"EHLO", "STARTTLS", "tls_started", "AUTH", "MAIL",
                                     "RCPT", "DATA",     "data",        "end",  "BDAT",
                                     "RSET", "NOOP",     "QUIT"};

@@ -61,7 +61,7 @@ typedef struct play_s {
   bool unsent_ok;
   issued_t issued[MAX_COMMANDS];
   unsigned issued_count;
-  unsigned last_order; /* of the newest command that was answered */
+  unsigned last_order;      /* of the newest command that was answered */
   char *kept[MAX_COMMANDS]; /* contents that the protocol borrows */
   size_t kept_count;
 } play_t;
@@ -233,8 +233,8 @@ static void render_reply(char *out, const uvsmtp_event_t *event)
   if (event->type == UVSMTP_EVENT_UNSOLICITED)
     return;
   n += (size_t)snprintf(out + n, EVENT_SIZE - n, event->last ? " last" : " more");
-  if (event->index != 0 && (event->command == UVSMTP_COMMAND_DATA_END ||
-                            event->command == UVSMTP_COMMAND_BDAT_LAST))
+  if (event->index != 0 &&
+      (event->command == UVSMTP_COMMAND_DATA_END || event->command == UVSMTP_COMMAND_BDAT_LAST))
     n += (size_t)snprintf(out + n, EVENT_SIZE - n, " #%u", event->index);
   if (event->challenge.base != NULL && event->err == 0)
     n += (size_t)snprintf(out + n, EVENT_SIZE - n, " challenge '%s'",
@@ -416,6 +416,8 @@ static int do_mail(play_t *play, const word_t *args, size_t count)
 {
   static const char *const bodies[] = {"", "7bit", "8bit", "binary", NULL};
   static const char *const rets[] = {"", "full", "hdrs", NULL};
+  static const uvsmtp_recipient_t everyone[] = {
+      {.address = "b@y.example"}, {.address = "c@y.example"}, {.address = "d@y.example"}};
   uvsmtp_envelope_t envelope = UVSMTP_ENVELOPE_INIT;
   uvsmtp_mail_needs_t needs = {
       .size = (uint64_t)number_of(args, count, "size", -1),
@@ -434,6 +436,8 @@ static int do_mail(play_t *play, const word_t *args, size_t count)
   envelope.priority = (int)number_of(args, count, "priority", 0);
   envelope.auth = value_of(args, count, "auth");
   envelope.params = value_of(args, count, "params");
+  envelope.recipients = everyone;
+  envelope.recipient_count = (size_t)number_of(args, count, "recipients", 0);
   return uvsmtp_protocol_mail(play->protocol, &envelope, &needs, tag_of(play, "MAIL"));
 }
 
@@ -458,8 +462,8 @@ static int do_data(play_t *play, const word_t *args, size_t count)
 /* body "…" [refuse]: pieces as the play cuts; bytes not taken are told as an error. */
 static int do_body(play_t *play, const word_t *args, size_t count)
 {
-  uvsmtp_lines_t lines = has_word(args, count, "refuse") ? UVSMTP_LINES_REFUSE
-                                                         : UVSMTP_LINES_NORMALIZE;
+  uvsmtp_lines_t lines =
+      has_word(args, count, "refuse") ? UVSMTP_LINES_REFUSE : UVSMTP_LINES_NORMALIZE;
   const char *bytes = keep(play, &args[0]);
   size_t at = 0;
   while (at < args[0].len) {
@@ -686,7 +690,8 @@ static void line_deadline(play_t *play, char *text)
   uint64_t at = uvsmtp_protocol_deadline(play->protocol);
   uint64_t want = strcmp(text, "none") == 0 ? UINT64_MAX : play->now + strtoull(text, NULL, 10);
   if (at != want)
-    complain(play, "the deadline is %lld from now instead of %s", (long long)(at - play->now), text);
+    complain(play, "the deadline is %lld from now instead of %s", (long long)(at - play->now),
+             text);
 }
 
 /* cap KEYWORD none | cap KEYWORD "parameters" | cap auth "…" | cap size N | cap mails N … */
@@ -737,8 +742,12 @@ static void line_start(play_t *play, char *text)
     at += len;
     at += strspn(at, "| ");
   }
-  char lines[][80] = {"S: 220 mx.example ESMTP", "event reply GREETING 220 last",
-                      "do greeting client.example", "C: EHLO client.example", "", "state ready"};
+  char lines[][80] = {"S: 220 mx.example ESMTP",
+                      "event reply GREETING 220 last",
+                      "do greeting client.example",
+                      "C: EHLO client.example",
+                      "",
+                      "state ready"};
   memcpy(lines[3] + 3, hello, 4);
   snprintf(lines[4], sizeof(lines[4]), "event reply %s 250 last", hello);
   for (size_t i = 0; i < 4; i++)
@@ -933,8 +942,8 @@ int main(int argc, char **argv)
       return 1;
     }
     const char *slash = strrchr(argv[i], '/');
-    count += split_rows(slash != NULL ? slash + 1 : argv[i], texts[i], seed, rows + count,
-                        400 - count);
+    count +=
+        split_rows(slash != NULL ? slash + 1 : argv[i], texts[i], seed, rows + count, 400 - count);
   }
   for (size_t i = 0; i < count; i++)
     tests[i] = (struct CMUnitTest){rows[i].title, plays_in_every_cut, NULL, NULL, &rows[i]};
