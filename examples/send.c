@@ -17,7 +17,10 @@ static void sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
 int main(int argc, char **argv)
 {
   uvsmtp_recipient_t to = {.address = "bob@there.example"};
-  uvsmtp_envelope_t envelope = {sizeof(envelope), "ann@here.example", &to, 1};
+  uvsmtp_envelope_t envelope = {.size = sizeof(envelope),
+                                .sender = "ann@here.example",
+                                .recipients = &to,
+                                .recipient_count = 1};
   uvsmtp_client_t *client;
   uvsmtp_source_t source;
 

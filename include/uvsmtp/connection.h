@@ -12,6 +12,8 @@
  *   3. On close, requests that wait complete in order with UVSMTP_ECANCELED or their real outcome,
  *      then the close callback runs, last, once.
  *   4. Requests and what they point to are yours, and stay in place until their callback.
+ *
+ * As with all of libuv, a Unix program has to ignore SIGPIPE: a server may close at any time.
  */
 #include <uv.h>
 

@@ -25,7 +25,6 @@ static void destroy(uvsmtp_connection_t *c)
   if (c->close_cb != NULL)
     c->close_cb(c);
   uvsmtp__pump_clear(c);
-  uvsmtp__pump_clear(c);
   uvsmtp_protocol_free(c->protocol);
   uvsmtp_tls_free(c->tls);
   uvsmtp__scratch_release(c->scratch);

@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -487,12 +488,64 @@ static void what_is_wrong_with_a_message_comes_as_its_result(void **state)
   assert_int_equal(app.stats.rejected, 1);
 }
 
+#define MANY 100
+
+static struct {
+  uvsmtp_send_t send;
+  uvsmtp_recipient_t recipients[MANY];
+  uvsmtp_envelope_t envelope;
+  unsigned calls;
+} large;
+
+static void on_large(uvsmtp_send_t *send, const uvsmtp_result_t *result)
+{
+  large.calls++;
+  assert_int_equal(result->recipient_count, MANY);
+  for (size_t i = 0; i < MANY; i++) {
+    assert_ptr_equal(result->recipients[i].address, large.recipients[i].address);
+    assert_int_equal(result->recipients[i].status, UVSMTP_DEFERRED);
+    assert_string_equal(result->recipients[i].text, "");
+  }
+}
+
+static void on_small(uvsmtp_send_t *send, const uvsmtp_result_t *result)
+{
+  static char addresses[MANY][16];
+  large.envelope = (uvsmtp_envelope_t)UVSMTP_ENVELOPE_INIT;
+  for (size_t i = 0; i < MANY; i++) {
+    snprintf(addresses[i], sizeof(addresses[i]), "u%zu@x.example", i);
+    large.recipients[i].address = addresses[i];
+  }
+  large.envelope.recipients = large.recipients;
+  large.envelope.recipient_count = MANY;
+  assert_int_equal(
+      uvsmtp_client_send(app.client, &large.send, &large.envelope, &app.source, on_large), 0);
+  /* What is being read stays in place. */
+  assert_string_equal(result->recipients[0].address, "you@example.org");
+  assert_string_equal(result->error_text, "made up: cannot open");
+  uvsmtp_client_close(app.client, UVSMTP_CLOSE_DRAIN, on_closed);
+}
+
+static void a_larger_message_queued_in_a_callback_is_told_in_full(void **state)
+{
+  uvsmtp_send_t small = {0};
+  srand(1);
+  memset(&large, 0, sizeof(large));
+  assert_int_equal(begin(0, 1, -1), 0);
+  world.open_err = UVSMTP_EAUTH;
+  assert_int_equal(uvsmtp_client_send(app.client, &small, &app.envelope, &app.source, on_small), 0);
+  app.started = 2;
+  finish(1);
+  assert_int_equal(large.calls, 1);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_send_and_every_borrower_is_told_once_whatever_connections_do),
       cmocka_unit_test(when_memory_runs_out_every_send_is_told_and_nothing_leaks),
       cmocka_unit_test(what_cannot_be_opened_is_told_with_the_reason),
-      cmocka_unit_test(what_is_wrong_with_a_message_comes_as_its_result)};
+      cmocka_unit_test(what_is_wrong_with_a_message_comes_as_its_result),
+      cmocka_unit_test(a_larger_message_queued_in_a_callback_is_told_in_full)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

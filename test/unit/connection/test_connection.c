@@ -1,0 +1,884 @@
+/*
+ * Connections against the fake server, on one loop: what opens, what is refused and with which
+ * words, and that every callback runs exactly once wherever it is closed.
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "../tls/certs.h"
+#include "connection/connection.h"
+#include "sink/sink.h"
+#include "uvsmtp.h"
+
+/* ---- what the tests share ---- */
+
+static identity_t identity;
+static char cert_file[] = "/tmp/uvsmtp-test-cert-XXXXXX", key_file[] = "/tmp/uvsmtp-test-key-XXXXXX";
+static uvsmtp_tls_context_t *trusting, *strict;
+
+static void write_pem(char *path, const char *text)
+{
+  int fd = mkstemp(path);
+  assert_true(fd >= 0);
+  assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+  close(fd);
+}
+
+static int set_up_group(void **state)
+{
+  spec_t spec = {.subject = "CN=localhost", .names = "DNS:localhost IP:127.0.0.1", .is_ca = 1};
+  uvsmtp_tls_options_t options = UVSMTP_TLS_OPTIONS_INIT;
+  identity_t other;
+  signal(SIGPIPE, SIG_IGN);
+  make_identity(&identity, &spec);
+  write_pem(cert_file, identity.cert);
+  write_pem(key_file, identity.key);
+  options.ca_pem = identity.cert;
+  assert_int_equal(uvsmtp_tls_context_new(&trusting, &options, NULL, 0), 0);
+  make_identity(&other, &spec);
+  options.ca_pem = other.cert;
+  assert_int_equal(uvsmtp_tls_context_new(&strict, &options, NULL, 0), 0);
+  free_identity(&other);
+  return 0;
+}
+
+static int tear_down_group(void **state)
+{
+  uvsmtp_tls_context_free(trusting);
+  uvsmtp_tls_context_free(strict);
+  free_identity(&identity);
+  unlink(cert_file);
+  unlink(key_file);
+  return 0;
+}
+
+typedef struct world_s {
+  uv_loop_t loop;
+  sink_options_t sink_options;
+  uvsmtp_connection_options_t options;
+  sink_t *sink;
+  sink_counters_t seen; /* when the sink was closed */
+  uvsmtp_connection_t *connection;
+  int opened, closed, lost, replies;
+  int err, code, lost_err;
+  char text[1024];
+  char order[64]; /* a letter for each callback */
+  void (*on_open)(struct world_s *w);
+  int trace_lines, close_at_line; /* 0: never */
+  uint64_t bytes, hash;
+  int messages;
+} world_t;
+
+static void note(world_t *w, char letter)
+{
+  size_t len = strlen(w->order);
+  assert_true(len + 1 < sizeof(w->order));
+  w->order[len] = letter;
+}
+
+static void on_message(sink_t *sink, const sink_message_t *message, void *data)
+{
+  world_t *w = data;
+  w->messages++;
+  w->bytes = message->size;
+  w->hash = message->hash;
+}
+
+static void init(world_t *w)
+{
+  memset(w, 0, sizeof(*w));
+  assert_int_equal(uv_loop_init(&w->loop), 0);
+  w->sink_options.body = SINK_HASH;
+  w->sink_options.on_message = on_message;
+  w->sink_options.data = w;
+  w->options = (uvsmtp_connection_options_t)UVSMTP_CONNECTION_OPTIONS_INIT;
+  w->options.host = "127.0.0.1";
+  w->options.tls = UVSMTP_TLS_NONE;
+  w->options.ehlo_domain = "client.example";
+}
+
+static void with_tls(world_t *w, uvsmtp_tls_mode_t mode)
+{
+  w->sink_options.tls_cert = cert_file;
+  w->sink_options.tls_key = key_file;
+  w->sink_options.tls_implicit = mode == UVSMTP_TLS_IMPLICIT;
+  w->options.tls = mode;
+  w->options.tls_context = trusting;
+}
+
+static void on_sink_closed(sink_t *sink, void *data)
+{
+  world_t *w = data;
+  w->seen = *sink_counters(sink);
+  w->sink = NULL;
+}
+
+static void on_closed(uvsmtp_connection_t *c)
+{
+  world_t *w = uvsmtp_connection_get_data(c);
+  w->closed++;
+  note(w, 'C');
+  w->connection = NULL;
+  if (w->sink != NULL)
+    sink_close(w->sink, on_sink_closed);
+}
+
+static void on_open(uvsmtp_connection_t *c, const uvsmtp_error_t *error)
+{
+  world_t *w = uvsmtp_connection_get_data(c);
+  w->opened++;
+  note(w, 'O');
+  w->err = error->err;
+  w->code = error->code;
+  snprintf(w->text, sizeof(w->text), "%s", error->text);
+  if (error->err != 0)
+    uvsmtp_connection_close(c, on_closed);
+  else if (w->on_open != NULL)
+    w->on_open(w);
+  else
+    uvsmtp_connection_quit(c, on_closed);
+}
+
+static void on_lost(uvsmtp_connection_t *c, const uvsmtp_error_t *error)
+{
+  world_t *w = uvsmtp_connection_get_data(c);
+  w->lost++;
+  note(w, 'L');
+  w->lost_err = error->err;
+  snprintf(w->text, sizeof(w->text), "%s", error->text);
+  uvsmtp_connection_close(c, on_closed);
+}
+
+static void on_trace(void *data, uvsmtp_trace_t kind, const char *line, size_t len)
+{
+  world_t *w = data;
+  if (++w->trace_lines == w->close_at_line && w->connection != NULL)
+    uvsmtp_connection_close(w->connection, on_closed);
+}
+
+static void start(world_t *w, const char *script)
+{
+  char detail[256] = "";
+  int err;
+  w->sink_options.script = script;
+  err = sink_start(&w->sink, &w->loop, &w->sink_options, detail, sizeof(detail));
+  if (err != 0)
+    fail_msg("sink: %s", detail);
+  w->options.port = sink_port(w->sink);
+  err = uvsmtp_connection_open(&w->connection, &w->loop, &w->options, on_open, detail,
+                               sizeof(detail));
+  if (err != 0)
+    fail_msg("open: %s", detail);
+  assert_int_equal(w->opened, 0);
+  uvsmtp_connection_set_data(w->connection, w);
+  uvsmtp_connection_on_lost(w->connection, on_lost);
+}
+
+static void end(world_t *w)
+{
+  uv_run(&w->loop, UV_RUN_DEFAULT);
+  assert_int_equal(w->opened, 1);
+  assert_int_equal(w->closed, 1);
+  assert_int_equal(w->order[strlen(w->order) - 1], 'C');
+  assert_int_equal(uv_loop_close(&w->loop), 0);
+  assert_int_equal(sink_violations(&w->seen), 0);
+}
+
+static void go(world_t *w, const char *script)
+{
+  start(w, script);
+  end(w);
+}
+
+/* ---- opening ---- */
+
+static void a_session_opens_and_quits(void **state)
+{
+  world_t w;
+  init(&w);
+  go(&w, NULL);
+  assert_int_equal(w.err, 0);
+  assert_int_equal(w.seen.commands, 2); /* EHLO, QUIT */
+}
+
+static void note_tls(world_t *w)
+{
+  uvsmtp_tls_info_t info = UVSMTP_TLS_INFO_INIT;
+  assert_int_equal(uvsmtp_connection_tls_info(w->connection, &info), 0);
+  assert_true(info.verified);
+  assert_true(uvsmtp_connection_is_idle(w->connection));
+  assert_non_null(strstr(uvsmtp_connection_peer(w->connection), "127.0.0.1"));
+  uvsmtp_connection_quit(w->connection, on_closed);
+}
+
+static void starttls_and_implicit_tls_open(void **state)
+{
+  static const uvsmtp_tls_mode_t modes[] = {UVSMTP_TLS_REQUIRED, UVSMTP_TLS_IMPLICIT,
+                                            UVSMTP_TLS_OPPORTUNISTIC};
+  for (size_t i = 0; i < 3; i++) {
+    world_t w;
+    init(&w);
+    with_tls(&w, modes[i]);
+    w.on_open = note_tls;
+    go(&w, NULL);
+    assert_int_equal(w.err, 0);
+    assert_int_equal(w.seen.handshakes, 1);
+  }
+}
+
+typedef struct refusal_s {
+  const char *name, *script, *words;
+  int err, code;
+  uvsmtp_tls_mode_t tls;
+  bool no_tls_there, foreign;
+} refusal_t;
+
+static const refusal_t refusals[] = {
+  {"greeting 421", "greeting : reply \"421 4.3.2 Not now\", close", "Not now", UVSMTP_ETEMPORARY,
+   421, UVSMTP_TLS_NONE, true, false},
+  {"greeting 554", "greeting : reply \"554 5.7.1 Go away\"", "refused the session: 554",
+   UVSMTP_EPERMANENT, 554, UVSMTP_TLS_NONE, true, false},
+  {"ehlo 550", "ehlo : reply \"550 5.7.1 Unknown you\"", "Unknown you", UVSMTP_EPERMANENT, 550,
+   UVSMTP_TLS_NONE, true, false},
+  {"closed at once", "connect : close", "127.0.0.1", UVSMTP_ECONNLOST, 0, UVSMTP_TLS_NONE, true,
+   false},
+  {"no STARTTLS", NULL, "does not offer STARTTLS", UVSMTP_ETLSREQUIRED, 0, UVSMTP_TLS_REQUIRED,
+   true, false},
+  {"STARTTLS 454", "starttls : reply \"454 4.7.0 No TLS today\"", "No TLS today",
+   UVSMTP_ETEMPORARY, 454, UVSMTP_TLS_REQUIRED, false, false},
+  {"STARTTLS 502", "starttls : reply \"502 5.5.1 Not here\"", "refused STARTTLS",
+   UVSMTP_ETLSREQUIRED, 502, UVSMTP_TLS_REQUIRED, false, false},
+  {"bytes behind 220", "starttls : reply \"220 Go\", raw \"250 injected\\r\\n\"", "",
+   UVSMTP_ETLSINJECTED, 0, UVSMTP_TLS_REQUIRED, false, false},
+  {"unknown issuer", NULL, "TLS handshake with 127.0.0.1", UVSMTP_ETLSCERT, 0,
+   UVSMTP_TLS_REQUIRED, false, true},
+  {"unknown issuer, implicit", NULL, "TLS handshake with 127.0.0.1", UVSMTP_ETLSCERT, 0,
+   UVSMTP_TLS_IMPLICIT, false, true},
+  {"opportunistic TLS that fails", NULL, "TLS handshake with", UVSMTP_ETLSCERT, 0,
+   UVSMTP_TLS_OPPORTUNISTIC, false, true},
+};
+
+static void refusals_end_in_their_error_with_the_servers_words(void **state)
+{
+  for (size_t i = 0; i < sizeof(refusals) / sizeof(*refusals); i++) {
+    const refusal_t *r = &refusals[i];
+    world_t w;
+    init(&w);
+    if (!r->no_tls_there)
+      with_tls(&w, r->tls);
+    w.options.tls = r->tls;
+    w.options.tls_context = r->foreign ? strict : trusting;
+    go(&w, r->script);
+    if (w.err != r->err || w.code != r->code || strstr(w.text, r->words) == NULL)
+      fail_msg("%s: %s %d \"%s\"", r->name, uvsmtp_err_name(w.err), w.code, w.text);
+    assert_string_equal(w.order, "OC");
+  }
+}
+
+static void opportunistic_tls_goes_on_in_the_clear(void **state)
+{
+  static const char *const scripts[] = {NULL, "starttls : reply \"454 4.7.0 No TLS today\""};
+  for (size_t i = 0; i < 2; i++) {
+    world_t w;
+    init(&w);
+    if (i == 1)
+      with_tls(&w, UVSMTP_TLS_OPPORTUNISTIC);
+    w.options.tls = UVSMTP_TLS_OPPORTUNISTIC;
+    go(&w, scripts[i]);
+    assert_int_equal(w.err, 0);
+    assert_int_equal(w.seen.handshakes, 0);
+  }
+}
+
+static void unusable_options_are_refused_with_a_sentence(void **state)
+{
+  static const struct {
+    const char *host, *ehlo, *url;
+    int err;
+  } rows[] = {
+    {NULL, NULL, NULL, UVSMTP_EINVAL},
+    {"", NULL, NULL, UVSMTP_EINVAL},
+    {"mx.example", "a\r\nMAIL", NULL, UVSMTP_EINJECTION},
+    {"mx.example", "not a domain", NULL, UVSMTP_EINVAL},
+    {"mx.example\r\nx", NULL, NULL, UVSMTP_EINJECTION},
+    {NULL, NULL, "http://x", UVSMTP_EURL},
+  };
+  uv_loop_t loop;
+  uv_loop_init(&loop);
+  for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+    uvsmtp_connection_options_t o = UVSMTP_CONNECTION_OPTIONS_INIT;
+    uvsmtp_connection_t *c;
+    char detail[200] = "";
+    o.host = rows[i].host;
+    o.ehlo_domain = rows[i].ehlo;
+    o.url = rows[i].url;
+    assert_int_equal(uvsmtp_connection_open(&c, &loop, &o, on_open, detail, sizeof(detail)),
+                     rows[i].err);
+    assert_null(c);
+    assert_true(detail[0] != '\0');
+  }
+  uv_run(&loop, UV_RUN_DEFAULT);
+  assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+static void a_url_gives_server_and_credentials(void **state)
+{
+  world_t w;
+  char url[128], detail[256];
+  init(&w);
+  w.sink_options.user = "me";
+  w.sink_options.password = "secret";
+  w.sink_options.auth_required = true;
+  assert_int_equal(sink_start(&w.sink, &w.loop, &w.sink_options, detail, sizeof(detail)), 0);
+  snprintf(url, sizeof(url), "smtp://me:secret@127.0.0.1:%u?tls=none", sink_port(w.sink));
+  w.options.host = NULL;
+  w.options.url = url;
+  assert_int_equal(uvsmtp_connection_open(&w.connection, &w.loop, &w.options, on_open, NULL, 0), 0);
+  uvsmtp_connection_set_data(w.connection, &w);
+  end(&w);
+  assert_int_equal(w.err, 0);
+  assert_int_equal(w.seen.auth_ok, 1);
+}
+
+/* ---- logging in ---- */
+
+typedef struct login_s {
+  const char *name, *password, *mechanisms;
+  uvsmtp_tls_mode_t tls;
+  bool allow_plaintext;
+  int err;
+} login_t;
+
+static const login_t logins[] = {
+  {"strongest over TLS", "secret", NULL, UVSMTP_TLS_REQUIRED, false, 0},
+  {"PLAIN over TLS", "secret", "PLAIN", UVSMTP_TLS_IMPLICIT, false, 0},
+  {"LOGIN over TLS", "secret", "LOGIN", UVSMTP_TLS_REQUIRED, false, 0},
+  {"PLAIN in the clear", "secret", "PLAIN", UVSMTP_TLS_NONE, false, UVSMTP_EAUTHPLAINTEXT},
+  {"PLAIN in the clear, allowed", "secret", "PLAIN", UVSMTP_TLS_NONE, true, 0},
+  {"SCRAM in the clear", "secret", "SCRAM-SHA-256", UVSMTP_TLS_NONE, false, 0},
+  {"wrong password", "wrong", NULL, UVSMTP_TLS_REQUIRED, false, UVSMTP_EAUTH},
+};
+
+static void logins_succeed_or_say_why(void **state)
+{
+  for (size_t i = 0; i < sizeof(logins) / sizeof(*logins); i++) {
+    uvsmtp_auth_options_t auth_options = UVSMTP_AUTH_OPTIONS_INIT;
+    uvsmtp_auth_t *auth;
+    world_t w;
+    init(&w);
+    if (logins[i].tls != UVSMTP_TLS_NONE)
+      with_tls(&w, logins[i].tls);
+    w.sink_options.user = "me";
+    w.sink_options.password = "secret";
+    auth_options.user = "me";
+    auth_options.password = logins[i].password;
+    auth_options.mechanisms = logins[i].mechanisms;
+    assert_int_equal(uvsmtp_auth_password_new(&auth, &auth_options), 0);
+    w.options.auths = &auth;
+    w.options.auth_count = 1;
+    w.options.allow_plaintext_auth = logins[i].allow_plaintext;
+    start(&w, NULL);
+    uvsmtp_auth_free(auth);
+    end(&w);
+    if (w.err != logins[i].err)
+      fail_msg("%s: %s \"%s\"", logins[i].name, uvsmtp_err_name(w.err), w.text);
+    assert_int_equal(w.seen.auth_ok, logins[i].err == 0);
+    if (logins[i].err == UVSMTP_EAUTH)
+      assert_int_equal(w.code, 535);
+  }
+}
+
+/* A mechanism that waits for somebody. */
+static uvsmtp_exchange_t *waiting;
+static int steps_cancelled;
+
+static int waiting_step(uvsmtp_exchange_t *exchange, void *state, uvsmtp_slice_t challenge)
+{
+  int err;
+  UVSMTP_CO_BEGIN(exchange);
+  waiting = uvsmtp_exchange_acquire(exchange);
+  UVSMTP_CO_AWAIT(err, UVSMTP_PENDING);
+  if (err != 0)
+    return uvsmtp_exchange_fail(exchange, err, "nobody answered");
+  uvsmtp_exchange_respond(exchange, "\0me\0secret", 10);
+  UVSMTP_CO_SEND();
+  UVSMTP_CO_END();
+}
+
+static void waiting_cancel(uvsmtp_exchange_t *exchange, void *state)
+{
+  steps_cancelled++;
+}
+
+static void run_waiting(world_t *w, uvsmtp_auth_t **auth)
+{
+  static const uvsmtp_mechanism_t mechanism = {.size = sizeof(mechanism),
+                                               .name = "PLAIN",
+                                               .flags = UVSMTP_AUTH_CLIENT_FIRST,
+                                               .step = waiting_step,
+                                               .cancel = waiting_cancel};
+  init(w);
+  w->sink_options.user = "me";
+  w->sink_options.password = "secret";
+  assert_int_equal(uvsmtp_auth_custom_new(auth, &mechanism, NULL, NULL), 0);
+  w->options.auths = auth;
+  w->options.auth_count = 1;
+  waiting = NULL;
+  steps_cancelled = 0;
+  start(w, NULL);
+  while (waiting == NULL)
+    uv_run(&w->loop, UV_RUN_ONCE);
+  assert_int_equal(w->opened, 0);
+}
+
+static void a_suspended_exchange_goes_on_when_it_is_resumed(void **state)
+{
+  uvsmtp_auth_t *auth;
+  world_t w;
+  run_waiting(&w, &auth);
+  assert_int_equal(uvsmtp_exchange_resume(waiting, 0), 0);
+  uvsmtp_exchange_release(waiting);
+  end(&w);
+  assert_int_equal(w.err, 0);
+  assert_int_equal(w.seen.auth_ok, 1);
+  uvsmtp_auth_free(auth);
+}
+
+static void closing_cancels_a_suspended_exchange(void **state)
+{
+  uvsmtp_auth_t *auth;
+  world_t w;
+  run_waiting(&w, &auth);
+  uvsmtp_connection_close(w.connection, on_closed);
+  end(&w);
+  assert_int_equal(w.err, UVSMTP_ECANCELED);
+  assert_int_equal(steps_cancelled, 1);
+  assert_int_equal(uvsmtp_exchange_resume(waiting, 0), UVSMTP_ECANCELED);
+  uvsmtp_exchange_release(waiting);
+  uvsmtp_auth_free(auth);
+}
+
+/* ---- time, and the end ---- */
+
+static void silence_ends_in_a_timeout(void **state)
+{
+  static const struct {
+    const char *script;
+    uvsmtp_tls_mode_t tls;
+  } rows[] = {{"greeting : stall", UVSMTP_TLS_NONE},
+              {"ehlo : stall", UVSMTP_TLS_NONE},
+              {"received 60 : stall", UVSMTP_TLS_IMPLICIT}};
+  for (size_t i = 0; i < 3; i++) {
+    world_t w;
+    init(&w);
+    if (rows[i].tls != UVSMTP_TLS_NONE)
+      with_tls(&w, rows[i].tls);
+    w.options.timeouts.greeting_ms = w.options.timeouts.command_ms = 30;
+    w.options.tls_timeout_ms = 30;
+    go(&w, rows[i].script);
+    assert_int_equal(w.err, UVSMTP_ETIMEOUT);
+    assert_string_equal(w.order, "OC");
+  }
+}
+
+static void a_quit_without_an_answer_is_given_up(void **state)
+{
+  static const char *const scripts[] = {"quit : stall", "quit : close", "quit : reset",
+                                        "quit : reply \"500 what?\""};
+  for (size_t i = 0; i < 4; i++) {
+    world_t w;
+    init(&w);
+    w.options.quit_timeout_ms = 30;
+    go(&w, scripts[i]);
+    assert_int_equal(w.err, 0);
+    assert_string_equal(w.order, "OC");
+  }
+}
+
+static void stay(world_t *w)
+{
+}
+
+static void an_idle_connection_tells_that_it_is_lost(void **state)
+{
+  static const struct {
+    const char *script;
+    int err;
+    uvsmtp_tls_mode_t tls;
+  } rows[] = {
+    {"idle after 20 : reply \"421 4.4.2 Timeout\", close", UVSMTP_ETEMPORARY, UVSMTP_TLS_NONE},
+    {"idle after 20 : close", UVSMTP_ECONNLOST, UVSMTP_TLS_NONE},
+    {"idle after 20 : reset", UV_ECONNRESET, UVSMTP_TLS_NONE},
+    {"idle after 20 : close", UVSMTP_ECONNLOST, UVSMTP_TLS_IMPLICIT},
+    {"idle after 20 : notify", UVSMTP_ECONNLOST, UVSMTP_TLS_REQUIRED},
+    {"idle after 20 : raw \"rubbish\\r\\n\"", UVSMTP_EPROTOCOL, UVSMTP_TLS_NONE},
+  };
+  for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+    world_t w;
+    init(&w);
+    if (rows[i].tls != UVSMTP_TLS_NONE)
+      with_tls(&w, rows[i].tls);
+    w.on_open = stay;
+    go(&w, rows[i].script);
+    assert_string_equal(w.order, "OLC");
+    if (w.lost_err != rows[i].err)
+      fail_msg("%s: %s \"%s\"", rows[i].script, uvsmtp_err_name(w.lost_err), w.text);
+  }
+}
+
+/* ---- commands ---- */
+
+static uvsmtp_request_t requests[8];
+static int last_codes[8];
+
+static void on_reply(uvsmtp_request_t *req, const uvsmtp_reply_t *reply, bool more,
+                     const uvsmtp_error_t *error)
+{
+  world_t *w = req->data;
+  w->replies++;
+  note(w, (char)('0' + (req - requests)));
+  last_codes[req - requests] = reply != NULL ? reply->code : error->err;
+  if (w->replies == 3 && w->connection != NULL)
+    uvsmtp_connection_quit(w->connection, on_closed);
+}
+
+static void three_at_once(world_t *w)
+{
+  for (int i = 0; i < 3; i++)
+    requests[i].data = w;
+  assert_int_equal(uvsmtp_connection_noop(w->connection, &requests[0], on_reply), 0);
+  assert_int_equal(uvsmtp_connection_vrfy(w->connection, &requests[1], "x", on_reply), 0);
+  assert_int_equal(uvsmtp_connection_command(w->connection, &requests[2], "XYZZY", on_reply), 0);
+  assert_int_equal(uvsmtp_connection_command(w->connection, &requests[3], "X\r\nY", on_reply),
+                   UVSMTP_EINJECTION);
+  assert_false(uvsmtp_connection_is_idle(w->connection));
+}
+
+static void commands_get_their_replies_in_order(void **state)
+{
+  world_t w;
+  init(&w);
+  w.on_open = three_at_once;
+  start(&w, "other match \"*\" : reply \"550 no\"");
+  uv_run(&w.loop, UV_RUN_DEFAULT);
+  assert_string_equal(w.order, "O012C");
+  assert_int_equal(last_codes[0], 250);
+  assert_int_equal(uv_loop_close(&w.loop), 0);
+}
+
+static void three_and_close(world_t *w)
+{
+  three_at_once(w);
+  uvsmtp_connection_close(w->connection, on_closed);
+}
+
+static void closing_cancels_commands_in_order(void **state)
+{
+  world_t w;
+  init(&w);
+  w.on_open = three_and_close;
+  start(&w, NULL);
+  uv_run(&w.loop, UV_RUN_DEFAULT);
+  assert_string_equal(w.order, "O012C");
+  assert_int_equal(last_codes[0], UVSMTP_ECANCELED);
+  assert_int_equal(last_codes[2], UVSMTP_ECANCELED);
+  assert_int_equal(uv_loop_close(&w.loop), 0);
+}
+
+static char *content;
+static size_t content_len;
+
+static void on_data_reply(uvsmtp_request_t *req, const uvsmtp_reply_t *reply, bool more,
+                          const uvsmtp_error_t *error)
+{
+  world_t *w = req->data;
+  size_t at = (size_t)(req - requests);
+  last_codes[at] = reply != NULL ? reply->code : error->err;
+  w->replies++;
+  if (at == 2 && reply != NULL)
+    assert_int_equal(
+      uvsmtp_connection_data(w->connection, &requests[3], content, content_len, on_data_reply), 0);
+  if (at == 3)
+    uvsmtp_connection_quit(w->connection, on_closed);
+}
+
+static void send_content(world_t *w)
+{
+  static const uvsmtp_recipient_t to = {.address = "b@x.example"};
+  uvsmtp_envelope_t envelope = UVSMTP_ENVELOPE_INIT;
+  uvsmtp_mail_needs_t needs = {.size = UVSMTP_SIZE_UNKNOWN};
+  uvsmtp_connection_t *c = w->connection;
+  envelope.sender = "a@x.example";
+  for (int i = 0; i < 4; i++)
+    requests[i].data = w;
+  assert_int_equal(
+    uvsmtp_connection_data(c, &requests[3], content, content_len, on_data_reply), UVSMTP_ESTATE);
+  assert_int_equal(uvsmtp_connection_mail(c, &requests[0], &envelope, &needs, on_data_reply), 0);
+  assert_int_equal(uvsmtp_connection_recipient(c, &requests[1], &to, on_data_reply), 0);
+  assert_int_equal(uvsmtp_connection_start_data(c, &requests[2], on_data_reply), 0);
+}
+
+/* Larger than all buffers between; the server does not read for a while. */
+static void large_contents_arrive_intact_through_full_sockets(void **state)
+{
+  static const uvsmtp_tls_mode_t modes[] = {UVSMTP_TLS_NONE, UVSMTP_TLS_IMPLICIT};
+  content_len = 12 * 1024 * 1024;
+  content = malloc(content_len);
+  for (size_t i = 0; i < content_len; i++)
+    content[i] = i % 64 == 62 ? '\r' : i % 64 == 63 ? '\n' : i % 192 == 0 ? '.' : 'a' + i % 23;
+  for (size_t i = 0; i < 2; i++) {
+    world_t w;
+    init(&w);
+    if (modes[i] != UVSMTP_TLS_NONE)
+      with_tls(&w, modes[i]);
+    w.on_open = send_content;
+    go(&w, "body after 1000 : deaf 50");
+    assert_int_equal(last_codes[3], 250);
+    assert_int_equal(w.replies, 4);
+    assert_int_equal(w.messages, 1);
+    assert_true(w.bytes == content_len);
+    assert_true(w.hash == sink_hash(content, content_len));
+  }
+  free(content);
+}
+
+/* What may have reached the server is known to the octet. */
+static void on_reset_reply(uvsmtp_request_t *req, const uvsmtp_reply_t *reply, bool more,
+                           const uvsmtp_error_t *error)
+{
+  world_t *w = req->data;
+  size_t at = (size_t)(req - requests);
+  if (at == 2 && reply != NULL)
+    uvsmtp_connection_data(w->connection, &requests[3], content, content_len, on_reset_reply);
+  if (reply == NULL && at == 3) {
+    uint64_t reached = uvsmtp__connection_reached(w->connection);
+    assert_true(reached < uvsmtp_protocol_issued(w->connection->protocol));
+    assert_true(reached > 100);
+    w->replies = 100;
+    uvsmtp_connection_close(w->connection, on_closed);
+  }
+}
+
+static void send_to_the_deaf(world_t *w)
+{
+  static const uvsmtp_recipient_t to = {.address = "b@x.example"};
+  uvsmtp_envelope_t envelope = UVSMTP_ENVELOPE_INIT;
+  uvsmtp_mail_needs_t needs = {.size = UVSMTP_SIZE_UNKNOWN};
+  for (int i = 0; i < 4; i++)
+    requests[i].data = w;
+  uvsmtp_connection_mail(w->connection, &requests[0], &envelope, &needs, on_reset_reply);
+  uvsmtp_connection_recipient(w->connection, &requests[1], &to, on_reset_reply);
+  uvsmtp_connection_start_data(w->connection, &requests[2], on_reset_reply);
+}
+
+static void a_stuck_content_times_out_and_was_not_all_handed_over(void **state)
+{
+  content_len = 12 * 1024 * 1024;
+  content = malloc(content_len);
+  memset(content, 'x', content_len);
+  for (size_t i = 64; i < content_len; i += 64)
+    memcpy(content + i - 2, "\r\n", 2);
+  for (int tls = 0; tls < 2; tls++) {
+    world_t w;
+    init(&w);
+    if (tls)
+      with_tls(&w, UVSMTP_TLS_IMPLICIT);
+    w.options.timeouts.body_ms = 60;
+    w.on_open = send_to_the_deaf;
+    go(&w, "body after 1000 : deaf");
+    assert_int_equal(w.replies, 100);
+    assert_int_equal(w.messages, 0);
+  }
+  free(content);
+}
+
+/* ---- close everywhere ---- */
+
+static void full_options(world_t *w, uvsmtp_auth_t **auth, uvsmtp_tls_mode_t mode)
+{
+  uvsmtp_auth_options_t options = UVSMTP_AUTH_OPTIONS_INIT;
+  init(w);
+  with_tls(w, mode);
+  w->sink_options.user = "me";
+  w->sink_options.password = "secret";
+  options.user = "me";
+  options.password = "secret";
+  assert_int_equal(uvsmtp_auth_scram_new(auth, 0, &options), 0);
+  w->options.auths = auth;
+  w->options.auth_count = 1;
+  w->options.trace = on_trace;
+  w->options.trace_data = w;
+}
+
+static void closing_at_every_line_of_the_dialogue_calls_back_once(void **state)
+{
+  for (int line = 1, done = 0; !done; line++) {
+    uvsmtp_auth_t *auth;
+    world_t w;
+    assert_true(line < 100);
+    full_options(&w, &auth, UVSMTP_TLS_REQUIRED);
+    w.close_at_line = line;
+    start(&w, NULL);
+    uvsmtp_auth_free(auth);
+    end(&w);
+    done = w.trace_lines < line;
+    assert_true(w.err == 0 || w.err == UVSMTP_ECANCELED);
+    assert_true(line > 1 || w.err == UVSMTP_ECANCELED);
+  }
+}
+
+static void closing_at_every_turn_of_the_loop_calls_back_once(void **state)
+{
+  static const uvsmtp_tls_mode_t modes[] = {UVSMTP_TLS_REQUIRED, UVSMTP_TLS_IMPLICIT};
+  for (int i = 0; i < 2; i++) {
+    bool opened = false;
+    for (int turns = 0; !opened; turns++) {
+      uvsmtp_auth_t *auth;
+      world_t w;
+      assert_true(turns < 500);
+      full_options(&w, &auth, modes[i]);
+      w.on_open = stay;
+      start(&w, NULL);
+      uvsmtp_auth_free(auth);
+      for (int n = 0; n < turns; n++)
+        uv_run(&w.loop, UV_RUN_ONCE);
+      opened = w.opened != 0;
+      uvsmtp_connection_close(w.connection, on_closed);
+      uvsmtp_connection_close(w.connection, on_closed);
+      end(&w);
+      assert_int_equal(w.err, opened ? 0 : UVSMTP_ECANCELED);
+    }
+  }
+}
+
+/* ---- memory ---- */
+
+typedef struct budget_s {
+  long left, held;
+} budget_t;
+
+static void *limited_malloc(void *ctx, size_t size)
+{
+  budget_t *b = ctx;
+  void *p = b->left-- > 0 ? malloc(size) : NULL;
+  b->held += p != NULL;
+  return p;
+}
+
+static void *limited_realloc(void *ctx, void *p, size_t size)
+{
+  budget_t *b = ctx;
+  void *q = b->left-- > 0 ? realloc(p, size) : NULL;
+  b->held += q != NULL && p == NULL;
+  return q;
+}
+
+static void limited_free(void *ctx, void *p)
+{
+  budget_t *b = ctx;
+  b->held -= p != NULL;
+  free(p);
+}
+
+static void any_allocation_may_fail(void **state)
+{
+  for (long n = 0, done = 0; !done; n++) {
+    budget_t budget = {.left = n};
+    uvsmtp_mem_t mem = {&budget, limited_malloc, limited_realloc, limited_free};
+    uvsmtp_auth_t *auth;
+    world_t w;
+    char detail[128];
+    int err;
+    assert_true(n < 1000);
+    full_options(&w, &auth, UVSMTP_TLS_REQUIRED);
+    w.options.mem = &mem;
+    assert_int_equal(sink_start(&w.sink, &w.loop, &w.sink_options, detail, sizeof(detail)), 0);
+    w.options.port = sink_port(w.sink);
+    err = uvsmtp_connection_open(&w.connection, &w.loop, &w.options, on_open, NULL, 0);
+    uvsmtp_auth_free(auth);
+    if (err == 0) {
+      uvsmtp_connection_set_data(w.connection, &w);
+      end(&w);
+      done = w.err == 0;
+    } else {
+      assert_int_equal(err, UVSMTP_ENOMEM);
+      sink_close(w.sink, on_sink_closed);
+      uv_run(&w.loop, UV_RUN_DEFAULT);
+      assert_int_equal(uv_loop_close(&w.loop), 0);
+    }
+    assert_int_equal(budget.held, 0);
+  }
+}
+
+/* ---- the pump is wired ---- */
+
+static void on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
+{
+  world_t *w = send->data;
+  note(w, 'S');
+  assert_int_equal(result->status, UVSMTP_ACCEPTED);
+}
+
+static void send_and_quit(world_t *w)
+{
+  static const uvsmtp_recipient_t to = {.address = "b@x.example"};
+  static uvsmtp_envelope_t envelope = UVSMTP_ENVELOPE_INIT;
+  static uvsmtp_source_t source;
+  static uvsmtp_send_t send;
+  static uvsmtp_request_t request;
+  envelope.sender = "a@x.example";
+  envelope.recipients = &to;
+  envelope.recipient_count = 1;
+  uvsmtp_source_memory(&source, "Subject: x\r\n\r\nHi\r\n", 18);
+  send.data = w;
+  assert_int_equal(
+    uvsmtp_connection_send(w->connection, &send, &envelope, &source, on_sent), 0);
+  assert_int_equal(uvsmtp_connection_noop(w->connection, &request, on_reply), UVSMTP_EBUSY);
+  uvsmtp_connection_quit(w->connection, on_closed);
+  assert_int_equal(uvsmtp_connection_noop(w->connection, &request, on_reply), UVSMTP_ECLOSING);
+}
+
+static void quit_lets_what_is_queued_finish(void **state)
+{
+  world_t w;
+  init(&w);
+  w.on_open = send_and_quit;
+  go(&w, NULL);
+  assert_string_equal(w.order, "OSC");
+  assert_int_equal(w.messages, 1);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_session_opens_and_quits),
+    cmocka_unit_test(starttls_and_implicit_tls_open),
+    cmocka_unit_test(refusals_end_in_their_error_with_the_servers_words),
+    cmocka_unit_test(opportunistic_tls_goes_on_in_the_clear),
+    cmocka_unit_test(unusable_options_are_refused_with_a_sentence),
+    cmocka_unit_test(a_url_gives_server_and_credentials),
+    cmocka_unit_test(logins_succeed_or_say_why),
+    cmocka_unit_test(a_suspended_exchange_goes_on_when_it_is_resumed),
+    cmocka_unit_test(closing_cancels_a_suspended_exchange),
+    cmocka_unit_test(silence_ends_in_a_timeout),
+    cmocka_unit_test(a_quit_without_an_answer_is_given_up),
+    cmocka_unit_test(an_idle_connection_tells_that_it_is_lost),
+    cmocka_unit_test(commands_get_their_replies_in_order),
+    cmocka_unit_test(closing_cancels_commands_in_order),
+    cmocka_unit_test(large_contents_arrive_intact_through_full_sockets),
+    cmocka_unit_test(a_stuck_content_times_out_and_was_not_all_handed_over),
+    cmocka_unit_test(closing_at_every_line_of_the_dialogue_calls_back_once),
+    cmocka_unit_test(closing_at_every_turn_of_the_loop_calls_back_once),
+    cmocka_unit_test(any_allocation_may_fail),
+    cmocka_unit_test(quit_lets_what_is_queued_finish),
+  };
+  return cmocka_run_group_tests(tests, set_up_group, tear_down_group);
+}
