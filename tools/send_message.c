@@ -114,49 +114,7 @@ int letter_build(letter_t *letter, const settings_t *settings)
 
 /* ---- signing ---- */
 
-typedef struct job_s {
-  uv_work_t work;
-  void (*run)(void *arg);
-  void (*done)(void *arg);
-  void *arg;
-} job_t;
-
-static void job_run(uv_work_t *work)
-{
-  job_t *job = work->data;
-
-  job->run(job->arg);
-}
-
-static void job_done(uv_work_t *work, int status)
-{
-  job_t *job = work->data;
-
-  (void)status; /* never cancelled */
-  job->done(job->arg);
-  free(job);
-}
-
-/* The uvsmtp_work_fn of libuv's thread pool. */
-static int run_elsewhere(void *loop, void (*run)(void *arg), void (*done)(void *arg), void *arg)
-{
-  job_t *job = malloc(sizeof *job);
-  int err;
-
-  if (job == NULL)
-    return UVSMTP_ENOMEM;
-  job->work.data = job;
-  job->run = run;
-  job->done = done;
-  job->arg = arg;
-  err = uv_queue_work(loop, &job->work, job_run, job_done);
-  if (err != 0)
-    free(job);
-  return err;
-}
-
-int signer_new(uvsmtp_dkim_t **signer, const settings_t *settings, uv_loop_t *loop, char *detail,
-               size_t detail_size)
+int signer_new(uvsmtp_dkim_t **signer, const settings_t *settings, char *detail, size_t detail_size)
 {
   uvsmtp_dkim_options_t options = UVSMTP_DKIM_OPTIONS_INIT;
 
@@ -167,8 +125,6 @@ int signer_new(uvsmtp_dkim_t **signer, const settings_t *settings, uv_loop_t *lo
   options.domain = settings->dkim_domain;
   options.selector = settings->dkim_selector;
   options.key_file = settings->dkim_key;
-  options.work = loop == NULL ? NULL : run_elsewhere;
-  options.work_ctx = loop;
   return uvsmtp_dkim_new(signer, &options, detail, detail_size);
 }
 

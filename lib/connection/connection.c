@@ -162,11 +162,14 @@ static void deliver_unsolicited(uvsmtp_connection_t *c, const uvsmtp_event_t *ev
     uvsmtp__pump_event(c, event);
     return;
   }
+  uvsmtp__connection_whom(c, whom, sizeof(whom));
   uvsmtp__reply_words(&event->reply, words, sizeof(words));
   c->code = event->reply.code;
-  uvsmtp__connection_fail(c, event->reply.code == 421 ? UVSMTP_ETEMPORARY : UVSMTP_EREPLY,
-                          "%s said without being asked: %d %s",
-                          uvsmtp__connection_whom(c, whom, sizeof(whom)), event->reply.code, words);
+  if (c->code == 0)
+    uvsmtp__connection_fail(c, UVSMTP_EPROTOCOL, "%s sent something that is no reply", whom);
+  else
+    uvsmtp__connection_fail(c, c->code == 421 ? UVSMTP_ETEMPORARY : UVSMTP_EREPLY,
+                            "%s said without being asked: %d %s", whom, c->code, words);
 }
 
 static void deliver_reply(uvsmtp_connection_t *c, const uvsmtp_event_t *event)

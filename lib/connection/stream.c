@@ -241,23 +241,30 @@ static bool has_output(const uvsmtp_connection_t *c)
   return c->protocol != NULL && uvsmtp_protocol_output_len(c->protocol) != 0;
 }
 
+/* What was written made room for more. */
+static void issue_more(uvsmtp_connection_t *c)
+{
+  uvsmtp__pump_fill(c);
+  if (uvsmtp__connection_alive(c))
+    uvsmtp__request_fill(c);
+  if (uvsmtp__connection_alive(c))
+    uvsmtp__connection_advance(c);
+}
+
 void uvsmtp__connection_flush(uvsmtp_connection_t *c)
 {
   size_t budget = BUDGET;
+  bool more;
   if (!uvsmtp__connection_alive(c) || c->flushing || (c->holds & UVSMTP__HOLD_DELIVERY) != 0)
     return;
   c->flushing = true;
   do {
-    if (c->phase == UVSMTP__PHASE_READY) {
-      uvsmtp__pump_fill(c);
-      if (uvsmtp__connection_alive(c))
-        uvsmtp__request_fill(c);
-      if (uvsmtp__connection_alive(c))
-        uvsmtp__connection_advance(c);
-    }
+    if (c->phase == UVSMTP__PHASE_READY)
+      issue_more(c);
     if (c->protocol != NULL)
       uvsmtp__connection_trace(c);
-  } while (uvsmtp__connection_alive(c) && write_out(c, &budget) && has_output(c));
+    more = has_output(c);
+  } while (uvsmtp__connection_alive(c) && write_out(c, &budget) && more);
   c->flushing = false;
   if (uvsmtp__connection_alive(c))
     uvsmtp__timer_note(c);

@@ -74,18 +74,23 @@ static int start(uvsmtp_protocol_t *p, const char *mechanism, char *text, void *
 {
   char verb[80] = "AUTH ";
   bool late = text != NULL && strlen(mechanism) + strlen(text) + 8 > COMMAND_MAX;
-  int err = uvsmtp__queue_reserve(p, 1);
-  if (err != 0)
+  char *late_response = late ? uvsmtp__strdup(p->mem, text) : NULL;
+  int err = late && late_response == NULL ? UVSMTP_ENOMEM : uvsmtp__queue_reserve(p, 1);
+  if (err != 0) {
+    uvsmtp__free_secret(p->mem, late_response);
     return err;
+  }
   strcat(verb, mechanism);
   if (text != NULL && !late)
     strcat(verb, " ");
   err = write_line(p, verb, text != NULL && !late ? text : "");
-  if (err != 0)
+  if (err != 0) {
+    uvsmtp__free_secret(p->mem, late_response);
     return err;
+  }
   uvsmtp__queue_push(p, UVSMTP_COMMAND_AUTH, tag, 0);
   uvsmtp__free_secret(p->mem, p->late_response);
-  p->late_response = late ? uvsmtp__strdup(p->mem, text) : NULL;
+  p->late_response = late_response;
   p->state = UVSMTP_STATE_AUTHENTICATING;
   uvsmtp__project(p);
   return 0;
@@ -101,7 +106,7 @@ int uvsmtp_protocol_authenticate(uvsmtp_protocol_t *p, const char *mechanism, co
   if (p->projected != UVSMTP_STATE_READY || p->queue.count > 0 || p->authenticated)
     return UVSMTP_ESTATE;
   if (!valid_name(mechanism))
-    return UVSMTP_EINVAL;
+    return uvsmtp__breaks_line(mechanism, strlen(mechanism)) ? UVSMTP_EINJECTION : UVSMTP_EINVAL;
   if (!offered(&p->capabilities, mechanism))
     return UVSMTP_EMECHANISM;
   if (response != NULL && (text = encode(p, response, response_len, "=")) == NULL)
@@ -134,8 +139,7 @@ static int answer(uvsmtp_protocol_t *p, expectation_t *e, const char *text, uint
   return err;
 }
 
-int uvsmtp_protocol_send_authentication_data(uvsmtp_protocol_t *p, const void *response,
-                                             size_t len)
+int uvsmtp_protocol_send_authentication_data(uvsmtp_protocol_t *p, const void *response, size_t len)
 {
   expectation_t *e = challenged(p);
   char *text;

@@ -121,6 +121,7 @@ int uvsmtp_protocol_end_data(uvsmtp_protocol_t *p, void *tag)
   uvsmtp__queue_push(p, UVSMTP_COMMAND_DATA_END, tag, 0);
   /* A server may refuse while the content is still on its way. */
   uvsmtp__queue_at(p, p->queue.count - 1)->answerable = p->content_at;
+  uvsmtp__queue_at(p, p->queue.count - 1)->complete = p->out.issued;
   p->state = UVSMTP_STATE_DATA_SENT;
   p->projected = UVSMTP_STATE_READY;
   return 0;
@@ -182,6 +183,7 @@ int uvsmtp_protocol_chunk(uvsmtp_protocol_t *p, const uvsmtp_slice_t *slices, si
   for (size_t i = 0; i < count; i++)
     if (slices[i].len > 0)
       uvsmtp__out_ref(p, slices[i].base, slices[i].len);
+  uvsmtp__queue_at(p, p->queue.count - 1)->complete = p->out.issued;
   p->in_chunks = !last;
   if (last)
     p->projected = UVSMTP_STATE_READY;

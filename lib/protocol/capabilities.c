@@ -9,8 +9,7 @@ void uvsmtp__capabilities_clear(uvsmtp_protocol_t *p)
 {
   uvsmtp__free(p->mem, p->capability_text);
   p->capability_text = NULL;
-  p->capabilities =
-      (uvsmtp_capabilities_t){.auth_mechanisms = "", .domain = "", .lines = ""};
+  p->capabilities = (uvsmtp_capabilities_t){.auth_mechanisms = "", .domain = "", .lines = ""};
 }
 
 /* A decimal number that fits `max`, with nothing behind it; 0 else. */
@@ -32,8 +31,8 @@ static void read_limits(uvsmtp_capabilities_t *c, const char *at)
   while (*at != '\0') {
     size_t len = strcspn(at, " "), name = strcspn(at, "= ");
     const char *value = at + name + 1;
-    uint32_t *to = uvsmtp__ascii_equal(at, name, "MAILMAX", 7)         ? &c->max_mails
-                   : uvsmtp__ascii_equal(at, name, "RCPTMAX", 7)       ? &c->max_recipients
+    uint32_t *to = uvsmtp__ascii_equal(at, name, "MAILMAX", 7)          ? &c->max_mails
+                   : uvsmtp__ascii_equal(at, name, "RCPTMAX", 7)        ? &c->max_recipients
                    : uvsmtp__ascii_equal(at, name, "RCPTDOMAINMAX", 13) ? &c->max_domains
                                                                         : NULL;
     if (to != NULL && len > name + 1)

@@ -8,7 +8,11 @@ int uvsmtp__command_ready(uvsmtp_protocol_t *p)
 {
   if (p->closing || p->err != 0)
     return UVSMTP_ECLOSING;
-  return p->tls_pending ? UVSMTP_ESTATE : 0;
+  /* Nothing may follow STARTTLS before its reply: it would leave in the clear (RFC 3207). */
+  if (p->tls_pending || (p->queue.count > 0 && uvsmtp__queue_at(p, p->queue.count - 1)->command ==
+                                                   UVSMTP_COMMAND_STARTTLS))
+    return UVSMTP_ESTATE;
+  return 0;
 }
 
 int uvsmtp__command_issue(uvsmtp_protocol_t *p, uvsmtp_command_t command, void *tag, uint8_t flags,
@@ -81,8 +85,7 @@ bool uvsmtp_protocol_next_trace(uvsmtp_protocol_t *p, uvsmtp_trace_t *kind, uvsm
   }
   lf = memchr(uvsmtp__buffer_data(b), '\n', uvsmtp__buffer_len(b));
   *kind = (uvsmtp_trace_t)*uvsmtp__buffer_data(b);
-  *line = (uvsmtp_slice_t){uvsmtp__buffer_data(b) + 1,
-                           (size_t)(lf - uvsmtp__buffer_data(b)) - 1};
+  *line = (uvsmtp_slice_t){uvsmtp__buffer_data(b) + 1, (size_t)(lf - uvsmtp__buffer_data(b)) - 1};
   uvsmtp__buffer_consume(b, line->len + 2);
   return true;
 }

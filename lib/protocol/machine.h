@@ -15,6 +15,7 @@
 typedef struct {
   void *tag;
   uint64_t answerable; /* a reply can belong to it once this many octets had been sent */
+  uint64_t complete;   /* a success can, once this many had been */
   uint16_t replies;    /* that have come */
   uint8_t command;     /* uvsmtp_command_t */
   uint8_t flags;
@@ -24,7 +25,7 @@ enum {
   EXPECT_NEEDS_EHLO = 1, /* EHLO: HELO must not follow */
   EXPECT_CANCELLED = 2,  /* AUTH: "*" was sent */
   EXPECT_CHALLENGED = 4, /* AUTH: the challenge waits for the caller's answer */
-  EXPECT_PRDR = 8        /* the content of a transaction with PRDR */
+  EXPECT_PRDR = 8        /* MAIL: it asked for PRDR; the content: 353 has come */
 };
 
 /* A ring of expectations; its size is a power of two. */
@@ -64,33 +65,37 @@ struct uvsmtp_protocol_s {
   const uvsmtp_mem_t *mem;
   uvsmtp_mem_t mem_copy;
   uvsmtp_protocol_options_t options;
-  uint8_t state;          /* confirmed */
-  uint8_t projected;      /* after all that is queued, if nothing is refused */
-  bool tls;               /* the stream is TLS */
-  bool tls_pending;       /* 220 to STARTTLS was read: the handshake is due */
-  bool authenticated;     /* an AUTH has succeeded */
-  bool closing;           /* the server has said so, or QUIT was issued */
+  uint8_t state;      /* confirmed */
+  uint8_t projected;  /* after all that is queued, if nothing is refused */
+  bool tls;           /* the stream is TLS */
+  bool tls_pending;   /* 220 to STARTTLS was read: the handshake is due */
+  bool authenticated; /* an AUTH has succeeded */
+  bool closing;       /* the server has said so, or QUIT was issued */
   bool needs_reset;
-  bool in_chunks;         /* projected: a BDAT that was not the last one has been issued */
-  bool prdr;              /* the transaction asked for it */
+  bool in_chunks;    /* projected: a BDAT that was not the last one has been issued */
+  bool binary;       /* projected: the transaction is BODY=BINARYMIME, DATA cannot follow */
+  bool prdr_asked;   /* MAIL is being put together: it asks for PRDR */
+  bool prdr;         /* the confirmed transaction asked for it */
+  bool chunks_begun; /* confirmed: a BDAT of the transaction was accepted */
+  bool fresh;        /* something was issued after a silence: its time begins at the next clock */
   bool eof;
   bool error_told;
-  int err;                /* that finished it */
-  char *error_text;       /* owned; NULL: uvsmtp_strerror(err) */
-  uint32_t accepted;      /* recipients of the confirmed transaction */
+  int err;           /* that finished it */
+  char *error_text;  /* owned; NULL: uvsmtp_strerror(err) */
+  uint32_t accepted; /* recipients of the confirmed transaction */
   const char *missing;
   queue_t queue;
   output_t out;
   reader_t reader;
-  const char *in;         /* fed and not yet read */
+  const char *in; /* fed and not yet read */
   size_t in_len;
-  uint64_t in_limit;      /* octets that had been sent when it was fed */
+  uint64_t in_limit; /* octets that had been sent when it was fed */
   uint64_t now_ms;
-  uint64_t progress_ms;   /* when a reply was read or octets were sent last */
+  uint64_t progress_ms; /* when a reply was read or octets were sent last */
   uvsmtp_capabilities_t capabilities;
-  char *capability_text;  /* owned */
-  char *domain;           /* of our EHLO, for HELO */
-  char *late_response;    /* encoded first response that was too long for the AUTH line */
+  char *capability_text; /* owned */
+  char *domain;          /* of our EHLO, for HELO */
+  char *late_response;   /* encoded first response that was too long for the AUTH line */
   uvsmtp__buffer_t challenge;
   uvsmtp__buffer_t line;     /* where MAIL and RCPT are put together */
   uint64_t content_at;       /* octets issued before the content */
@@ -105,9 +110,8 @@ void uvsmtp__reader_init(reader_t *reader, const uvsmtp_mem_t *mem, size_t max_b
  * Takes the next whole reply from `*in`: 1 with `reply` filled, 0 if more bytes are needed (all
  * have been taken), or an error with the bad line in `bad`.
  */
-int uvsmtp__reader_next(reader_t *reader, const uvsmtp_protocol_options_t *options,
-                        const char **in, size_t *in_len, uvsmtp_reply_t *reply,
-                        uvsmtp_slice_t *bad);
+int uvsmtp__reader_next(reader_t *reader, const uvsmtp_protocol_options_t *options, const char **in,
+                        size_t *in_len, uvsmtp_reply_t *reply, uvsmtp_slice_t *bad);
 
 /* ---- queue.c ---- */
 /* Makes sure that `more` commands can be pushed: 0, EQUEUEFULL, ENOMEM. */

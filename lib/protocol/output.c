@@ -69,6 +69,10 @@ static int grow_segments(uvsmtp_protocol_t *p, size_t more)
 int uvsmtp__out_reserve(uvsmtp_protocol_t *p, size_t octets, size_t segments)
 {
   int err = grow_segments(p, segments);
+  if (p->out.waiting == 0 && p->queue.count == 0) {
+    p->progress_ms = p->now_ms;
+    p->fresh = true;
+  }
   return err != 0 ? err : grow_bytes(p, octets);
 }
 
@@ -148,6 +152,7 @@ void uvsmtp_protocol_sent(uvsmtp_protocol_t *p, size_t len, uint64_t now_ms)
   if (len == 0)
     return;
   p->progress_ms = now_ms;
+  p->fresh = false;
   out->sent += len;
   out->waiting -= len;
   while (len > 0) {

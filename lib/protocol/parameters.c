@@ -149,8 +149,7 @@ static int append_hold(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const uvsmt
   return uvsmtp__buffer_printf(line, " HOLDUNTIL=%s", e->hold_until);
 }
 
-static int append_priority(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line,
-                           const uvsmtp_envelope_t *e)
+static int append_priority(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const uvsmtp_envelope_t *e)
 {
   int err;
   if ((e->flags & UVSMTP_ENVELOPE_PRIORITY) == 0)
@@ -169,16 +168,15 @@ static int append_auth(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const char 
   if ((err = need(p, UVSMTP_EXT_AUTH, "AUTH")) != 0 ||
       (err = uvsmtp__buffer_append_str(line, " AUTH=")) != 0)
     return err;
-  return strcmp(auth, "<>") == 0 ? uvsmtp__buffer_append_str(line, "<>")
-                                 : append_xtext(line, auth);
+  return strcmp(auth, "<>") == 0 ? uvsmtp__buffer_append_str(line, "<>") : append_xtext(line, auth);
 }
 
 /* PRDR is asked for where it makes a difference and is offered; else the reply is a common one. */
 static int append_prdr(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const uvsmtp_envelope_t *e)
 {
-  p->prdr = (e->flags & UVSMTP_ENVELOPE_PRDR) != 0 && e->recipient_count > 1 && !p->options.lmtp &&
-            (p->capabilities.extensions & UVSMTP_EXT_PRDR) != 0;
-  return p->prdr ? uvsmtp__buffer_append_str(line, " PRDR") : 0;
+  p->prdr_asked = (e->flags & UVSMTP_ENVELOPE_PRDR) != 0 && e->recipient_count > 1 &&
+                  !p->options.lmtp && (p->capabilities.extensions & UVSMTP_EXT_PRDR) != 0;
+  return p->prdr_asked ? uvsmtp__buffer_append_str(line, " PRDR") : 0;
 }
 
 static bool any_utf8(const uvsmtp_envelope_t *e)

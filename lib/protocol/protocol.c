@@ -228,8 +228,7 @@ void uvsmtp__protocol_fail(uvsmtp_protocol_t *p, int err, const char *what, cons
   uvsmtp__buffer_free(&text);
 }
 
-int uvsmtp_protocol_feed_bytes(uvsmtp_protocol_t *p, const char *bytes, size_t len,
-                               uint64_t now_ms)
+int uvsmtp_protocol_feed_bytes(uvsmtp_protocol_t *p, const char *bytes, size_t len, uint64_t now_ms)
 {
   if (p->in_len > 0)
     return UVSMTP_EBUSY;
@@ -280,8 +279,15 @@ static void match(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
   if (e == NULL || p->in_limit < e->answerable) {
     event->type = UVSMTP_EVENT_UNSOLICITED;
     event->last = true;
-    if (event->reply.code == 221)
-      p->closing = true;
+    p->closing = true; /* whatever comes next may answer something else */
+    return;
+  }
+  if (p->in_limit < e->complete && UVSMTP_REPLY_CLASS(&event->reply) < 4) {
+    /* Before all of a content has been sent it can be refused, not accepted. */
+    uvsmtp__protocol_fail(p, UVSMTP_EREPLY, uvsmtp_strerror(UVSMTP_EREPLY), event->reply.raw.base,
+                          event->reply.raw.len);
+    p->in_len = 0;
+    event->type = UVSMTP_EVENT_NONE;
     return;
   }
   p->progress_ms = p->now_ms;
@@ -328,6 +334,7 @@ static bool bad_line(uvsmtp_protocol_t *p, uvsmtp_event_t *event, int err, uvsmt
   if (err == UVSMTP_EPROTOCOL && p->queue.count == 0 && p->state != UVSMTP_STATE_SEND_DATA) {
     event->type = UVSMTP_EVENT_UNSOLICITED;
     event->last = true;
+    p->closing = true;
     event->reply = (uvsmtp_reply_t){.raw = bad, .lines = 1};
     return true;
   }
@@ -372,6 +379,10 @@ uint64_t uvsmtp_protocol_deadline(const uvsmtp_protocol_t *p)
 void uvsmtp_protocol_expire(uvsmtp_protocol_t *p, uint64_t now_ms)
 {
   p->now_ms = now_ms;
+  if (p->fresh) {
+    p->progress_ms = now_ms;
+    p->fresh = false;
+  }
   if (now_ms >= uvsmtp_protocol_deadline(p))
     uvsmtp__protocol_fail(p, UVSMTP_ETIMEOUT,
                           p->out.waiting > 0 ? "the server did not read in time"

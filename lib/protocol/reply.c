@@ -120,7 +120,7 @@ static int read_in_place(reader_t *reader, const uvsmtp_protocol_options_t *opti
     err = bad->len > options->max_reply_line ? UVSMTP_EREPLYTOOLONG
                                              : read_line(reader, options, bad->base, bad->len);
     line = lf + 1;
-    if (err == 0 && (size_t)(line - start) > options->max_reply_bytes)
+    if (err >= 0 && (size_t)(line - start) > options->max_reply_bytes)
       err = UVSMTP_EREPLYTOOLONG;
     if (err != 0)
       break;
@@ -141,9 +141,8 @@ static int read_in_place(reader_t *reader, const uvsmtp_protocol_options_t *opti
   return err == UVSMTP_ETOOLONG ? UVSMTP_EREPLYTOOLONG : err;
 }
 
-int uvsmtp__reader_next(reader_t *reader, const uvsmtp_protocol_options_t *options,
-                        const char **in, size_t *in_len, uvsmtp_reply_t *reply,
-                        uvsmtp_slice_t *bad)
+int uvsmtp__reader_next(reader_t *reader, const uvsmtp_protocol_options_t *options, const char **in,
+                        size_t *in_len, uvsmtp_reply_t *reply, uvsmtp_slice_t *bad)
 {
   int err;
   if (reader->done) {
@@ -182,6 +181,7 @@ size_t uvsmtp_reply_text(const uvsmtp_reply_t *reply, char *out, size_t size)
 {
   size_t at = 0, len = 0;
   uvsmtp_slice_t text;
+  bool first = true;
   if (size == 0)
     return 0;
   while (uvsmtp_reply_next_line(reply, &at, &text)) {
@@ -189,8 +189,9 @@ size_t uvsmtp_reply_text(const uvsmtp_reply_t *reply, char *out, size_t size)
     size_t skip = enhanced_code(text.base, text.len, reply->code / 100, code);
     if (skip > 0 && skip < text.len)
       skip++;
-    if (len > 0 && len + 1 < size)
+    if (!first && len + 1 < size)
       out[len++] = '\n';
+    first = false;
     for (size_t i = skip; i < text.len && len + 1 < size; i++) {
       unsigned char c = (unsigned char)text.base[i];
       out[len++] = c < 32 || c == 127 ? '?' : (char)c;

@@ -38,7 +38,7 @@ static uint8_t state_after(uint8_t state, uvsmtp_command_t command, bool *in_chu
 void uvsmtp__project(uvsmtp_protocol_t *p)
 {
   uint8_t state = p->state;
-  bool in_chunks = p->in_chunks && p->queue.count > 0;
+  bool in_chunks = p->chunks_begun;
   for (uint32_t i = 0; i < p->queue.count; i++)
     state = state_after(state, uvsmtp__queue_at(p, i)->command, &in_chunks);
   p->projected = state;
@@ -51,10 +51,10 @@ static bool between_transactions(const uvsmtp_protocol_t *p)
 }
 
 /* Issues what stands in p->line. */
-static int issue_line(uvsmtp_protocol_t *p, uvsmtp_command_t command, void *tag)
+static int issue_line(uvsmtp_protocol_t *p, uvsmtp_command_t command, void *tag, uint8_t flags)
 {
   uvsmtp_slice_t line = {uvsmtp__buffer_data(&p->line), uvsmtp__buffer_len(&p->line)};
-  int err = uvsmtp__command_issue(p, command, tag, 0, &line, 1, LINE_MAX_OCTETS);
+  int err = uvsmtp__command_issue(p, command, tag, flags, &line, 1, LINE_MAX_OCTETS);
   if (err == 0)
     p->projected = state_after(p->projected, command, &p->in_chunks);
   return err;
@@ -73,7 +73,10 @@ int uvsmtp_protocol_mail(uvsmtp_protocol_t *p, const uvsmtp_envelope_t *envelope
   if ((err = uvsmtp__buffer_append(&p->line, "MAIL FROM:", 10)) != 0 ||
       (err = uvsmtp__mail_parameters(p, &p->line, envelope, needs != NULL ? needs : &none)) != 0)
     return err;
-  return issue_line(p, UVSMTP_COMMAND_MAIL, tag);
+  err = issue_line(p, UVSMTP_COMMAND_MAIL, tag, p->prdr_asked ? EXPECT_PRDR : 0);
+  if (err == 0)
+    p->binary = envelope->body == UVSMTP_BODY_BINARYMIME || (needs != NULL && needs->binary);
+  return err;
 }
 
 int uvsmtp_protocol_recipient(uvsmtp_protocol_t *p, const uvsmtp_recipient_t *recipient, void *tag)
@@ -88,7 +91,7 @@ int uvsmtp_protocol_recipient(uvsmtp_protocol_t *p, const uvsmtp_recipient_t *re
   if ((err = uvsmtp__buffer_append(&p->line, "RCPT TO:", 8)) != 0 ||
       (err = uvsmtp__rcpt_parameters(p, &p->line, recipient)) != 0)
     return err;
-  return issue_line(p, UVSMTP_COMMAND_RCPT, tag);
+  return issue_line(p, UVSMTP_COMMAND_RCPT, tag, 0);
 }
 
 static int issue_text(uvsmtp_protocol_t *p, uvsmtp_command_t command, const char *verb,
@@ -112,7 +115,7 @@ int uvsmtp_protocol_start_data(uvsmtp_protocol_t *p, void *tag)
   int err = uvsmtp__command_ready(p);
   if (err != 0)
     return err;
-  if (p->projected != UVSMTP_STATE_RECIPIENT_SENT || p->in_chunks)
+  if (p->projected != UVSMTP_STATE_RECIPIENT_SENT || p->in_chunks || p->binary)
     return UVSMTP_ESTATE;
   return issue_text(p, UVSMTP_COMMAND_DATA, "DATA", NULL, tag);
 }
@@ -163,7 +166,7 @@ int uvsmtp_protocol_help(uvsmtp_protocol_t *p, const char *topic, void *tag)
 
 int uvsmtp_protocol_command(uvsmtp_protocol_t *p, const char *line, void *tag)
 {
-  static const char *const own[] = {"EHLO", "HELO", "LHLO", "STARTTLS", "AUTH", "MAIL", "RCPT",
+  static const char *const own[] = {"EHLO", "HELO", "LHLO", "STARTTLS", "AUTH", "MAIL",   "RCPT",
                                     "DATA", "BDAT", "RSET", "NOOP",     "QUIT", "XCLIENT"};
   size_t verb = strcspn(line, " ");
   if (verb == 0)
@@ -219,12 +222,14 @@ static void judge_end(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *ev
   if (UVSMTP_REPLY_CLASS(&event->reply) != 2)
     p->needs_reset = true;
   p->state = UVSMTP_STATE_READY;
-  p->prdr = false;
+  p->chunks_begun = false;
 }
 
-static void judge_mail(uvsmtp_protocol_t *p, bool ok)
+static void judge_mail(uvsmtp_protocol_t *p, const expectation_t *e, bool ok)
 {
   p->accepted = 0;
+  p->chunks_begun = false;
+  p->prdr = ok && (e->flags & EXPECT_PRDR) != 0;
   if (ok)
     p->state = UVSMTP_STATE_MAILTX;
 }
@@ -242,7 +247,7 @@ static void judge_rset(uvsmtp_protocol_t *p, bool ok)
   if (!ok)
     return;
   p->accepted = 0;
-  p->needs_reset = false;
+  p->needs_reset = p->chunks_begun = false;
   p->state = UVSMTP_STATE_READY;
 }
 
@@ -251,7 +256,7 @@ void uvsmtp__judge_transaction(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_ev
   bool ok = UVSMTP_REPLY_CLASS(&event->reply) == 2;
   switch ((uvsmtp_command_t)e->command) {
   case UVSMTP_COMMAND_MAIL:
-    judge_mail(p, ok);
+    judge_mail(p, e, ok);
     break;
   case UVSMTP_COMMAND_RCPT:
     judge_rcpt(p, ok);
@@ -266,6 +271,7 @@ void uvsmtp__judge_transaction(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_ev
     break;
   case UVSMTP_COMMAND_BDAT:
     p->needs_reset |= !ok;
+    p->chunks_begun = ok;
     break;
   case UVSMTP_COMMAND_RSET:
     judge_rset(p, ok);

@@ -123,13 +123,14 @@ def bad_message_data_is_65():
 
 
 @test
-def an_address_with_a_line_end_is_65_and_nothing_is_said():
+def an_address_with_a_line_end_is_65_and_none_of_it_is_said():
     write('letter', HEAD + b'\r\nHello\r\n')
     with Sink() as sink:
-        result = send(sink.plain, '--from', 'ann@here.example', '--to',
-                      'bob@there.example>\r\nDATA', '--json', 'letter', status=65).result()
-    equal(result['error']['name'], 'UVSMTP_EINJECTION')
-    equal(sink.counters['connections'], 0)
+        run = send(sink.plain, '--from', 'ann@here.example', '--to',
+                   'bob@there.example>\r\nDATA', '--json', '--trace', 'letter', status=65)
+    equal(run.result()['error']['name'], 'UVSMTP_EINJECTION')
+    for word in ('RCPT', 'DATA'):
+        lacks(run.err, 'C: ' + word)
 
 
 @test
