@@ -146,8 +146,8 @@ static bool make_text(demo_t *demo)
   static const char *const starts[] = {"",
                                        ".",
                                        "..",
-                                       "Gr\xc3\xbc\xc3\x9f"
-                                       "e: ",
+                                       ("Gr\xc3\xbc\xc3\x9f"
+                                        "e: "),
                                        "From ",
                                        ". "};
   size_t at = 0;

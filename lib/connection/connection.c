@@ -147,8 +147,7 @@ static void deliver_error(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
   if (c->phase == UVSMTP__PHASE_QUITTING)
     uvsmtp__connection_end(c);
   else
-    uvsmtp__connection_fail(c, event->err, "%s: %s",
-                            uvsmtp__connection_whom(c, whom, sizeof(whom)),
+    uvsmtp__connection_fail(c, event->err, "%s: %s", uvsmtp__connection_whom(c, whom, sizeof(whom)),
                             uvsmtp_protocol_error_text(c->protocol));
 }
 
@@ -274,14 +273,14 @@ static int start_connector(uvsmtp_connection_t *c)
 {
   const uvsmtp_connection_options_t *o = &c->config.o;
   uvsmtp__connector_options_t options = {
-    .host = o->host,
-    .port = o->port,
-    .unix_path = o->unix_path,
-    .family = o->family,
-    .source_address = o->source_address,
-    .connect_timeout_ms = o->connect_timeout_ms,
-    .attempt_delay_ms = o->attempt_delay_ms,
-    .mem = &c->mem,
+      .host = o->host,
+      .port = o->port,
+      .unix_path = o->unix_path,
+      .family = o->family,
+      .source_address = o->source_address,
+      .connect_timeout_ms = o->connect_timeout_ms,
+      .attempt_delay_ms = o->attempt_delay_ms,
+      .mem = &c->mem,
   };
   int err = uvsmtp__connector_start(&c->connector, c->loop, &options, on_connected, c);
   if (err == 0)

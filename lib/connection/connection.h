@@ -115,6 +115,7 @@ struct uvsmtp_connection_s {
   uvsmtp__scratch_t *scratch;
   uv_write_t write;
   bool writing;    /* `write` is with libuv */
+  bool octet_owed; /* it has left, and the TLS engine, in a worker thread, does not know */
   bool flushing;   /* guards against uvsmtp__connection_flush inside itself */
   bool reading;
   int write_err;   /* writing failed: what the server still says is read, then it is over */

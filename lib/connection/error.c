@@ -25,12 +25,12 @@ const char *uvsmtp__error_hint(int err)
     int err;
     const char *hint;
   } hints[] = {
-    {UVSMTP_ETLSREQUIRED,
-     "; use the port for implicit TLS (465) if there is one, or allow a session in the clear"},
-    {UVSMTP_ETLSNAME, "; connect by the name that the certificate carries"},
-    {UVSMTP_ETLSCERT, "; name the certificate of its issuer as trusted"},
-    {UVSMTP_ETLSINJECTED, "; somebody between may be meddling with the connection"},
-    {UVSMTP_EAUTHPLAINTEXT, "; use TLS"},
+      {UVSMTP_ETLSREQUIRED,
+       "; use the port for implicit TLS (465) if there is one, or allow a session in the clear"},
+      {UVSMTP_ETLSNAME, "; connect by the name that the certificate carries"},
+      {UVSMTP_ETLSCERT, "; name the certificate of its issuer as trusted"},
+      {UVSMTP_ETLSINJECTED, "; somebody between may be meddling with the connection"},
+      {UVSMTP_EAUTHPLAINTEXT, "; use TLS"},
   };
   for (size_t i = 0; i < sizeof(hints) / sizeof(*hints); i++) {
     if (hints[i].err == err)

@@ -1,7 +1,8 @@
 /*
  * Logging in: authenticators are tried one after another, each exchange step by step.
  *
- *   choose -> exchange -> step(NULL) -> AUTH -> 334 -> step(challenge) -> … -> final reply -> finish
+ *   choose -> exchange -> step(NULL) -> AUTH -> 334 -> step(challenge) -> … -> final reply ->
+ * finish
  *          <------------------------ the next, after a refusal <-------------------------------+
  *
  * A step that is suspended leaves the connection waiting, with reading on; it goes on by wake, or
@@ -146,8 +147,8 @@ static int send_response(uvsmtp_connection_t *c, uvsmtp_slice_t response)
   if (c->auth_sent)
     return uvsmtp_protocol_send_authentication_data(c->protocol, response.base, response.len);
   c->auth_sent = true;
-  return uvsmtp_protocol_authenticate(c->protocol, c->choice.mechanism, response.base,
-                                      response.len, NULL);
+  return uvsmtp_protocol_authenticate(c->protocol, c->choice.mechanism, response.base, response.len,
+                                      NULL);
 }
 
 /* This side does not go on: "*", whose 501 ends the exchange; or at once, before AUTH was sent. */

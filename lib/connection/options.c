@@ -86,7 +86,7 @@ static void set_defaults(uvsmtp_connection_options_t *o, const uvsmtp_url_t *url
   if (o->port == 0)
     o->port = url->port;
   if (o->port == 0)
-    o->port = o->lmtp                          ? 24
+    o->port = o->lmtp                         ? 24
               : o->tls == UVSMTP_TLS_IMPLICIT ? 465
               : o->tls == UVSMTP_TLS_NONE     ? 25
                                               : 587;

@@ -28,14 +28,14 @@ static void cannot_issue(uvsmtp_connection_t *c, int err, const char *what)
 static void say_ehlo(uvsmtp_connection_t *c)
 {
   const char *name = c->config.o.ehlo_domain;
-  bool needs_ehlo = c->config.auth_count != 0 ||
-                    (c->config.o.tls == UVSMTP_TLS_REQUIRED && !c->tls_done);
+  bool needs_ehlo =
+      c->config.auth_count != 0 || (c->config.o.tls == UVSMTP_TLS_REQUIRED && !c->tls_done);
   int err = 0;
   if (name == NULL && c->ehlo_name[0] == '\0')
     err = uvsmtp__ehlo_name(c->ehlo_name, sizeof(c->ehlo_name), c->stream);
   if (err == 0)
-    err = uvsmtp_protocol_send_greeting(c->protocol, name != NULL ? name : c->ehlo_name,
-                                        needs_ehlo, NULL);
+    err = uvsmtp_protocol_send_greeting(c->protocol, name != NULL ? name : c->ehlo_name, needs_ehlo,
+                                        NULL);
   if (err != 0)
     cannot_issue(c, err, "EHLO");
 }
@@ -98,8 +98,8 @@ static void after_starttls(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply)
     uvsmtp__login_begin(c);
   else
     uvsmtp__connection_fail_reply(
-      c, UVSMTP_REPLY_CLASS(reply) == 4 ? UVSMTP_ETEMPORARY : UVSMTP_ETLSREQUIRED, reply,
-      "STARTTLS");
+        c, UVSMTP_REPLY_CLASS(reply) == 4 ? UVSMTP_ETEMPORARY : UVSMTP_ETLSREQUIRED, reply,
+        "STARTTLS");
 }
 
 void uvsmtp__session_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)

@@ -18,7 +18,7 @@
 #include "connection/connection.h"
 
 #define SLICES 64
-#define RECORD_SIZE ((size_t)16384) /* RFC 8446 section 5.1 */
+#define RECORD_SIZE ((size_t)16384)  /* RFC 8446 section 5.1 */
 #define BUDGET ((size_t)1024 * 1024) /* octets a turn of the loop, for the sake of others */
 #define WRITE_ERR_GRACE_MS 2000      /* for the server's last words after writing failed */
 
@@ -223,6 +223,10 @@ static bool write_out(uvsmtp_connection_t *c, size_t *budget)
 {
   if (c->writing || c->working || c->write_err != 0 || c->stream == NULL)
     return false;
+  if (c->octet_owed) {
+    c->octet_owed = false;
+    cipher_left(c, 1);
+  }
   if (c->tls_done)
     return write_tls(c, budget);
   if (c->tls != NULL)
@@ -274,7 +278,9 @@ static void on_written(uv_write_t *write, int status)
 {
   uvsmtp_connection_t *c = write->handle->data;
   c->writing = false;
-  if (status == 0 && c->tls != NULL && !c->working)
+  if (status == 0 && c->tls != NULL && c->working)
+    c->octet_owed = true; /* the engine is told when it is back */
+  else if (status == 0 && c->tls != NULL)
     cipher_left(c, 1);
   else if (status == 0 && c->tls == NULL)
     uvsmtp_protocol_sent(c->protocol, 1, uv_now(c->loop));

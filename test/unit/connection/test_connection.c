@@ -21,7 +21,8 @@
 /* ---- what the tests share ---- */
 
 static identity_t identity;
-static char cert_file[] = "/tmp/uvsmtp-test-cert-XXXXXX", key_file[] = "/tmp/uvsmtp-test-key-XXXXXX";
+static char cert_file[] = "/tmp/uvsmtp-test-cert-XXXXXX",
+            key_file[] = "/tmp/uvsmtp-test-key-XXXXXX";
 static uvsmtp_tls_context_t *trusting, *strict;
 
 static void write_pem(char *path, const char *text)
@@ -242,28 +243,28 @@ typedef struct refusal_s {
 } refusal_t;
 
 static const refusal_t refusals[] = {
-  {"greeting 421", "greeting : reply \"421 4.3.2 Not now\", close", "Not now", UVSMTP_ETEMPORARY,
-   421, UVSMTP_TLS_NONE, true, false},
-  {"greeting 554", "greeting : reply \"554 5.7.1 Go away\"", "refused the session: 554",
-   UVSMTP_EPERMANENT, 554, UVSMTP_TLS_NONE, true, false},
-  {"ehlo 550", "ehlo : reply \"550 5.7.1 Unknown you\"", "Unknown you", UVSMTP_EPERMANENT, 550,
-   UVSMTP_TLS_NONE, true, false},
-  {"closed at once", "connect : close", "127.0.0.1", UVSMTP_ECONNLOST, 0, UVSMTP_TLS_NONE, true,
-   false},
-  {"no STARTTLS", NULL, "does not offer STARTTLS", UVSMTP_ETLSREQUIRED, 0, UVSMTP_TLS_REQUIRED,
-   true, false},
-  {"STARTTLS 454", "starttls : reply \"454 4.7.0 No TLS today\"", "No TLS today",
-   UVSMTP_ETEMPORARY, 454, UVSMTP_TLS_REQUIRED, false, false},
-  {"STARTTLS 502", "starttls : reply \"502 5.5.1 Not here\"", "refused STARTTLS",
-   UVSMTP_ETLSREQUIRED, 502, UVSMTP_TLS_REQUIRED, false, false},
-  {"bytes behind 220", "starttls : reply \"220 Go\", raw \"250 injected\\r\\n\"", "",
-   UVSMTP_ETLSINJECTED, 0, UVSMTP_TLS_REQUIRED, false, false},
-  {"unknown issuer", NULL, "TLS handshake with 127.0.0.1", UVSMTP_ETLSCERT, 0,
-   UVSMTP_TLS_REQUIRED, false, true},
-  {"unknown issuer, implicit", NULL, "TLS handshake with 127.0.0.1", UVSMTP_ETLSCERT, 0,
-   UVSMTP_TLS_IMPLICIT, false, true},
-  {"opportunistic TLS that fails", NULL, "TLS handshake with", UVSMTP_ETLSCERT, 0,
-   UVSMTP_TLS_OPPORTUNISTIC, false, true},
+    {"greeting 421", "greeting : reply \"421 4.3.2 Not now\", close", "Not now", UVSMTP_ETEMPORARY,
+     421, UVSMTP_TLS_NONE, true, false},
+    {"greeting 554", "greeting : reply \"554 5.7.1 Go away\"", "refused the session: 554",
+     UVSMTP_EPERMANENT, 554, UVSMTP_TLS_NONE, true, false},
+    {"ehlo 550", "ehlo : reply \"550 5.7.1 Unknown you\"", "Unknown you", UVSMTP_EPERMANENT, 550,
+     UVSMTP_TLS_NONE, true, false},
+    {"closed at once", "connect : close", "127.0.0.1", UVSMTP_ECONNLOST, 0, UVSMTP_TLS_NONE, true,
+     false},
+    {"no STARTTLS", NULL, "does not offer STARTTLS", UVSMTP_ETLSREQUIRED, 0, UVSMTP_TLS_REQUIRED,
+     true, false},
+    {"STARTTLS 454", "starttls : reply \"454 4.7.0 No TLS today\"", "No TLS today",
+     UVSMTP_ETEMPORARY, 454, UVSMTP_TLS_REQUIRED, false, false},
+    {"STARTTLS 502", "starttls : reply \"502 5.5.1 Not here\"", "refused STARTTLS",
+     UVSMTP_ETLSREQUIRED, 502, UVSMTP_TLS_REQUIRED, false, false},
+    {"bytes behind 220", "starttls : reply \"220 Go\", raw \"250 injected\\r\\n\"", "",
+     UVSMTP_ETLSINJECTED, 0, UVSMTP_TLS_REQUIRED, false, false},
+    {"unknown issuer", NULL, "TLS handshake with 127.0.0.1", UVSMTP_ETLSCERT, 0,
+     UVSMTP_TLS_REQUIRED, false, true},
+    {"unknown issuer, implicit", NULL, "TLS handshake with 127.0.0.1", UVSMTP_ETLSCERT, 0,
+     UVSMTP_TLS_IMPLICIT, false, true},
+    {"opportunistic TLS that fails", NULL, "TLS handshake with", UVSMTP_ETLSCERT, 0,
+     UVSMTP_TLS_OPPORTUNISTIC, false, true},
 };
 
 static void refusals_end_in_their_error_with_the_servers_words(void **state)
@@ -304,12 +305,12 @@ static void unusable_options_are_refused_with_a_sentence(void **state)
     const char *host, *ehlo, *url;
     int err;
   } rows[] = {
-    {NULL, NULL, NULL, UVSMTP_EINVAL},
-    {"", NULL, NULL, UVSMTP_EINVAL},
-    {"mx.example", "a\r\nMAIL", NULL, UVSMTP_EINJECTION},
-    {"mx.example", "not a domain", NULL, UVSMTP_EINVAL},
-    {"mx.example\r\nx", NULL, NULL, UVSMTP_EINJECTION},
-    {NULL, NULL, "http://x", UVSMTP_EURL},
+      {NULL, NULL, NULL, UVSMTP_EINVAL},
+      {"", NULL, NULL, UVSMTP_EINVAL},
+      {"mx.example", "a\r\nMAIL", NULL, UVSMTP_EINJECTION},
+      {"mx.example", "not a domain", NULL, UVSMTP_EINVAL},
+      {"mx.example\r\nx", NULL, NULL, UVSMTP_EINJECTION},
+      {NULL, NULL, "http://x", UVSMTP_EURL},
   };
   uv_loop_t loop;
   uv_loop_init(&loop);
@@ -358,13 +359,13 @@ typedef struct login_s {
 } login_t;
 
 static const login_t logins[] = {
-  {"strongest over TLS", "secret", NULL, UVSMTP_TLS_REQUIRED, false, 0},
-  {"PLAIN over TLS", "secret", "PLAIN", UVSMTP_TLS_IMPLICIT, false, 0},
-  {"LOGIN over TLS", "secret", "LOGIN", UVSMTP_TLS_REQUIRED, false, 0},
-  {"PLAIN in the clear", "secret", "PLAIN", UVSMTP_TLS_NONE, false, UVSMTP_EAUTHPLAINTEXT},
-  {"PLAIN in the clear, allowed", "secret", "PLAIN", UVSMTP_TLS_NONE, true, 0},
-  {"SCRAM in the clear", "secret", "SCRAM-SHA-256", UVSMTP_TLS_NONE, false, 0},
-  {"wrong password", "wrong", NULL, UVSMTP_TLS_REQUIRED, false, UVSMTP_EAUTH},
+    {"strongest over TLS", "secret", NULL, UVSMTP_TLS_REQUIRED, false, 0},
+    {"PLAIN over TLS", "secret", "PLAIN", UVSMTP_TLS_IMPLICIT, false, 0},
+    {"LOGIN over TLS", "secret", "LOGIN", UVSMTP_TLS_REQUIRED, false, 0},
+    {"PLAIN in the clear", "secret", "PLAIN", UVSMTP_TLS_NONE, false, UVSMTP_EAUTHPLAINTEXT},
+    {"PLAIN in the clear, allowed", "secret", "PLAIN", UVSMTP_TLS_NONE, true, 0},
+    {"SCRAM in the clear", "secret", "SCRAM-SHA-256", UVSMTP_TLS_NONE, false, 0},
+    {"wrong password", "wrong", NULL, UVSMTP_TLS_REQUIRED, false, UVSMTP_EAUTH},
 };
 
 static void logins_succeed_or_say_why(void **state)
@@ -514,12 +515,12 @@ static void an_idle_connection_tells_that_it_is_lost(void **state)
     int err;
     uvsmtp_tls_mode_t tls;
   } rows[] = {
-    {"idle after 20 : reply \"421 4.4.2 Timeout\", close", UVSMTP_ETEMPORARY, UVSMTP_TLS_NONE},
-    {"idle after 20 : close", UVSMTP_ECONNLOST, UVSMTP_TLS_NONE},
-    {"idle after 20 : reset", UV_ECONNRESET, UVSMTP_TLS_NONE},
-    {"idle after 20 : close", UVSMTP_ECONNLOST, UVSMTP_TLS_IMPLICIT},
-    {"idle after 20 : notify", UVSMTP_ECONNLOST, UVSMTP_TLS_REQUIRED},
-    {"idle after 20 : raw \"rubbish\\r\\n\"", UVSMTP_EPROTOCOL, UVSMTP_TLS_NONE},
+      {"idle after 20 : reply \"421 4.4.2 Timeout\", close", UVSMTP_ETEMPORARY, UVSMTP_TLS_NONE},
+      {"idle after 20 : close", UVSMTP_ECONNLOST, UVSMTP_TLS_NONE},
+      {"idle after 20 : reset", UV_ECONNRESET, UVSMTP_TLS_NONE},
+      {"idle after 20 : close", UVSMTP_ECONNLOST, UVSMTP_TLS_IMPLICIT},
+      {"idle after 20 : notify", UVSMTP_ECONNLOST, UVSMTP_TLS_REQUIRED},
+      {"idle after 20 : raw \"rubbish\\r\\n\"", UVSMTP_EPROTOCOL, UVSMTP_TLS_NONE},
   };
   for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
     world_t w;
@@ -605,7 +606,8 @@ static void on_data_reply(uvsmtp_request_t *req, const uvsmtp_reply_t *reply, bo
   w->replies++;
   if (at == 2 && reply != NULL)
     assert_int_equal(
-      uvsmtp_connection_data(w->connection, &requests[3], content, content_len, on_data_reply), 0);
+        uvsmtp_connection_data(w->connection, &requests[3], content, content_len, on_data_reply),
+        0);
   if (at == 3)
     uvsmtp_connection_quit(w->connection, on_closed);
 }
@@ -619,8 +621,8 @@ static void send_content(world_t *w)
   envelope.sender = "a@x.example";
   for (int i = 0; i < 4; i++)
     requests[i].data = w;
-  assert_int_equal(
-    uvsmtp_connection_data(c, &requests[3], content, content_len, on_data_reply), UVSMTP_ESTATE);
+  assert_int_equal(uvsmtp_connection_data(c, &requests[3], content, content_len, on_data_reply),
+                   UVSMTP_ESTATE);
   assert_int_equal(uvsmtp_connection_mail(c, &requests[0], &envelope, &needs, on_data_reply), 0);
   assert_int_equal(uvsmtp_connection_recipient(c, &requests[1], &to, on_data_reply), 0);
   assert_int_equal(uvsmtp_connection_start_data(c, &requests[2], on_data_reply), 0);
@@ -839,8 +841,7 @@ static void send_and_quit(world_t *w)
   envelope.recipient_count = 1;
   uvsmtp_source_memory(&source, "Subject: x\r\n\r\nHi\r\n", 18);
   send.data = w;
-  assert_int_equal(
-    uvsmtp_connection_send(w->connection, &send, &envelope, &source, on_sent), 0);
+  assert_int_equal(uvsmtp_connection_send(w->connection, &send, &envelope, &source, on_sent), 0);
   assert_int_equal(uvsmtp_connection_noop(w->connection, &request, on_reply), UVSMTP_EBUSY);
   uvsmtp_connection_quit(w->connection, on_closed);
   assert_int_equal(uvsmtp_connection_noop(w->connection, &request, on_reply), UVSMTP_ECLOSING);
@@ -859,26 +860,26 @@ static void quit_lets_what_is_queued_finish(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(a_session_opens_and_quits),
-    cmocka_unit_test(starttls_and_implicit_tls_open),
-    cmocka_unit_test(refusals_end_in_their_error_with_the_servers_words),
-    cmocka_unit_test(opportunistic_tls_goes_on_in_the_clear),
-    cmocka_unit_test(unusable_options_are_refused_with_a_sentence),
-    cmocka_unit_test(a_url_gives_server_and_credentials),
-    cmocka_unit_test(logins_succeed_or_say_why),
-    cmocka_unit_test(a_suspended_exchange_goes_on_when_it_is_resumed),
-    cmocka_unit_test(closing_cancels_a_suspended_exchange),
-    cmocka_unit_test(silence_ends_in_a_timeout),
-    cmocka_unit_test(a_quit_without_an_answer_is_given_up),
-    cmocka_unit_test(an_idle_connection_tells_that_it_is_lost),
-    cmocka_unit_test(commands_get_their_replies_in_order),
-    cmocka_unit_test(closing_cancels_commands_in_order),
-    cmocka_unit_test(large_contents_arrive_intact_through_full_sockets),
-    cmocka_unit_test(a_stuck_content_times_out_and_was_not_all_handed_over),
-    cmocka_unit_test(closing_at_every_line_of_the_dialogue_calls_back_once),
-    cmocka_unit_test(closing_at_every_turn_of_the_loop_calls_back_once),
-    cmocka_unit_test(any_allocation_may_fail),
-    cmocka_unit_test(quit_lets_what_is_queued_finish),
+      cmocka_unit_test(a_session_opens_and_quits),
+      cmocka_unit_test(starttls_and_implicit_tls_open),
+      cmocka_unit_test(refusals_end_in_their_error_with_the_servers_words),
+      cmocka_unit_test(opportunistic_tls_goes_on_in_the_clear),
+      cmocka_unit_test(unusable_options_are_refused_with_a_sentence),
+      cmocka_unit_test(a_url_gives_server_and_credentials),
+      cmocka_unit_test(logins_succeed_or_say_why),
+      cmocka_unit_test(a_suspended_exchange_goes_on_when_it_is_resumed),
+      cmocka_unit_test(closing_cancels_a_suspended_exchange),
+      cmocka_unit_test(silence_ends_in_a_timeout),
+      cmocka_unit_test(a_quit_without_an_answer_is_given_up),
+      cmocka_unit_test(an_idle_connection_tells_that_it_is_lost),
+      cmocka_unit_test(commands_get_their_replies_in_order),
+      cmocka_unit_test(closing_cancels_commands_in_order),
+      cmocka_unit_test(large_contents_arrive_intact_through_full_sockets),
+      cmocka_unit_test(a_stuck_content_times_out_and_was_not_all_handed_over),
+      cmocka_unit_test(closing_at_every_line_of_the_dialogue_calls_back_once),
+      cmocka_unit_test(closing_at_every_turn_of_the_loop_calls_back_once),
+      cmocka_unit_test(any_allocation_may_fail),
+      cmocka_unit_test(quit_lets_what_is_queued_finish),
   };
   return cmocka_run_group_tests(tests, set_up_group, tear_down_group);
 }
