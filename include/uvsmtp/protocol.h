@@ -359,6 +359,12 @@ UVSMTP_EXTERN int uvsmtp_protocol_send_authentication_data(uvsmtp_protocol_t *pr
 /** Answers a 334 with "*": gives the exchange up. The 501 comes as the last event. Since 0.1 */
 UVSMTP_EXTERN int uvsmtp_protocol_cancel_authentication(uvsmtp_protocol_t *protocol);
 
+/**
+ * Looks through all strings of an envelope for what could add a line to the dialogue: 0, or
+ * UVSMTP_EINJECTION. Whether they are addresses is judged when they are sent, one by one. Since 0.1
+ */
+UVSMTP_EXTERN int uvsmtp_envelope_check(const uvsmtp_envelope_t *envelope);
+
 /** What a message needs, for MAIL. */
 typedef struct uvsmtp_mail_needs_s {
   uint64_t size;   /* octets with CRLF, without dots (RFC 1870); UVSMTP_SIZE_UNKNOWN */

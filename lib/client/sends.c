@@ -168,6 +168,8 @@ int uvsmtp_client_send(uvsmtp_client_t *client, uvsmtp_send_t *send,
     return UVSMTP_EINVAL;
   if (envelope->recipient_count == 0 || envelope->recipients == NULL)
     return UVSMTP_ENORECIPIENTS;
+  if (uvsmtp_envelope_check(envelope) != 0)
+    return UVSMTP_EINJECTION;
   if (client->closing)
     return UVSMTP_ECLOSING;
   if (client->queued >= client->max_queued)

@@ -167,7 +167,7 @@ static int issue_content(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   int err = uvsmtp__content_push(c, t);
   if (err != 0)
     return err;
-  uvsmtp__content_close(t);
+  /* The source stays open: its pieces are still being written. */
   t->end = uvsmtp_protocol_issued(c->protocol);
   t->step = UVSMTP__STEP_ISSUED;
   return 0;
@@ -333,10 +333,13 @@ int uvsmtp_connection_send(uvsmtp_connection_t *c, uvsmtp_send_t *send,
                            const uvsmtp_envelope_t *envelope, uvsmtp_source_t *source,
                            uvsmtp_send_cb cb)
 {
+  int err;
   if (cb == NULL || envelope == NULL || source == NULL || source->ops == NULL)
     return UVSMTP_EINVAL;
   if (envelope->recipient_count == 0 || envelope->recipients == NULL)
     return UVSMTP_ENORECIPIENTS;
+  if ((err = uvsmtp_envelope_check(envelope)) != 0)
+    return err;
   if (!uvsmtp__connection_alive(c) || uvsmtp__connection_closing(c))
     return UVSMTP_ECLOSING;
   send->cb = cb;

@@ -325,3 +325,21 @@ int uvsmtp__rcpt_parameters(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line,
     return err;
   return append_own(line, r->params);
 }
+
+static bool breaks(const char *s)
+{
+  return s != NULL && uvsmtp__breaks_line(s, strlen(s));
+}
+
+int uvsmtp_envelope_check(const uvsmtp_envelope_t *e)
+{
+  if (breaks(e->sender) || breaks(e->envid) || breaks(e->hold_until) || breaks(e->auth) ||
+      breaks(e->params))
+    return UVSMTP_EINJECTION;
+  for (size_t i = 0; i < e->recipient_count; i++) {
+    const uvsmtp_recipient_t *r = &e->recipients[i];
+    if (breaks(r->address) || breaks(r->orcpt) || breaks(r->params))
+      return UVSMTP_EINJECTION;
+  }
+  return 0;
+}

@@ -63,15 +63,15 @@ static size_t enhanced_code(const char *text, size_t len, int klass, uint16_t ou
   return at;
 }
 
-/* One whole reply lies at `raw`. */
+/* One whole reply lies at `raw`. Its enhanced code is that of its first line. */
 static int give(reader_t *reader, const char *raw, size_t len, uvsmtp_reply_t *reply)
 {
-  size_t end = without_end(raw, len);
+  const char *lf = memchr(raw, '\n', len);
+  size_t end = without_end(raw, lf != NULL ? (size_t)(lf - raw) + 1 : len);
   reply->code = reader->code;
   reply->lines = reader->lines;
   reply->raw = (uvsmtp_slice_t){raw, len};
-  if (end < 4 || enhanced_code(raw + 4, (reader->lines > 1 ? strcspn(raw + 4, "\r\n") : end - 4),
-                               reader->code / 100, reply->enhanced) == 0)
+  if (end < 4 || enhanced_code(raw + 4, end - 4, reader->code / 100, reply->enhanced) == 0)
     memset(reply->enhanced, 0, sizeof(reply->enhanced));
   reader->lines = 0;
   return 1;
