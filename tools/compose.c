@@ -17,7 +17,7 @@ static int print_source(uvsmtp_source_t *source)
     return err;
   do {
     err = source->ops->next(source, &piece);
-    if (err == 0 && fwrite(piece.base, 1, piece.len, stdout) != piece.len)
+    if (err == 0 && piece.len > 0 && fwrite(piece.base, 1, piece.len, stdout) != piece.len)
       err = UV_EIO;
   } while (err == 0 && piece.len > 0);
   source->ops->close(source);
