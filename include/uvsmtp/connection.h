@@ -74,6 +74,8 @@ typedef struct uvsmtp_connection_options_s {
   uvsmtp_trace_cb trace;
   void *trace_data;
   const uvsmtp_mem_t *mem; /* NULL: malloc */
+  bool no_starttls;        /* with TLS_OPPORTUNISTIC: stay in the clear, for a server whose TLS has
+                              been found broken; a client sets it by itself */
 } uvsmtp_connection_options_t;
 #define UVSMTP_CONNECTION_OPTIONS_INIT {.size = sizeof(uvsmtp_connection_options_t)}
 
@@ -146,6 +148,12 @@ UVSMTP_EXTERN const char *uvsmtp_connection_peer(const uvsmtp_connection_t *conn
 /** TLS facts; 0, or UVSMTP_ESTATE without TLS. Since 0.1 */
 UVSMTP_EXTERN int uvsmtp_connection_tls_info(uvsmtp_connection_t *connection,
                                              uvsmtp_tls_info_t *info);
+
+/**
+ * True if opening with UVSMTP_TLS_OPPORTUNISTIC failed in the handshake: another connection, with
+ * `no_starttls`, may do. Since 0.1
+ */
+UVSMTP_EXTERN bool uvsmtp_connection_tls_failed(const uvsmtp_connection_t *connection);
 
 /* ---- commands one by one ----------------------------------------------------------------- */
 

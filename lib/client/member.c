@@ -27,16 +27,28 @@ static uint64_t now(const uvsmtp_client_t *client)
   return uv_now(client->loop);
 }
 
+/* Opportunistic TLS that is broken is worth less than a message in the clear: the next way. */
+static bool falls_back(uvsmtp__member_t *member)
+{
+  uvsmtp_connection_options_t *o = &member->client->settings.options;
+  if (member->connection == NULL || o->no_starttls ||
+      !uvsmtp_connection_tls_failed(member->connection))
+    return false;
+  o->no_starttls = true;
+  return true;
+}
+
 static void failed(uvsmtp__member_t *member, const uvsmtp_error_t *error)
 {
   uvsmtp_client_t *client = member->client;
+  int err = falls_back(member) ? UVSMTP_ECONNLOST : error->err;
   client->open_err = error->err;
   client->open_code = error->code;
   snprintf(client->open_text, sizeof(client->open_text), "%s", error->text);
   client->ever.failed++;
-  if (uvsmtp__pool_failed(&client->pool, &member->slot, error->err, now(client))) {
-    uvsmtp__sends_fail(client, error->err);
-    uvsmtp__borrows_fail(client, error->err);
+  if (uvsmtp__pool_failed(&client->pool, &member->slot, err, now(client))) {
+    uvsmtp__sends_fail(client, err);
+    uvsmtp__borrows_fail(client, err);
   }
   uvsmtp__client_wake(client);
 }

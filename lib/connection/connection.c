@@ -422,7 +422,7 @@ int uvsmtp__connection_take_session(uvsmtp_connection_t *c, uvsmtp_tls_session_t
   return c->tls_done && !c->working ? uvsmtp_tls_session_get(c->tls, session) : UVSMTP_ESTATE;
 }
 
-bool uvsmtp__connection_tls_failed(const uvsmtp_connection_t *c)
+bool uvsmtp_connection_tls_failed(const uvsmtp_connection_t *c)
 {
-  return c->tls_failed;
+  return c->tls_failed && c->config.o.tls == UVSMTP_TLS_OPPORTUNISTIC;
 }

@@ -258,8 +258,6 @@ uint64_t uvsmtp__connection_reached(const uvsmtp_connection_t *c);
 /* For the client: a TLS session to resume, borrowed until the open callback; and the new one. */
 void uvsmtp__connection_offer_session(uvsmtp_connection_t *c, uvsmtp_tls_session_t *session);
 int uvsmtp__connection_take_session(uvsmtp_connection_t *c, uvsmtp_tls_session_t **session);
-/* The failure was in the TLS handshake: with UVSMTP_TLS_OPPORTUNISTIC, try again without. */
-bool uvsmtp__connection_tls_failed(const uvsmtp_connection_t *c);
 
 /* ---- request.c ---- */
 

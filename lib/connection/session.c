@@ -74,13 +74,15 @@ void uvsmtp__session_tls_started(uvsmtp_connection_t *c)
 static void after_ehlo(uvsmtp_connection_t *c)
 {
   const uvsmtp_capabilities_t *offered = uvsmtp_protocol_capabilities(c->protocol);
-  bool wanted = c->config.o.tls != UVSMTP_TLS_NONE && !c->tls_done;
+  const uvsmtp_connection_options_t *o = &c->config.o;
+  bool given_up = o->tls == UVSMTP_TLS_OPPORTUNISTIC && o->no_starttls;
+  bool wanted = o->tls != UVSMTP_TLS_NONE && !c->tls_done && !given_up;
   char whom[sizeof(c->peer)];
   if (wanted && (offered->extensions & UVSMTP_EXT_STARTTLS) != 0) {
     int err = uvsmtp_protocol_start_tls(c->protocol, NULL);
     if (err != 0)
       cannot_issue(c, err, "STARTTLS");
-  } else if (wanted && c->config.o.tls == UVSMTP_TLS_REQUIRED) {
+  } else if (wanted && o->tls == UVSMTP_TLS_REQUIRED) {
     if (uvsmtp_protocol_quit(c->protocol, NULL) == 0)
       uvsmtp__stream_write(c);
     uvsmtp__connection_fail(c, UVSMTP_ETLSREQUIRED, "%s does not offer STARTTLS",

@@ -124,6 +124,18 @@ def an_untrusted_or_wrong_certificate_is_77():
 
 
 @test
+def opportunistic_tls_that_fails_is_done_without():
+    certs = tool.make_certificates()
+    if certs is None:
+        return
+    write('letter', LETTER)
+    with Sink('--tls-cert', f'{certs}/server.crt', '--tls-key', f'{certs}/server.key') as sink:
+        send(sink.url, *TO, '--tls', 'opportunistic', '--ca', f'{certs}/ca.crt', 'letter')
+        send(sink.url, *TO, '--tls', 'opportunistic', '--ca', f'{certs}/other-ca.crt', 'letter')
+    equal([message['tls'] for message in sink.messages], [True, False])
+
+
+@test
 def implicit_tls_by_its_url():
     certs = tool.make_certificates()
     if certs is None:
