@@ -92,7 +92,7 @@ UVSMTP_EXTERN const char *uvsmtp_command_phrase(uvsmtp_command_t command);
  * ends, as they came; they stay in place until the next call of uvsmtp_protocol_next_event.
  */
 typedef struct uvsmtp_reply_s {
-  int code;             /* 200 to 599 */
+  int code;             /* 200 to 599; 0: an unsolicited line that is no reply at all */
   uint16_t enhanced[3]; /* RFC 3463: class, subject, detail; class 0: there is none */
   unsigned lines;
   uvsmtp_slice_t raw;

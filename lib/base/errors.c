@@ -98,8 +98,9 @@ const char *uvsmtp_err_name(int err)
 
 uvsmtp_err_class_t uvsmtp_err_class(int err)
 {
-  const error_row_t *row = find(err);
+  const error_row_t *row;
   if (err >= 0)
     return UVSMTP_CLASS_NONE;
+  row = find(err);
   return row != NULL ? row->klass : UVSMTP_CLASS_NETWORK;
 }

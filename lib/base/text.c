@@ -1,6 +1,7 @@
 #include "base/text.h"
 
 #include <stdint.h>
+#include <string.h>
 
 bool uvsmtp__ascii_equal(const char *a, size_t a_len, const char *b, size_t b_len)
 {
@@ -22,7 +23,14 @@ bool uvsmtp__breaks_line(const char *s, size_t len)
 
 bool uvsmtp__has_8bit(const char *s, size_t len)
 {
-  for (size_t i = 0; i < len; i++)
+  uint64_t word;
+  size_t i = 0;
+  for (; i + sizeof(word) <= len; i += sizeof(word)) {
+    memcpy(&word, s + i, sizeof(word));
+    if ((word & 0x8080808080808080u) != 0)
+      return true;
+  }
+  for (; i < len; i++)
     if ((unsigned char)s[i] > 127)
       return true;
   return false;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "connection/connection.h"
 
 /* What a look at the content found. */
@@ -20,12 +21,9 @@ typedef struct {
 static void look_at_line(look_t *look, const char *line, size_t len, bool ended)
 {
   bool was_start = look->line_start;
-  for (size_t i = 0; i < len; i++) {
-    if ((unsigned char)line[i] > 127) {
-      look->eightbit = true;
-      look->header_8bit |= look->in_header;
-      break;
-    }
+  if (uvsmtp__has_8bit(line, len)) {
+    look->eightbit = true;
+    look->header_8bit |= look->in_header;
   }
   if (ended && was_start && (len == 0 || (len == 1 && line[0] == '\r')))
     look->in_header = false;

@@ -14,6 +14,7 @@
 #include "uvsmtp/address.h"
 #include "uvsmtp/auth.h"
 #include "uvsmtp/base.h"
+#include "uvsmtp/protocol.h"
 
 #if defined(__linux__)
 static int count_foreign(struct dl_phdr_info *info, size_t size, void *data)
@@ -60,9 +61,24 @@ static int auth_works(void)
   return 1;
 }
 
+static int protocol_works(void)
+{
+  static const char greeting[] = "220 mx.example ESMTP\r\n";
+  uvsmtp_protocol_t *protocol;
+  uvsmtp_event_t event;
+  int works;
+  if (uvsmtp_protocol_new(&protocol, NULL, 0) != 0)
+    return 0;
+  works = uvsmtp_protocol_feed_bytes(protocol, greeting, sizeof(greeting) - 1, 0) == 0 &&
+          uvsmtp_protocol_next_event(protocol, &event) && event.reply.code == 220;
+  uvsmtp_protocol_free(protocol);
+  return works;
+}
+
 int main(void)
 {
-  if (uvsmtp_version() != UVSMTP_VERSION_HEX || !message_works() || !auth_works())
+  if (uvsmtp_version() != UVSMTP_VERSION_HEX || !protocol_works() || !message_works() ||
+      !auth_works())
     return 1;
   return foreign_libraries() == 0 ? 0 : 1;
 }

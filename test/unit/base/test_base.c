@@ -139,7 +139,13 @@ static void what_breaks_a_line_is_found(void **state)
   assert_true(uvsmtp__breaks_line("a\rb", 3));
   assert_true(uvsmtp__breaks_line("a\n", 2));
   assert_true(uvsmtp__breaks_line("a\0b", 3));
-  assert_true(uvsmtp__has_8bit("a\x80", 2));
+  for (size_t i = 0; i < 20; i++) {
+    char text[20] = "aaaaaaaaaaaaaaaaaaa";
+    assert_false(uvsmtp__has_8bit(text, sizeof(text)));
+    text[i] = (char)0x80;
+    assert_true(uvsmtp__has_8bit(text, sizeof(text)));
+    assert_false(uvsmtp__has_8bit(text, i));
+  }
   assert_true(uvsmtp__ascii_equal("STARTTLS", 8, "starttls", 8));
   assert_false(uvsmtp__ascii_equal("SIZE", 4, "SIZEABLE", 8));
 }
