@@ -171,7 +171,6 @@ static void again_alone(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   uvsmtp_send_t *send = t->send;
   size_t count = send->envelope->recipient_count;
-  c->pump.no_overlap = true;
   uvsmtp__content_close(t);
   leave_flight(c, t);
   send->transaction = NULL;
@@ -360,6 +359,12 @@ static bool wants_to_go_alone(const uvsmtp__transaction_t *t)
   return t->overlapped && t->mail_refused && t->accepted == 0 && t->results[0].code == 503;
 }
 
+static void defer_all(uvsmtp__transaction_t *t)
+{
+  for (size_t i = 0; i < t->send->envelope->recipient_count; i++)
+    t->results[i].status = UVSMTP_DEFERRED;
+}
+
 /* Nobody asked for this reply. */
 static void on_unsolicited(uvsmtp_connection_t *c, const uvsmtp_event_t *event, const char *text)
 {
@@ -403,8 +408,12 @@ void uvsmtp__pump_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
   if (!uvsmtp__connection_alive(c) || !is_over(t, event))
     return;
   if (wants_to_go_alone(t)) {
-    again_alone(c, t);
-    return;
+    c->pump.no_overlap = true;
+    if ((t->info.content & UVSMTP_CONTENT_ONCE) == 0) {
+      again_alone(c, t);
+      return;
+    }
+    defer_all(t); /* it cannot be read again; whoever made it can */
   }
   t->decided = true;
   uvsmtp__outcome_finish(c, t, text);

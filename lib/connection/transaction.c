@@ -182,6 +182,14 @@ static bool withheld(const uvsmtp__transaction_t *t)
 static int issue_data(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   int err;
+  if (nobody_left(t)) {
+    /* No reply is to come that would end it if the last recipient could not be written. */
+    if (t->mail_ok) {
+      t->decided = true;
+      uvsmtp__outcome_later(c, t);
+    }
+    return UVSMTP_PENDING;
+  }
   if (must_wait_for_recipients(c, t))
     return UVSMTP_PENDING;
   if (t->awaited == 0 && t->mail_ok && withheld(t)) {
@@ -210,7 +218,7 @@ static int issue(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
       err = issue_recipients(c, t);
       break;
     case UVSMTP__STEP_DATA:
-      err = nobody_left(t) ? UVSMTP_PENDING : issue_data(c, t);
+      err = issue_data(c, t);
       break;
     case UVSMTP__STEP_CONTENT:
       err = issue_content(c, t);

@@ -1,7 +1,9 @@
 /*
  * Plays transcripts (test/transcripts, see the README there) into a protocol: the program's
- * arguments are files, each row of a file is one test, and each is played whole, byte by byte and
- * at random cuts. A failure names the file, the line, and how the bytes were cut.
+ * arguments are files, each row of a file is one test, and each is played whole, byte by byte, at
+ * random cuts, and over TLS (secure.h): there all octets of both sides are encrypted, carried in
+ * random pieces and decrypted, from the first one on, as the protocol does not know of it. A
+ * failure names the file, the line, and how the bytes were cut.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,12 +16,20 @@
 #include <cmocka.h>
 
 #include "chance.h"
+#include "secure.h"
 #include "uvsmtp/protocol.h"
 
-enum { RANDOM_PLAYS = 25, MAX_EVENTS = 128, EVENT_SIZE = 400, MAX_COMMANDS = 256, WORD_MAX = 32 };
+enum {
+  RANDOM_PLAYS = 25,
+  TLS_PLAYS = 10,
+  MAX_EVENTS = 128,
+  EVENT_SIZE = 400,
+  MAX_COMMANDS = 256,
+  WORD_MAX = 32
+};
 
-typedef enum cut_e { CUT_WHOLE, CUT_BYTES, CUT_RANDOM } cut_t;
-static const char *const cut_names[] = {"whole", "byte by byte", "at random cuts"};
+typedef enum cut_e { CUT_WHOLE, CUT_BYTES, CUT_RANDOM, CUT_TLS } cut_t;
+static const char *const cut_names[] = {"whole", "byte by byte", "at random cuts", "over TLS"};
 
 /* One row of a file. */
 typedef struct row_s {
@@ -55,6 +65,7 @@ typedef struct play_s {
   int rc;
   char *input; /* what S lines said and was not fed yet */
   size_t input_len;
+  size_t fed_len; /* how much of it has been fed meanwhile */
   char events[MAX_EVENTS][EVENT_SIZE];
   size_t event_head, event_count;
   char reply_text[8192];
@@ -261,20 +272,29 @@ static void take_events(play_t *play)
   }
 }
 
+/* Feeds one piece, a copy of it so that a read beyond what was fed is seen. */
+static void feed_piece(void *ctx, const char *bytes, size_t len)
+{
+  play_t *play = ctx;
+  char *copy = malloc(len);
+  memcpy(copy, bytes, len);
+  int err = uvsmtp_protocol_feed_bytes(play->protocol, copy, len, play->now);
+  if (err != 0 && uvsmtp_protocol_state(play->protocol) != UVSMTP_STATE_FINISHED)
+    complain(play, "feed_bytes: %s", uvsmtp_err_name(err));
+  take_events(play);
+  free(copy);
+  play->fed_len += len;
+}
+
 static void feed(play_t *play)
 {
-  size_t at = 0;
-  while (at < play->input_len) {
-    size_t len = piece_of(play, play->input_len - at);
-    char *copy = malloc(len); /* so that a read beyond what was fed is seen */
-    memcpy(copy, play->input + at, len);
-    int err = uvsmtp_protocol_feed_bytes(play->protocol, copy, len, play->now);
-    if (err != 0 && uvsmtp_protocol_state(play->protocol) != UVSMTP_STATE_FINISHED)
-      complain(play, "feed_bytes: %s", uvsmtp_err_name(err));
-    take_events(play);
-    free(copy);
-    at += len;
-  }
+  play->fed_len = 0;
+  if (play->cut == CUT_TLS)
+    secure_to_client(play->input, play->input_len, feed_piece, play);
+  while (play->cut != CUT_TLS && play->fed_len < play->input_len)
+    feed_piece(play, play->input + play->fed_len, piece_of(play, play->input_len - play->fed_len));
+  if (play->fed_len != play->input_len)
+    complain(play, "%zu of %zu octets came through", play->fed_len, play->input_len);
   free(play->input);
   play->input = NULL;
   play->input_len = 0;
@@ -317,6 +337,33 @@ static size_t write_some(play_t *play, char *out, size_t max)
   return n;
 }
 
+/* Decrypted octets on their way into a buffer. */
+typedef struct arrival_s {
+  char *out;
+  size_t len, max;
+} arrival_t;
+
+static void take_arrival(void *ctx, const char *bytes, size_t len)
+{
+  arrival_t *arrival = ctx;
+  assert_true(len <= arrival->max - arrival->len);
+  memcpy(arrival->out + arrival->len, bytes, len);
+  arrival->len += len;
+}
+
+/* Replaces the octets of one write by what the server decrypts of them. */
+static void go_over_tls(play_t *play, char *bytes, size_t len)
+{
+  char *sent = malloc(len + 1);
+  arrival_t arrival = {bytes, 0, len};
+  memcpy(sent, bytes, len);
+  memset(bytes, 0, len);
+  secure_to_server(sent, len, take_arrival, &arrival);
+  free(sent);
+  if (arrival.len != len)
+    complain(play, "%zu of %zu octets came through", arrival.len, len);
+}
+
 static void line_client(play_t *play, char *text, bool raw)
 {
   size_t len, at = 0;
@@ -325,6 +372,8 @@ static void line_client(play_t *play, char *text, bool raw)
   no_event_left(play);
   while (at < len) {
     size_t n = write_some(play, out + at, len - at);
+    if (play->cut == CUT_TLS)
+      go_over_tls(play, out + at, n);
     if (n == 0 || memcmp(out + at, octets + at, n) != 0) {
       at += n;
       complain(play, "output is\n  '%s'%s instead of\n  '%s'", shown(got, sizeof(got), out, at),
@@ -871,6 +920,8 @@ static void play_row(const row_t *row, cut_t cut, uint64_t seed)
   play->chance = chance_of(seed);
   play->now = 1000;
   play->line = row->first_line;
+  if (cut == CUT_TLS)
+    secure_begin(seed);
   play->options = (uvsmtp_protocol_options_t)UVSMTP_PROTOCOL_OPTIONS_INIT;
   assert_int_equal(uvsmtp_protocol_new(&play->protocol, &play->options, play->now), 0);
   while (*at != 0) {
@@ -882,6 +933,8 @@ static void play_row(const row_t *row, cut_t cut, uint64_t seed)
     at = next;
   }
   play_end(play);
+  if (cut == CUT_TLS)
+    secure_end();
   free(text);
   free(play);
 }
@@ -893,6 +946,8 @@ static void plays_in_every_cut(void **state)
   play_row(row, CUT_BYTES, row->seed);
   for (uint64_t i = 0; i < RANDOM_PLAYS; i++)
     play_row(row, CUT_RANDOM, row->seed + i);
+  for (uint64_t i = 0; i < TLS_PLAYS; i++)
+    play_row(row, CUT_TLS, row->seed + i);
 }
 
 /* ---- files ------------------------------------------------------------------------------- */
@@ -948,6 +1003,7 @@ int main(int argc, char **argv)
   for (size_t i = 0; i < count; i++)
     tests[i] = (struct CMUnitTest){rows[i].title, plays_in_every_cut, NULL, NULL, &rows[i]};
   int failed = count > 0 ? _cmocka_run_group_tests("transcripts", tests, count, NULL, NULL) : 1;
+  secure_close();
   for (int i = 1; i < argc && i < 32; i++)
     free(texts[i]);
   return failed;

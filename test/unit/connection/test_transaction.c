@@ -1,0 +1,628 @@
+/*
+ * Messages through a connection to the fake server: what each recipient is told, compared with
+ * what the server has really stored, in lockstep, with PIPELINING and with CHUNKING; and with the
+ * connection cut at every octet in either direction.
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "sink/sink.h"
+#include "uvsmtp.h"
+
+enum { MAILS = 4, RECIPIENTS = 3 };
+
+/* How far commands run ahead of replies. */
+typedef enum { LOCKSTEP, GROUP, CHUNKS, MODES } flow_t;
+enum { IN_LOCKSTEP = 1, IN_GROUP = 2, IN_CHUNKS = 4, IN_ALL = 7 };
+static const char *const mode_names[] = {"lockstep", "group", "chunks"};
+
+typedef struct {
+  uvsmtp_send_t send;
+  uvsmtp_source_t source;
+  uvsmtp_envelope_t envelope;
+  uvsmtp_recipient_t recipients[RECIPIENTS];
+  char sender[64], addresses[RECIPIENTS][64];
+  struct world_s *world;
+  int calls, err;
+  bool retry_is_safe;
+  char told[RECIPIENTS + 1];
+  int stored[RECIPIENTS];
+  /* of a source that answers later */
+  size_t piece, pieces, fails_at; /* fails_at 0: never */
+  bool waited;
+} mail_t;
+
+typedef struct world_s {
+  uv_loop_t loop;
+  uv_timer_t timer;
+  sink_options_t sink_options;
+  uvsmtp_connection_options_t options;
+  sink_t *sink;
+  sink_counters_t seen; /* when the sink was closed */
+  uvsmtp_connection_t *connection;
+  mail_t mails[MAILS], *waiting;
+  size_t mail_count, recipient_count, answered;
+  int closed, open_err;
+  char path[64];
+  char *body; /* of the first message */
+  size_t body_len;
+  uint64_t starts[MAILS]; /* octets received when a content was about to come; in lockstep */
+} world_t;
+
+/* ---- the server's side ---- */
+
+static void on_message(sink_t *sink, const sink_message_t *message, void *data)
+{
+  world_t *w = data;
+  size_t m = (size_t)(message->sender[1] - '0');
+  if (message->recipient_count == 0)
+    return; /* a lone dot behind a 354 for nobody */
+  assert_true(m < w->mail_count);
+  for (size_t i = 0; i < message->recipient_count; i++) {
+    unsigned r, owner;
+    assert_int_equal(sscanf(message->recipients[i].address, "r%u.m%u@", &r, &owner), 2);
+    assert_int_equal(owner, m);
+    w->mails[m].stored[r]++;
+  }
+  if (m > 0)
+    return;
+  w->body = malloc(message->size + 1);
+  assert_non_null(w->body);
+  memcpy(w->body, message->body, message->size);
+  w->body_len = message->size;
+}
+
+static void on_sink_trace(sink_t *sink, uint64_t connection, char direction, const char *text,
+                          size_t len, void *data)
+{
+  world_t *w = data;
+  size_t m = w->answered;
+  if (direction == 'C' && len >= 4 && memcmp(text, "DATA", 4) == 0 && m < MAILS)
+    w->starts[m] = sink_counters(sink)->received;
+}
+
+static void on_sink_closed(sink_t *sink, void *data)
+{
+  world_t *w = data;
+  w->seen = *sink_counters(sink);
+  w->sink = NULL;
+}
+
+/* ---- the client's side ---- */
+
+static void on_closed(uvsmtp_connection_t *c)
+{
+  world_t *w = uvsmtp_connection_get_data(c);
+  w->closed++;
+  w->connection = NULL;
+  uv_close((uv_handle_t *)&w->timer, NULL);
+  sink_close(w->sink, on_sink_closed);
+}
+
+static void on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
+{
+  static const char letters[] = "ardup";
+  mail_t *mail = send->data;
+  world_t *w = mail->world;
+  bool unknown = false;
+  mail->calls++;
+  mail->err = result->err;
+  mail->retry_is_safe = result->retry_is_safe;
+  assert_int_equal(result->recipient_count, w->recipient_count);
+  for (size_t i = 0; i < result->recipient_count; i++) {
+    assert_in_range(result->recipients[i].status, UVSMTP_ACCEPTED, UVSMTP_UNKNOWN);
+    assert_ptr_equal(result->recipients[i].address, mail->recipients[i].address);
+    mail->told[i] = letters[result->recipients[i].status];
+    unknown |= mail->told[i] == 'u';
+  }
+  assert_int_equal(result->retry_is_safe, !unknown);
+  assert_int_equal(result->err == 0, strspn(mail->told, "a") == result->recipient_count);
+  if (++w->answered == w->mail_count)
+    uvsmtp_connection_quit(w->connection, on_closed);
+}
+
+static void on_open(uvsmtp_connection_t *c, const uvsmtp_error_t *error)
+{
+  world_t *w = uvsmtp_connection_get_data(c);
+  w->open_err = error->err;
+  if (error->err != 0) {
+    uvsmtp_connection_close(c, on_closed);
+    return;
+  }
+  for (size_t i = 0; i < w->mail_count; i++) {
+    mail_t *mail = &w->mails[i];
+    assert_int_equal(
+        uvsmtp_connection_send(c, &mail->send, &mail->envelope, &mail->source, on_sent), 0);
+  }
+}
+
+static void init(world_t *w, flow_t mode, size_t mails, size_t recipients)
+{
+  memset(w, 0, sizeof(*w));
+  assert_int_equal(uv_loop_init(&w->loop), 0);
+  assert_int_equal(uv_timer_init(&w->loop, &w->timer), 0);
+  w->sink_options.body = SINK_KEEP;
+  w->sink_options.on_message = on_message;
+  w->sink_options.on_trace = on_sink_trace;
+  w->sink_options.data = w;
+  w->options = (uvsmtp_connection_options_t)UVSMTP_CONNECTION_OPTIONS_INIT;
+  w->options.host = "127.0.0.1";
+  w->options.tls = UVSMTP_TLS_NONE;
+  w->options.ehlo_domain = "client.example";
+  w->options.no_pipelining = mode == LOCKSTEP;
+  w->options.no_chunking = mode != CHUNKS;
+  w->mail_count = mails;
+  w->recipient_count = recipients;
+  for (size_t m = 0; m < mails; m++) {
+    mail_t *mail = &w->mails[m];
+    mail->world = w;
+    mail->send.data = mail;
+    snprintf(mail->sender, sizeof(mail->sender), "m%zu@client.example", m);
+    mail->envelope = (uvsmtp_envelope_t)UVSMTP_ENVELOPE_INIT;
+    mail->envelope.sender = mail->sender;
+    mail->envelope.recipients = mail->recipients;
+    mail->envelope.recipient_count = recipients;
+    for (size_t r = 0; r < recipients; r++) {
+      snprintf(mail->addresses[r], sizeof(mail->addresses[r]), "r%zu.m%zu@there.example", r, m);
+      mail->recipients[r].address = mail->addresses[r];
+    }
+  }
+}
+
+static void body(world_t *w, size_t m, const char *bytes, size_t len)
+{
+  uvsmtp_source_memory(&w->mails[m].source, bytes, len);
+}
+
+/* Runs it all: every send is answered exactly once, and everything is closed. */
+static void go(world_t *w, const char *script)
+{
+  char detail[256] = "";
+  w->sink_options.script = script;
+  if (sink_start(&w->sink, &w->loop, &w->sink_options, detail, sizeof(detail)) != 0)
+    fail_msg("sink: %s", detail);
+  w->options.port = sink_port(w->sink);
+  if (uvsmtp_connection_open(&w->connection, &w->loop, &w->options, on_open, detail,
+                             sizeof(detail)) != 0)
+    fail_msg("open: %s", detail);
+  uvsmtp_connection_set_data(w->connection, w);
+  uv_run(&w->loop, UV_RUN_DEFAULT);
+  assert_int_equal(w->closed, 1);
+  assert_int_equal(uv_loop_close(&w->loop), 0);
+  if (w->open_err != 0)
+    return;
+  for (size_t i = 0; i < w->mail_count; i++)
+    assert_int_equal(w->mails[i].calls, 1);
+}
+
+/* Nobody is told that a message was taken that was not, or the other way round. */
+static bool is_true(const mail_t *mail, size_t recipients)
+{
+  for (size_t r = 0; r < recipients; r++) {
+    if (mail->stored[r] > 1 || (mail->told[r] == 'a' && mail->stored[r] != 1) ||
+        ((mail->told[r] == 'r' || mail->told[r] == 'd') && mail->stored[r] != 0))
+      return false;
+  }
+  return true;
+}
+
+static void told(const world_t *w, char *text)
+{
+  *text = '\0';
+  for (size_t m = 0; m < w->mail_count; m++) {
+    strcat(text, m > 0 ? " " : "");
+    strcat(text, w->mails[m].told);
+  }
+}
+
+/* ---- outcomes ---- */
+
+typedef struct {
+  const char *name, *script;
+  const char *expected; /* a letter a recipient, a word a message */
+  unsigned modes;
+  const char *text;                   /* of the first message; NULL: a short one */
+  const char *arrives;                /* what it is at the server; NULL: not looked at */
+  uvsmtp_recipient_t bad[RECIPIENTS]; /* addresses to use instead, in the first message */
+  unsigned flags, without;
+  uint64_t max_size;
+  size_t large;      /* octets of the first message instead of `text` */
+  bool lmtp, sloppy; /* sloppy: the script makes the client's order look wrong */
+} outcome_t;
+
+#define SHORT "Subject: x\r\n\r\nHello\r\n"
+#define FIFTY "0123456789012345678901234567890123456789012345678\r\n"
+
+static const outcome_t outcomes[] = {
+    {"all is well", NULL, "aaa aaa aaa", IN_ALL, SHORT, NULL},
+    {"one of three refused", "rcpt match \"r1.m0*\" : reply \"550 5.1.1 No\"", "ara aaa", IN_ALL},
+    {"one of three deferred", "rcpt match \"r2.m0*\" : reply \"452 4.5.3 Too many\"", "aad aaa",
+     IN_ALL},
+    {"all refused", "rcpt match \"*.m0*\" : reply \"550 5.1.1 No\"", "rrr aaa", IN_ALL,
+     .sloppy = true},
+    {"all deferred", "rcpt match \"*.m1*\" : reply \"450 4.1.1 No\"", "aaa ddd aaa", IN_ALL,
+     .sloppy = true},
+    {"sender deferred", "mail match \"m0*\" : reply \"450 4.1.8 No\"", "ddd aaa", IN_ALL,
+     .sloppy = true},
+    {"sender refused", "mail match \"m0*\" : reply \"550 5.1.8 No\"", "rrr aaa", IN_ALL,
+     .sloppy = true},
+    {"second sender refused", "mail match \"m1*\" : reply \"550 5.1.8 No\"", "aaa rrr aaa", IN_ALL,
+     .sloppy = true},
+    {"DATA refused", "data match \"m0*\" : reply \"554 5.5.0 No\"", "rrr aaa",
+     IN_LOCKSTEP | IN_GROUP, .sloppy = true},
+    {"DATA deferred", "data match \"m0*\" : reply \"451 4.3.0 No\"", "ddd aaa",
+     IN_LOCKSTEP | IN_GROUP, .sloppy = true},
+    {"content deferred", "eod match \"m0*\" : reply \"451 4.3.0 No\"", "ddd aaa", IN_ALL},
+    {"content refused", "eod match \"m1*\" : reply \"554 5.7.1 Spam\"", "aaa rrr aaa", IN_ALL},
+    {"content refused, and one recipient",
+     "rcpt match \"r1.m0*\" : reply \"450 4.1.1 No\"\neod match \"m0*\" : reply \"554 5.7.1 Spam\"",
+     "rdr aaa", IN_ALL},
+    {"421 to MAIL", "mail nth 1 : reply \"421 4.3.2 Bye\", close", "ddd ddd",
+     IN_LOCKSTEP | IN_GROUP},
+    /* What was wholly handed over and never answered is unknown, whatever was said before. */
+    {"421 to MAIL", "mail nth 1 : reply \"421 4.3.2 Bye\", close", "ddd uuu", IN_CHUNKS},
+    {"421 to MAIL of the second", "mail nth 2 : reply \"421 4.3.2 Bye\", close", "aaa ddd", IN_ALL},
+    {"421 to RCPT", "rcpt nth 2 : reply \"421 4.3.2 Bye\", close", "ddd ddd",
+     IN_LOCKSTEP | IN_GROUP},
+    {"421 to RCPT", "rcpt nth 2 : reply \"421 4.3.2 Bye\", close", "udu uuu", IN_CHUNKS},
+    {"421 to the content", "eod nth 1 : reply \"421 4.3.2 Bye\", close", "ddd ddd",
+     IN_LOCKSTEP | IN_GROUP},
+    {"closed at the content without a reply", "eod nth 1 : close", "uuu ddd",
+     IN_LOCKSTEP | IN_GROUP},
+    {"lost at the content", "eod nth 1 : refuse, close", "uuu ddd", IN_LOCKSTEP | IN_GROUP},
+    {"354 for nobody",
+     "rcpt match \"*.m0*\" : reply \"550 5.1.1 No\"\ndata nth 1 : reply \"354 Go\"", "rrr aaa",
+     IN_GROUP, .sloppy = true},
+    {"354 though the sender was refused",
+     "mail match \"m0*\" : reply \"550 5.1.8 No\"\nrcpt match \"*.m0*\" : reply \"250 Yes\"\n"
+     "data nth 1 : reply \"354 Go\"",
+     "rrr ddd", IN_GROUP, .sloppy = true},
+    {"refused in the middle of the body", "body after 5000 : reply \"552 5.3.4 Too big\", close",
+     "rrr ddd", IN_ALL, .large = 8u << 20},
+    {"reset in the middle of the body", "body after 5000 : reset", "ddd ddd", IN_ALL,
+     .large = 32u << 20},
+    {"all or none, all", NULL, "aaa aaa", IN_ALL, .flags = UVSMTP_ENVELOPE_ALL_OR_NONE},
+    {"all or none, one refused", "rcpt match \"r1.m0*\" : reply \"550 5.1.1 No\"", "drd aaa",
+     IN_ALL, .flags = UVSMTP_ENVELOPE_ALL_OR_NONE},
+    {"all or none, the last deferred", "rcpt match \"r2.m0*\" : reply \"450 4.1.1 No\"", "ddd aaa",
+     IN_ALL, .flags = UVSMTP_ENVELOPE_ALL_OR_NONE},
+    {"LMTP", NULL, "aaa aaa", IN_ALL, .lmtp = true},
+    {"LMTP, mixed",
+     "eod match \"r0.m0*\" : reply \"550 5.2.1 No\"\neod match \"r2.m0*\" : reply \"452 4.2.2 "
+     "Full\"",
+     "rad aaa", IN_ALL, .lmtp = true},
+    {"LMTP, mixed behind a refused recipient",
+     "rcpt match \"r0.m0*\" : reply \"550 5.1.1 No\"\neod match \"r2.m0*\" : reply \"452 4 Full\"",
+     "rad aaa", IN_ALL, .lmtp = true},
+    {"no PIPELINING there", NULL, "aaa aaa aaa", IN_ALL, .without = SINK_PIPELINING},
+    {"no PIPELINING there, all refused", "rcpt match \"*.m0*\" : reply \"550 5.1.1 No\"", "rrr aaa",
+     IN_ALL, .without = SINK_PIPELINING},
+    {"no PIPELINING there, sender refused", "mail match \"m0*\" : reply \"550 5.1.1 No\"",
+     "rrr aaa", IN_ALL, .without = SINK_PIPELINING},
+    {"HELO only", NULL, "aaa aaa", IN_ALL, .without = SINK_EHLO},
+    {"503 behind the content", "mail nth 2 : reply \"503 5.5.1 Wait\"", "aaa aaa",
+     IN_GROUP | IN_CHUNKS, .sloppy = true},
+    {"503 behind the content, RSET too",
+     "rset nth 1 : reply \"503 5.5.1 Wait\"\nmail nth 2-3 : reply \"503 5.5.1 Wait\"",
+     "aaa aaa aaa", IN_CHUNKS, .sloppy = true},
+    {"503 behind the content of three", "mail nth 2 : reply \"503 5.5.1 Wait\"", "aaa aaa aaa",
+     IN_GROUP | IN_CHUNKS, .sloppy = true},
+    {"bare LF", NULL, "aaa", IN_ALL, "A: b\n\nx\r\ny\n.\nz\n", "A: b\r\n\r\nx\r\ny\r\n.\r\nz\r\n"},
+    {"bare CR", NULL, "aaa", IN_ALL, "A: b\r\n\r\nx\ry\r.\rz", "A: b\r\n\r\nx\r\ny\r\n.\r\nz\r\n"},
+    {"leading dots", NULL, "aaa aaa", IN_ALL, ".\r\n..\r\nx\r\n.y\r\n.\r\n",
+     ".\r\n..\r\nx\r\n.y\r\n.\r\n"},
+    {"empty", NULL, "aaa aaa", IN_ALL, "", ""},
+    {"only CRLF", NULL, "aaa aaa", IN_ALL, "\r\n", "\r\n"},
+    {"only a dot", NULL, "aaa aaa", IN_ALL, ".", ".\r\n"},
+    {"no CRLF at the end", NULL, "aaa aaa", IN_ALL, "A: b\r\n\r\nx", "A: b\r\n\r\nx\r\n"},
+    {"8-bit", NULL, "aaa aaa", IN_ALL, "A: b\r\n\r\n\xc3\xa4\r\n", "A: b\r\n\r\n\xc3\xa4\r\n"},
+    {"8-bit without 8BITMIME", NULL, "rrr aaa", IN_ALL, "A: b\r\n\r\n\xc3\xa4\r\n",
+     .without = SINK_8BITMIME | SINK_SMTPUTF8},
+    {"too big for SIZE", NULL, "rrr aaa", IN_ALL, SHORT FIFTY FIFTY, .max_size = 100},
+    {"just small enough for SIZE", NULL, "aaa aaa", IN_ALL, FIFTY FIFTY, FIFTY FIFTY,
+     .max_size = 102},
+    {"a recipient that cannot be written among good ones", NULL, "ara aaa", IN_ALL,
+     .bad = {{0}, {.address = "r1.m0@z", .notify = UVSMTP_NOTIFY_NEVER}, {0}}, .without = SINK_DSN},
+    {"a recipient that cannot be written behind refused ones",
+     "rcpt match \"*.m0*\" : reply \"450 4.1.1 No\"", "ddr aaa", IN_ALL,
+     .bad = {{0}, {0}, {.address = "r2.m0@z", .notify = UVSMTP_NOTIFY_NEVER}}, .without = SINK_DSN,
+     .sloppy = true},
+    {"an address that needs SMTPUTF8", NULL, "rrr aaa", IN_ALL, .bad = {{.address = "r\xc3\xbc@z"}},
+     .without = SINK_SMTPUTF8},
+    {"recipients that cannot be written only", NULL, "rrr aaa", IN_ALL,
+     .bad = {{.address = "a@z", .notify = UVSMTP_NOTIFY_NEVER},
+             {.address = "b@z", .notify = UVSMTP_NOTIFY_NEVER},
+             {.address = "c@z", .notify = UVSMTP_NOTIFY_NEVER}},
+     .without = SINK_DSN},
+};
+
+static char *large_body(size_t len)
+{
+  static const char line[] = "123456789012345678901234567890123456789012345678\r\n";
+  char *bytes = malloc(len);
+  assert_non_null(bytes);
+  for (size_t i = 0; i + 50 <= len; i += 50)
+    memcpy(bytes + i, line, 50);
+  memcpy(bytes + len - 2 - len % 50, "\r\n", 2);
+  return bytes;
+}
+
+static void prepare_outcome(world_t *w, const outcome_t *o, flow_t mode, char **large)
+{
+  const char *text = o->text != NULL ? o->text : SHORT;
+  init(w, mode, (strlen(o->expected) + 1) / (RECIPIENTS + 1), RECIPIENTS);
+  for (size_t m = 0; m < w->mail_count; m++)
+    body(w, m, m == 0 ? text : SHORT, strlen(m == 0 ? text : SHORT));
+  if (o->large > 0) {
+    *large = large_body(o->large);
+    body(w, 0, *large, o->large - o->large % 50);
+  }
+  for (size_t r = 0; r < RECIPIENTS; r++)
+    if (o->bad[r].address != NULL)
+      w->mails[0].recipients[r] = o->bad[r];
+  w->mails[0].envelope.flags = o->flags;
+  w->sink_options.without = o->without;
+  w->sink_options.max_size = o->max_size;
+  w->sink_options.lmtp = w->options.lmtp = o->lmtp;
+}
+
+static int check_outcome(const outcome_t *o, flow_t mode)
+{
+  world_t w;
+  char text[64], *large = NULL;
+  int wrong;
+  prepare_outcome(&w, o, mode, &large);
+  go(&w, o->script);
+  told(&w, text);
+  wrong = w.open_err != 0 || strcmp(text, o->expected) != 0 ||
+          (!o->sloppy && sink_violations(&w.seen) != 0);
+  for (size_t m = 0; m < w.mail_count; m++)
+    wrong |= !is_true(&w.mails[m], RECIPIENTS);
+  if (o->arrives != NULL)
+    wrong |= w.body == NULL || w.body_len != strlen(o->arrives) ||
+             memcmp(w.body, o->arrives, w.body_len) != 0;
+  if (wrong)
+    print_message("%s (%s): %s, not %s; %d violations\n", o->name, mode_names[mode], text,
+                  o->expected, (int)sink_violations(&w.seen));
+  free(w.body);
+  free(large);
+  return wrong;
+}
+
+static void every_recipient_is_told_what_the_server_decided(void **state)
+{
+  int wrong = 0;
+  for (size_t i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++)
+    for (flow_t mode = 0; mode < MODES; mode++)
+      if ((outcomes[i].modes & (1u << mode)) != 0)
+        wrong += check_outcome(&outcomes[i], mode);
+  assert_int_equal(wrong, 0);
+}
+
+/* ---- sources that take their time ---- */
+
+static int late_open(uvsmtp_source_t *source, unsigned target, uvsmtp_source_info_t *info)
+{
+  mail_t *mail = source->data;
+  mail->piece = 0;
+  info->length = UVSMTP_LENGTH_UNKNOWN;
+  info->content = UVSMTP_CONTENT_KNOWN;
+  return 0;
+}
+
+static void wake_now(uv_timer_t *timer)
+{
+  world_t *w = timer->data;
+  uvsmtp_source_wake(&w->waiting->source);
+}
+
+static int late_next(uvsmtp_source_t *source, uvsmtp_slice_t *piece)
+{
+  mail_t *mail = source->data;
+  mail->waited = !mail->waited;
+  if (mail->waited) {
+    mail->world->waiting = mail;
+    mail->world->timer.data = mail->world;
+    uv_timer_start(&mail->world->timer, wake_now, 0, 0);
+    return UVSMTP_PENDING;
+  }
+  if (mail->fails_at > 0 && mail->piece == mail->fails_at)
+    return UVSMTP_ESOURCE;
+  *piece =
+      mail->piece++ < mail->pieces ? (uvsmtp_slice_t){".x\ny\r\n", 6} : (uvsmtp_slice_t){NULL, 0};
+  return 0;
+}
+
+static void late_close(uvsmtp_source_t *source)
+{
+}
+
+static const uvsmtp_source_ops_t late = {sizeof(late), late_open, late_next, late_close};
+
+static void init_late(world_t *w, flow_t mode)
+{
+  init(w, mode, 2, RECIPIENTS);
+  body(w, 1, SHORT, strlen(SHORT));
+  w->mails[0].source.ops = &late;
+  w->mails[0].source.data = &w->mails[0];
+  w->mails[0].pieces = 5;
+}
+
+static void a_source_that_answers_later_is_sent_whole(void **state)
+{
+  for (flow_t mode = 0; mode < MODES; mode++) {
+    world_t w;
+    init_late(&w, mode);
+    w.mail_count = 1;
+    go(&w, NULL);
+    assert_string_equal(w.mails[0].told, "aaa");
+    assert_true(is_true(&w.mails[0], RECIPIENTS));
+    assert_int_equal(w.body_len, 5 * 7);
+    assert_memory_equal(w.body, ".x\r\ny\r\n.x\r\ny\r\n", 14);
+    assert_int_equal(sink_violations(&w.seen), 0);
+    free(w.body);
+  }
+}
+
+static void a_source_that_fails_is_never_completed(void **state)
+{
+  for (flow_t mode = 0; mode < MODES; mode++) {
+    for (size_t at = 1; at <= 5; at++) {
+      world_t w;
+      init_late(&w, mode);
+      w.mails[0].fails_at = at;
+      go(&w, NULL);
+      assert_null(strpbrk(w.mails[0].told, "au"));
+      assert_int_equal(w.mails[0].err, UVSMTP_ESOURCE);
+      assert_true(is_true(&w.mails[0], RECIPIENTS));
+      assert_true(is_true(&w.mails[1], RECIPIENTS));
+      assert_int_equal(w.mails[0].stored[0], 0);
+      free(w.body);
+    }
+  }
+}
+
+/* ---- the connection cut at every octet ---- */
+
+typedef struct {
+  flow_t mode;
+  const char *point, *action;
+  bool lmtp;
+  uint64_t at;
+  size_t accepted; /* in the cut before */
+} cut_t;
+
+static void init_cut(world_t *w, const cut_t *cut)
+{
+  static const char text[] = "Subject: cut\r\n\r\n.One\r\n\r\nTwo\r\n";
+  init(w, cut->mode, 3, 2);
+  w->sink_options.lmtp = w->options.lmtp = cut->lmtp;
+  w->sink_options.hostname = "s";
+  if (cut->action == NULL || cut->action[0] == 'c') {
+    /* Thousands of TCP connections would use up the ports of the machine. */
+    snprintf(w->path, sizeof(w->path), "/tmp/uvsmtp-test-cut-%d", (int)getpid());
+    w->sink_options.unix_path = w->options.unix_path = w->path;
+    w->options.host = NULL;
+  }
+  for (size_t m = 0; m < 3; m++)
+    body(w, m, text, sizeof(text) - 1);
+}
+
+static void explain(const world_t *w, const cut_t *cut, const char *what)
+{
+  char text[64];
+  told(w, text);
+  fail_msg("%s %s %d : %s: %s: %s, stored %d%d %d%d %d%d", mode_names[cut->mode], cut->point,
+           (int)cut->at, cut->action, what, text, w->mails[0].stored[0], w->mails[0].stored[1],
+           w->mails[1].stored[0], w->mails[1].stored[1], w->mails[2].stored[0],
+           w->mails[2].stored[1]);
+}
+
+/* In doubt can be one message where a 354 is waited for, and it must have been asked for. */
+static void check_doubt(const world_t *w, const world_t *whole, const cut_t *cut)
+{
+  size_t doubtful = 0;
+  for (size_t m = 0; m < 3; m++) {
+    bool in_doubt = strchr(w->mails[m].told, 'u') != NULL;
+    doubtful += in_doubt;
+    if (in_doubt && cut->mode == LOCKSTEP && cut->point[0] == 'r' && cut->at < whole->starts[m])
+      explain(w, cut, "unknown before its content could begin");
+  }
+  if (cut->mode != CHUNKS && doubtful > 1)
+    explain(w, cut, "more than one unknown");
+}
+
+static void check_cut(cut_t *cut, const world_t *whole)
+{
+  world_t w;
+  char script[64];
+  size_t accepted = 0;
+  init_cut(&w, cut);
+  snprintf(script, sizeof(script), "%s %d : %s", cut->point, (int)cut->at, cut->action);
+  go(&w, script);
+  free(w.body);
+  if (w.open_err != 0)
+    return;
+  for (size_t m = 0; m < 3; m++) {
+    if (!is_true(&w.mails[m], 2))
+      explain(&w, cut, "not the truth");
+    for (size_t r = 0; r < 2; r++)
+      accepted += w.mails[m].told[r] == 'a';
+  }
+  check_doubt(&w, whole, cut);
+  if (cut->point[0] == 's' && cut->action[0] == 'c' && accepted < cut->accepted)
+    explain(&w, cut, "a reply that was read has been forgotten");
+  cut->accepted = accepted;
+}
+
+static void cut_everywhere(cut_t cut, uint64_t stride)
+{
+  static const char *const actions[] = {"close", "reset"};
+  world_t whole;
+  init_cut(&whole, &cut);
+  go(&whole, NULL);
+  free(whole.body);
+  for (size_t m = 0; m < 3; m++) {
+    assert_string_equal(whole.mails[m].told, "aa");
+    assert_true(is_true(&whole.mails[m], 2));
+  }
+  for (int sent = 0; sent < 2; sent++) {
+    uint64_t end = sent ? whole.seen.sent : whole.seen.received;
+    cut.point = sent ? "sent" : "received";
+    for (size_t i = 0; i < 2; i++) {
+      cut.action = actions[i];
+      cut.accepted = 0;
+      for (cut.at = 1; cut.at <= end; cut.at += i == 0 ? stride : 7)
+        check_cut(&cut, &whole);
+    }
+  }
+}
+
+static void a_connection_cut_at_any_octet_tells_the_truth_in_lockstep(void **state)
+{
+  cut_everywhere((cut_t){.mode = LOCKSTEP}, 1);
+}
+
+static void a_connection_cut_at_any_octet_tells_the_truth_with_pipelining(void **state)
+{
+  cut_everywhere((cut_t){.mode = GROUP}, 1);
+}
+
+static void a_connection_cut_at_any_octet_tells_the_truth_with_chunks(void **state)
+{
+  cut_everywhere((cut_t){.mode = CHUNKS}, 1);
+}
+
+static void a_connection_cut_at_any_octet_tells_the_truth_over_lmtp(void **state)
+{
+  for (flow_t mode = 0; mode < MODES; mode++)
+    cut_everywhere((cut_t){.mode = mode, .lmtp = true}, 3);
+}
+
+static int ignore_sigpipe(void **state)
+{
+  signal(SIGPIPE, SIG_IGN);
+  return 0;
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(every_recipient_is_told_what_the_server_decided),
+      cmocka_unit_test(a_source_that_answers_later_is_sent_whole),
+      cmocka_unit_test(a_source_that_fails_is_never_completed),
+      cmocka_unit_test(a_connection_cut_at_any_octet_tells_the_truth_in_lockstep),
+      cmocka_unit_test(a_connection_cut_at_any_octet_tells_the_truth_with_pipelining),
+      cmocka_unit_test(a_connection_cut_at_any_octet_tells_the_truth_with_chunks),
+      cmocka_unit_test(a_connection_cut_at_any_octet_tells_the_truth_over_lmtp),
+  };
+  return cmocka_run_group_tests(tests, ignore_sigpipe, NULL);
+}
