@@ -258,10 +258,7 @@ struct uvsmtp_send_s {
   uvsmtp_source_t *source;
   void *links[2];
   void *owner;
-  uint64_t queued_ms, started_ms, bytes;
-  uint64_t deadline_ms;
-  unsigned flags;
-  unsigned tries;
+  uint64_t queued_ms, started_ms;
   void *transaction;
   /* private to the client: a connection leaves these alone, but uvsmtp_send_cancel calls the first
    * instead of its own work where it is not NULL, and uvsmtp_connection_send makes it NULL */
@@ -293,11 +290,13 @@ UVSMTP_EXTERN void uvsmtp_send_cancel(uvsmtp_send_t *send);
 /* ---- files as sources -------------------------------------------------------------------- */
 
 /**
- * A file as a source, read ahead with uv_fs_read, never whole. `path` is copied. Can be read
- * twice. Release it with uvsmtp_source_release when no send uses it any more. Since 0.1
+ * A file as a source, read ahead with uv_fs_read, never whole. It is opened at once, which may
+ * block as fopen does, and stays open until uvsmtp_source_release. Can be read twice. libuv's
+ * codes, UVSMTP_ESOURCE if it is no regular file, UVSMTP_EINVAL, UVSMTP_ENOMEM. If its length
+ * changes before it has been sent, the send fails with UVSMTP_ESOURCE. Since 0.1
  */
 UVSMTP_EXTERN int uvsmtp_source_file(uvsmtp_source_t *source, uv_loop_t *loop, const char *path);
-/** An open descriptor (standard input); read once, never closed here. Since 0.1 */
+/** An open, blocking descriptor (standard input); read once, never closed here. Since 0.1 */
 UVSMTP_EXTERN int uvsmtp_source_fd(uvsmtp_source_t *source, uv_loop_t *loop, uv_file fd);
 /** Frees what the two above keep; not while a send uses the source. Since 0.1 */
 UVSMTP_EXTERN void uvsmtp_source_release(uvsmtp_source_t *source);
@@ -316,7 +315,11 @@ typedef struct uvsmtp_url_s {
   uvsmtp_tls_mode_t tls;
   bool lmtp;
 } uvsmtp_url_t;
-/** UVSMTP_EURL with a sentence in `detail`; UVSMTP_ENOMEM. The strings are yours. Since 0.1 */
+/**
+ * UVSMTP_EURL, or UVSMTP_EINJECTION for a CR, LF or NUL, with a sentence in `detail`;
+ * UVSMTP_ENOMEM. Unix sockets are without TLS, all others but smtps with STARTTLS required, unless
+ * `?tls=` says otherwise. The strings are yours. Since 0.1
+ */
 UVSMTP_EXTERN int uvsmtp_url_parse(uvsmtp_url_t *url, const char *text, char *detail,
                                    size_t detail_size);
 /** Frees the strings, the password wiped. Since 0.1 */

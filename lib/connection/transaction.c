@@ -355,8 +355,7 @@ int uvsmtp_connection_send(uvsmtp_connection_t *c, uvsmtp_send_t *send,
   send->source = source;
   send->owner = c;
   send->queued_ms = uv_now(c->loop);
-  send->started_ms = send->bytes = 0;
-  send->flags = 0;
+  send->started_ms = 0;
   send->transaction = NULL;
   send->cancel_queued = NULL;
   uvsmtp__list_push_back(&c->pump.queue, links_of(send));
