@@ -13,11 +13,23 @@ bool uvsmtp__ascii_equal(const char *a, size_t a_len, const char *b, size_t b_le
   return true;
 }
 
+/* CR, LF and NUL are below 14, as few other octets of a line are: eight are looked at together. */
 bool uvsmtp__breaks_line(const char *s, size_t len)
 {
-  for (size_t i = 0; i < len; i++)
+  size_t i = 0;
+  while (i < len) {
+    uint64_t word;
+    if (i + sizeof(word) <= len) {
+      memcpy(&word, s + i, sizeof(word));
+      if (((word - 0x0e0e0e0e0e0e0e0eu) & ~word & 0x8080808080808080u) == 0) {
+        i += sizeof(word);
+        continue;
+      }
+    }
     if (s[i] == '\r' || s[i] == '\n' || s[i] == '\0')
       return true;
+    i++;
+  }
   return false;
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "base/wide.h"
 #include "connection/connection.h"
 
 /* What a look at the content found. */
@@ -65,22 +66,67 @@ static void look_at_piece(look_t *look, const char *bytes, size_t len)
   }
 }
 
-/* Reads a source whose pieces stay in place to its end, and opens it again. */
-static int look_through(uvsmtp_source_t *source, unsigned target, uvsmtp_source_info_t *info,
-                        look_t *look)
+/* Where the header ends, in a piece of which all lines are whole or cut between their octets. */
+static void look_for_body(look_t *look, const char *bytes, size_t len)
 {
-  uvsmtp_slice_t piece;
-  int err;
+  const char *at = bytes, *end = bytes + len, *lf;
+  bool start = look->line_start;
+  while ((lf = memchr(at, '\n', (size_t)(end - at))) != NULL) {
+    if (start && lf == at + 1) {
+      look->in_header = false;
+      end = lf;
+      break;
+    }
+    start = true;
+    at = lf + 1;
+  }
+  look->header_8bit |= uvsmtp__has_8bit(bytes, (size_t)(end - bytes));
+}
+
+/* Most pieces have whole lines that end in CRLF: many octets at a time tell. */
+static void look_at_any_piece(look_t *look, const char *bytes, size_t len, bool only)
+{
+  bool high = false;
+  if (look->after_cr || uvsmtp__clean_lines(bytes, len, &high) != len) {
+    look_at_piece(look, bytes, len);
+    return;
+  }
+  if (look->in_header && (high || !only))
+    look_for_body(look, bytes, len);
+  look->length += len;
+  look->eightbit |= high;
+  look->line_start = bytes[len - 1] == '\n';
+}
+
+/* Reads a source to its end. */
+static int look_at_all(uvsmtp_source_t *source, look_t *look)
+{
+  uvsmtp_slice_t piece, next;
+  int err = source->ops->next(source, &piece);
+  bool only = true;
   *look = (look_t){.in_header = true, .line_start = true};
-  while ((err = source->ops->next(source, &piece)) == 0 && piece.len > 0)
-    look_at_piece(look, piece.base, piece.len);
-  source->ops->close(source);
-  if (err != 0)
-    return err == UVSMTP_PENDING ? UVSMTP_ESOURCE : err;
+  while (err == 0 && piece.len > 0) {
+    if ((err = source->ops->next(source, &next)) != 0)
+      return err;
+    only = only && next.len == 0;
+    look_at_any_piece(look, piece.base, piece.len, only);
+    piece = next;
+  }
   if (look->after_cr) {
     look->bare = true;
     look->length++;
   }
+  return err;
+}
+
+/* Reads a source whose pieces stay in place to its end, and opens it again. */
+static int look_through(uvsmtp_source_t *source, unsigned target, uvsmtp_source_info_t *info,
+                        look_t *look)
+{
+  int err = look_at_all(source, look);
+  source->ops->close(source);
+  if (err != 0)
+    return err == UVSMTP_PENDING ? UVSMTP_ESOURCE : err;
   return source->ops->open(source, target, info);
 }
 

@@ -7,31 +7,12 @@
  */
 #include <string.h>
 
+#include "base/wide.h"
 #include "protocol/machine.h"
 
 /* Room that one turn of the loop below may need: a short run, and what is put in. */
 #define TURN_OCTETS 512
 #define TURN_SEGMENTS 3
-
-/* The length of the run at `s` that can go as it is; `s` does not begin a line with a dot. */
-static size_t clean_run(const char *s, size_t len)
-{
-  size_t at = 0;
-  for (;;) {
-    const char *lf = memchr(s + at, '\n', len - at);
-    const char *end = lf != NULL ? lf : s + len;
-    const char *cr = memchr(s + at, '\r', (size_t)(end - (s + at)));
-    if (cr != NULL && (cr + 1 != lf || lf == NULL))
-      return (size_t)(cr - s); /* a bare CR, or one at the end of the piece */
-    if (lf == NULL)
-      return len;
-    if (cr == NULL)
-      return (size_t)(lf - s); /* a bare LF */
-    at = (size_t)(lf - s) + 1;
-    if (at == len || s[at] == '.')
-      return at;
-  }
-}
 
 /* A CR was held back: what comes next decides what it was. Returns how many octets that took. */
 static size_t settle_cr(uvsmtp_protocol_t *p, char next)
@@ -89,7 +70,7 @@ int uvsmtp_protocol_data(uvsmtp_protocol_t *p, const char *bytes, size_t len, uv
     }
     if (p->line_start && bytes[at] == '.')
       uvsmtp__out_bytes(p, ".", 1);
-    run = clean_run(bytes + at, len - at);
+    run = uvsmtp__clean_data(bytes + at, len - at);
     if (run > 0) {
       uvsmtp__out_ref(p, bytes + at, run);
       p->line_start = bytes[at + run - 1] == '\n';

@@ -1,0 +1,83 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/wide.h"
+#include "chance.h"
+
+/* What the wide functions have to find, octet by octet. */
+static size_t expected(const char *s, size_t len, bool dots)
+{
+  for (size_t i = 0; i < len; i++) {
+    bool crlf = i + 1 < len && s[i] == '\r' && s[i + 1] == '\n';
+    if (s[i] == '\r' && !crlf)
+      return i;
+    if (s[i] == '\n' && (i == 0 || s[i - 1] != '\r'))
+      return i;
+    if (dots && s[i] == '.' && i > 0 && s[i - 1] == '\n')
+      return i;
+  }
+  return len;
+}
+
+static void check(const char *s, size_t len)
+{
+  bool high = false, seen = false;
+  size_t stop = uvsmtp__clean_lines(s, len, &high);
+  assert_int_equal(stop, expected(s, len, false));
+  assert_int_equal(uvsmtp__clean_data(s, len), expected(s, len, true));
+  for (size_t i = 0; i < stop; i++)
+    seen |= (unsigned char)s[i] > 127;
+  if (seen)
+    assert_true(high);
+  if (stop == len)
+    assert_int_equal(high, seen);
+}
+
+static void stops_are_found_at_every_place_of_every_length(void **state)
+{
+  static const char *const stops[] = {"\r",  "\n",  "\r\n",   "\n\r", "\r\n.",
+                                      "\n.", "\r.", "\r\r\n", "\xff", "."};
+  for (size_t len = 0; len <= 200; len++) {
+    for (size_t i = 0; i < sizeof(stops) / sizeof(stops[0]); i++) {
+      for (size_t at = 0; at + strlen(stops[i]) <= len; at++) {
+        char *s = malloc(len + 1); /* exactly so long that reading behind it is noticed */
+        memset(s, 'a', len);
+        memcpy(s + at, stops[i], strlen(stops[i]));
+        check(s, len);
+        free(s);
+      }
+    }
+  }
+}
+
+static void any_mixture_is_judged_as_octet_by_octet(void **state)
+{
+  static const char octets[] = {'a', '\r', '\n', '.', '\xff', '\0'};
+  chance_t chance = chance_of(chance_seed("wide", 1));
+  for (int round = 0; round < 20000; round++) {
+    char s[300];
+    size_t len = chance_below(&chance, sizeof(s));
+    bool mostly_lines = round % 2 == 0;
+    for (size_t i = 0; i < len; i++) {
+      s[i] = octets[chance_below(&chance, sizeof(octets))];
+      if (mostly_lines && chance_below(&chance, 97) != 0)
+        s[i] = i > 0 && s[i - 1] == '\r' ? '\n' : chance_below(&chance, 9) == 0 ? '\r' : 'a';
+    }
+    check(s, len);
+  }
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(stops_are_found_at_every_place_of_every_length),
+      cmocka_unit_test(any_mixture_is_judged_as_octet_by_octet),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
