@@ -31,7 +31,7 @@ void uvsmtp__buffer_wipe(uvsmtp__buffer_t *b)
 /* Doubles, so that appending costs constant time each; moves by copy, so that wipe can follow. */
 static int grow(uvsmtp__buffer_t *b, size_t need)
 {
-  size_t size = b->size != 0 ? b->size : FIRST_SIZE;
+  size_t size = b->size != 0 ? b->size : FIRST_SIZE < b->max ? FIRST_SIZE : b->max;
   char *base;
   while (size < need)
     size = size > b->max / 2 ? b->max : size * 2;
@@ -66,7 +66,7 @@ int uvsmtp__buffer_reserve(uvsmtp__buffer_t *b, size_t len)
   return grow(b, held + len);
 }
 
-int uvsmtp__buffer_append(uvsmtp__buffer_t *b, const void *bytes, size_t len)
+int uvsmtp__buffer_append_slowly(uvsmtp__buffer_t *b, const void *bytes, size_t len)
 {
   int err = uvsmtp__buffer_reserve(b, len);
   if (err != 0 || len == 0)
@@ -74,11 +74,6 @@ int uvsmtp__buffer_append(uvsmtp__buffer_t *b, const void *bytes, size_t len)
   memcpy(b->base + b->end, bytes, len);
   b->end += len;
   return 0;
-}
-
-int uvsmtp__buffer_append_str(uvsmtp__buffer_t *b, const char *s)
-{
-  return uvsmtp__buffer_append(b, s, strlen(s));
 }
 
 int uvsmtp__buffer_printf(uvsmtp__buffer_t *b, const char *format, ...)

@@ -1,6 +1,8 @@
 #ifndef UVSMTP_BASE_BUFFER_H
 #define UVSMTP_BASE_BUFFER_H
 
+#include <string.h>
+
 #include "uvsmtp/base.h"
 
 /*
@@ -24,8 +26,19 @@ void uvsmtp__buffer_wipe(uvsmtp__buffer_t *b);
 /* Makes room for `len` more bytes: 0, UVSMTP_ETOOLONG beyond the maximum, UVSMTP_ENOMEM. */
 int uvsmtp__buffer_reserve(uvsmtp__buffer_t *b, size_t len);
 /* Appends, or fails as reserve does with nothing appended. */
-int uvsmtp__buffer_append(uvsmtp__buffer_t *b, const void *bytes, size_t len);
-int uvsmtp__buffer_append_str(uvsmtp__buffer_t *b, const char *s);
+int uvsmtp__buffer_append_slowly(uvsmtp__buffer_t *b, const void *bytes, size_t len);
+static inline int uvsmtp__buffer_append(uvsmtp__buffer_t *b, const void *bytes, size_t len)
+{
+  if (len == 0 || len > b->size - b->end)
+    return uvsmtp__buffer_append_slowly(b, bytes, len);
+  memcpy(b->base + b->end, bytes, len);
+  b->end += len;
+  return 0;
+}
+static inline int uvsmtp__buffer_append_str(uvsmtp__buffer_t *b, const char *s)
+{
+  return uvsmtp__buffer_append(b, s, strlen(s));
+}
 /* Formats at the end, as printf; for cold paths. */
 int uvsmtp__buffer_printf(uvsmtp__buffer_t *b, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

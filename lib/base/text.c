@@ -48,6 +48,18 @@ bool uvsmtp__has_8bit(const char *s, size_t len)
   return false;
 }
 
+size_t uvsmtp__decimal(char *out, uint64_t number)
+{
+  char digits[20];
+  size_t n = sizeof(digits), len;
+  do
+    digits[--n] = (char)('0' + number % 10);
+  while ((number /= 10) != 0);
+  len = sizeof(digits) - n;
+  memcpy(out, digits + n, len);
+  return len;
+}
+
 /* How many bytes the well-formed character at `s` has, 0 if there is none. */
 static size_t utf8_char(const uint8_t *s, size_t len)
 {

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* ASCII text as protocols use it: independent of the locale. */
 
@@ -29,6 +30,8 @@ static inline bool uvsmtp__ascii_alnum(char c)
 bool uvsmtp__breaks_line(const char *s, size_t len);
 /* Has a byte above 127. */
 bool uvsmtp__has_8bit(const char *s, size_t len);
+/* Writes `number` in decimal; returns how many digits, at most 20. No NUL. */
+size_t uvsmtp__decimal(char *out, uint64_t number);
 /* Is well-formed UTF-8 (RFC 3629: shortest form, no surrogates). */
 bool uvsmtp__is_utf8(const char *s, size_t len);
 

@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "base/text.h"
 #include "base/wide.h"
 #include "protocol/machine.h"
 
@@ -101,8 +102,8 @@ int uvsmtp_protocol_end_data(uvsmtp_protocol_t *p, void *tag)
   uvsmtp__trace_sent(p, "[message and the final dot]", 27);
   uvsmtp__queue_push(p, UVSMTP_COMMAND_DATA_END, tag, 0);
   /* A server may refuse while the content is still on its way. */
-  uvsmtp__queue_at(p, p->queue.count - 1)->answerable = p->content_at;
-  uvsmtp__queue_at(p, p->queue.count - 1)->complete = p->out.issued;
+  uvsmtp__queue_last(p)->answerable = p->content_at;
+  uvsmtp__queue_last(p)->complete = p->out.issued;
   p->state = UVSMTP_STATE_DATA_SENT;
   p->projected = UVSMTP_STATE_READY;
   return 0;
@@ -122,17 +123,12 @@ static int chunk_allowed(uvsmtp_protocol_t *p)
   return 0;
 }
 
-/* Writes "BDAT <size>[ LAST]"; decimal by hand, for this line goes out once a message. */
+/* Writes "BDAT <size>[ LAST]". */
 static size_t chunk_line(char *line, uint64_t size, bool last)
 {
-  char digits[20];
-  size_t n = 0, len = 5;
+  size_t len = 5;
   memcpy(line, "BDAT ", 5);
-  do
-    digits[n++] = (char)('0' + size % 10);
-  while ((size /= 10) != 0);
-  while (n > 0)
-    line[len++] = digits[--n];
+  len += uvsmtp__decimal(line + len, size);
   if (last) {
     memcpy(line + len, " LAST", 5);
     len += 5;
@@ -154,17 +150,14 @@ int uvsmtp_protocol_chunk(uvsmtp_protocol_t *p, const uvsmtp_slice_t *slices, si
     copied += slices[i].len < 256 ? slices[i].len : 0;
   }
   len = chunk_line(line, size, last);
-  if ((err = uvsmtp__queue_reserve(p, 1)) != 0 ||
-      (err = uvsmtp__out_reserve(p, len + 2 + copied, count + 1)) != 0)
+  if ((err = uvsmtp__out_reserve(p, len + 2 + copied, count + 1)) != 0 ||
+      (err = uvsmtp__command_line(p, last ? UVSMTP_COMMAND_BDAT_LAST : UVSMTP_COMMAND_BDAT, tag, 0,
+                                  line, len)) != 0)
     return err;
-  uvsmtp__out_bytes(p, line, len);
-  uvsmtp__out_bytes(p, "\r\n", 2);
-  uvsmtp__trace_sent(p, line, len);
-  uvsmtp__queue_push(p, last ? UVSMTP_COMMAND_BDAT_LAST : UVSMTP_COMMAND_BDAT, tag, 0);
   for (size_t i = 0; i < count; i++)
     if (slices[i].len > 0)
       uvsmtp__out_ref(p, slices[i].base, slices[i].len);
-  uvsmtp__queue_at(p, p->queue.count - 1)->complete = p->out.issued;
+  uvsmtp__queue_last(p)->complete = p->out.issued;
   p->in_chunks = !last;
   if (last)
     p->projected = UVSMTP_STATE_READY;

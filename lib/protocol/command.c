@@ -6,12 +6,29 @@
 
 int uvsmtp__command_ready(uvsmtp_protocol_t *p)
 {
+  const expectation_t *last = uvsmtp__queue_last(p);
   if (p->closing || p->err != 0)
     return UVSMTP_ECLOSING;
   /* Nothing may follow STARTTLS before its reply: it would leave in the clear (RFC 3207). */
-  if (p->tls_pending || (p->queue.count > 0 && uvsmtp__queue_at(p, p->queue.count - 1)->command ==
-                                                   UVSMTP_COMMAND_STARTTLS))
+  if (p->tls_pending || (last != NULL && last->command == UVSMTP_COMMAND_STARTTLS))
     return UVSMTP_ESTATE;
+  return 0;
+}
+
+int uvsmtp__command_line(uvsmtp_protocol_t *p, uvsmtp_command_t command, void *tag, uint8_t flags,
+                         const char *line, size_t len)
+{
+  char *at;
+  int err = uvsmtp__queue_reserve(p, 1);
+  if (err != 0 || (err = uvsmtp__out_reserve(p, len + 2, 1)) != 0)
+    return err;
+  at = uvsmtp__out_room(p);
+  memcpy(at, line, len);
+  memcpy(at + len, "\r\n", 2);
+  uvsmtp__out_filled(p, len + 2);
+  if (p->options.trace)
+    uvsmtp__trace_sent(p, line, len);
+  uvsmtp__queue_push(p, command, tag, flags);
   return 0;
 }
 
@@ -27,6 +44,8 @@ int uvsmtp__command_issue(uvsmtp_protocol_t *p, uvsmtp_command_t command, void *
   }
   if (len > max_line)
     return UVSMTP_ETOOLONG;
+  if (count == 1)
+    return uvsmtp__command_line(p, command, tag, flags, parts[0].base, parts[0].len);
   if ((err = uvsmtp__queue_reserve(p, 1)) != 0 || (err = uvsmtp__out_reserve(p, len, 1)) != 0)
     return err;
   start = p->out.used;

@@ -7,9 +7,10 @@
  * queue.c remembers who waits for which, output.c holds what has to be written, protocol.c ties
  * them together.
  */
-#include "uvsmtp/protocol.h"
+#include <assert.h>
 
 #include "base/buffer.h"
+#include "uvsmtp/protocol.h"
 
 /* A command that waits for its reply. */
 typedef struct {
@@ -98,6 +99,7 @@ struct uvsmtp_protocol_s {
   char *late_response;   /* encoded first response that was too long for the AUTH line */
   uvsmtp__buffer_t challenge;
   uvsmtp__buffer_t line;     /* where MAIL and RCPT are put together */
+  uvsmtp__buffer_t sender;   /* "<sender>" of the last MAIL, if it stood there as it was given */
   uint64_t content_at;       /* octets issued before the content */
   bool line_start, after_cr; /* framing of the content, see body.c */
   uvsmtp__buffer_t trace;    /* lines: kind, text, NUL */
@@ -114,21 +116,93 @@ int uvsmtp__reader_next(reader_t *reader, const uvsmtp_protocol_options_t *optio
                         size_t *in_len, uvsmtp_reply_t *reply, uvsmtp_slice_t *bad);
 
 /* ---- queue.c ---- */
+int uvsmtp__queue_grow(uvsmtp_protocol_t *p, unsigned more);
+
 /* Makes sure that `more` commands can be pushed: 0, EQUEUEFULL, ENOMEM. */
-int uvsmtp__queue_reserve(uvsmtp_protocol_t *p, unsigned more);
-void uvsmtp__queue_push(uvsmtp_protocol_t *p, uvsmtp_command_t command, void *tag, uint8_t flags);
-expectation_t *uvsmtp__queue_front(uvsmtp_protocol_t *p);
-expectation_t *uvsmtp__queue_at(uvsmtp_protocol_t *p, uint32_t i);
-void uvsmtp__queue_pop(uvsmtp_protocol_t *p);
+static inline int uvsmtp__queue_reserve(uvsmtp_protocol_t *p, unsigned more)
+{
+  const queue_t *q = &p->queue;
+  return q->count + more <= q->size && q->count + more <= p->options.max_outstanding
+             ? 0
+             : uvsmtp__queue_grow(p, more);
+}
+
+static inline expectation_t *uvsmtp__queue_at(uvsmtp_protocol_t *p, uint32_t i)
+{
+  return &p->queue.ring[(p->queue.head + i) & (p->queue.size - 1)];
+}
+
+static inline expectation_t *uvsmtp__queue_front(uvsmtp_protocol_t *p)
+{
+  return p->queue.count > 0 ? uvsmtp__queue_at(p, 0) : NULL;
+}
+
+static inline expectation_t *uvsmtp__queue_last(uvsmtp_protocol_t *p)
+{
+  return p->queue.count > 0 ? uvsmtp__queue_at(p, p->queue.count - 1) : NULL;
+}
+
+static inline void uvsmtp__queue_push(uvsmtp_protocol_t *p, uvsmtp_command_t command, void *tag,
+                                      uint8_t flags)
+{
+  *uvsmtp__queue_at(p, p->queue.count++) = (expectation_t){
+      .tag = tag, .answerable = p->out.issued, .command = (uint8_t)command, .flags = flags};
+}
+
+static inline void uvsmtp__queue_pop(uvsmtp_protocol_t *p)
+{
+  p->queue.head = (p->queue.head + 1) & (p->queue.size - 1);
+  p->queue.count--;
+}
+
 /* Undoes a pop: more replies are to come to this command. */
-void uvsmtp__queue_put_back(uvsmtp_protocol_t *p, const expectation_t *e);
+static inline void uvsmtp__queue_put_back(uvsmtp_protocol_t *p, const expectation_t *e)
+{
+  p->queue.head = (p->queue.head - 1) & (p->queue.size - 1);
+  p->queue.count++;
+  *uvsmtp__queue_at(p, 0) = *e;
+}
 
 /* ---- output.c ---- */
-int uvsmtp__out_reserve(uvsmtp_protocol_t *p, size_t octets, size_t segments);
+int uvsmtp__out_grow(uvsmtp_protocol_t *p, size_t octets, size_t segments);
+void uvsmtp__out_free(uvsmtp_protocol_t *p);
+
+/* Makes room: 0, EQUEUEFULL, ENOMEM. */
+static inline int uvsmtp__out_reserve(uvsmtp_protocol_t *p, size_t octets, size_t segments)
+{
+  output_t *out = &p->out;
+  if (out->waiting == 0 && p->queue.count == 0) {
+    p->progress_ms = p->now_ms;
+    p->fresh = true;
+  }
+  return octets <= out->size - out->used && segments <= out->capacity - out->count
+             ? 0
+             : uvsmtp__out_grow(p, octets, segments);
+}
+
+/* After a reserve: where octets can be written, and saying how many have been. */
+static inline char *uvsmtp__out_room(uvsmtp_protocol_t *p)
+{
+  return p->out.bytes + p->out.used;
+}
+
+static inline void uvsmtp__out_filled(uvsmtp_protocol_t *p, size_t len)
+{
+  output_t *out = &p->out;
+  segment_t *last = out->count > out->first ? &out->segments[out->count - 1] : NULL;
+  assert(len <= out->size - out->used);
+  if (last != NULL && last->ref == NULL && last->at + last->len == out->used)
+    last->len += len;
+  else
+    out->segments[out->count++] = (segment_t){NULL, out->used, len};
+  out->used += len;
+  out->waiting += len;
+  out->issued += len;
+}
+
 /* After a reserve: cannot fail. */
 void uvsmtp__out_bytes(uvsmtp_protocol_t *p, const char *bytes, size_t len);
 void uvsmtp__out_ref(uvsmtp_protocol_t *p, const char *bytes, size_t len);
-void uvsmtp__out_free(uvsmtp_protocol_t *p);
 
 /* ---- command.c: lines ---- */
 /* May a command be issued at all, with room for it: 0, ECLOSING, ESTATE, EQUEUEFULL, ENOMEM. */
@@ -139,6 +213,9 @@ int uvsmtp__command_ready(uvsmtp_protocol_t *p);
  */
 int uvsmtp__command_issue(uvsmtp_protocol_t *p, uvsmtp_command_t command, void *tag, uint8_t flags,
                           const uvsmtp_slice_t *parts, size_t count, size_t max_line);
+/* The same for one line that is known to be well. */
+int uvsmtp__command_line(uvsmtp_protocol_t *p, uvsmtp_command_t command, void *tag, uint8_t flags,
+                         const char *line, size_t len);
 void uvsmtp__trace_sent(uvsmtp_protocol_t *p, const char *line, size_t len);
 void uvsmtp__trace_received(uvsmtp_protocol_t *p, const uvsmtp_reply_t *reply);
 

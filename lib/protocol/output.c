@@ -3,7 +3,6 @@
  * one bounded buffer; longer pieces stay where the caller has them. While slices are in the
  * caller's hands the buffer does not move, so it may be full for that while.
  */
-#include <assert.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -66,44 +65,31 @@ static int grow_segments(uvsmtp_protocol_t *p, size_t more)
   return 0;
 }
 
-int uvsmtp__out_reserve(uvsmtp_protocol_t *p, size_t octets, size_t segments)
+int uvsmtp__out_grow(uvsmtp_protocol_t *p, size_t octets, size_t segments)
 {
   int err = grow_segments(p, segments);
-  if (p->out.waiting == 0 && p->queue.count == 0) {
-    p->progress_ms = p->now_ms;
-    p->fresh = true;
-  }
   return err != 0 ? err : grow_bytes(p, octets);
-}
-
-static void add_segment(output_t *out, const char *ref, size_t at, size_t len)
-{
-  segment_t *last = out->count > out->first ? &out->segments[out->count - 1] : NULL;
-  if (last != NULL && last->ref == NULL && ref == NULL && last->at + last->len == at)
-    last->len += len;
-  else
-    out->segments[out->count++] = (segment_t){ref, at, len};
-  out->waiting += len;
-  out->issued += len;
 }
 
 void uvsmtp__out_bytes(uvsmtp_protocol_t *p, const char *bytes, size_t len)
 {
-  output_t *out = &p->out;
-  assert(len <= out->size - out->used);
+  assert(len <= p->out.size - p->out.used);
   if (len == 0)
     return;
-  memcpy(out->bytes + out->used, bytes, len);
-  out->used += len;
-  add_segment(out, NULL, out->used - len, len);
+  memcpy(uvsmtp__out_room(p), bytes, len);
+  uvsmtp__out_filled(p, len);
 }
 
 void uvsmtp__out_ref(uvsmtp_protocol_t *p, const char *bytes, size_t len)
 {
-  if (len < COPY_BELOW && len <= p->out.size - p->out.used)
+  output_t *out = &p->out;
+  if (len < COPY_BELOW && len <= out->size - out->used) {
     uvsmtp__out_bytes(p, bytes, len);
-  else
-    add_segment(&p->out, bytes, 0, len);
+    return;
+  }
+  out->segments[out->count++] = (segment_t){bytes, 0, len};
+  out->waiting += len;
+  out->issued += len;
 }
 
 static void forget_bytes(output_t *out)

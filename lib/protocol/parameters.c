@@ -47,11 +47,13 @@ static int append_own(uvsmtp__buffer_t *line, const char *params)
 static int append_size(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, uint64_t size)
 {
   uint64_t max = p->capabilities.max_message_size;
+  char text[32];
   if (size == UVSMTP_SIZE_UNKNOWN || (p->capabilities.extensions & UVSMTP_EXT_SIZE) == 0)
     return 0;
   if (max != 0 && size > max)
     return UVSMTP_ETOOBIG;
-  return uvsmtp__buffer_printf(line, " SIZE=%llu", (unsigned long long)size);
+  memcpy(text, " SIZE=", 6);
+  return uvsmtp__buffer_append(line, text, 6 + uvsmtp__decimal(text + 6, size));
 }
 
 static int append_body(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, uvsmtp_body_t body,
@@ -188,15 +190,43 @@ static bool any_utf8(const uvsmtp_envelope_t *e)
   return false;
 }
 
+/* Is it the sender of the MAIL before? */
+static bool is_same_sender(const uvsmtp_protocol_t *p, const char *sender)
+{
+  size_t len = uvsmtp__buffer_len(&p->sender);
+  return len > 2 && strncmp(sender, uvsmtp__buffer_data(&p->sender) + 1, len - 2) == 0 &&
+         sender[len - 2] == '\0';
+}
+
+/* Looks at a sender once if it comes again and again. */
+static int append_sender(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const char *sender,
+                         bool *utf8)
+{
+  size_t start = uvsmtp__buffer_len(line), len;
+  bool high = false;
+  int err;
+  if (sender == NULL || *sender == '\0')
+    return uvsmtp__buffer_append(line, "<>", 2);
+  if (is_same_sender(p, sender))
+    return uvsmtp__buffer_append(line, uvsmtp__buffer_data(&p->sender),
+                                 uvsmtp__buffer_len(&p->sender));
+  if ((err = uvsmtp__path_append(line, sender, &high)) != 0)
+    return err;
+  *utf8 |= high;
+  len = uvsmtp__buffer_len(line) - start;
+  uvsmtp__buffer_clear(&p->sender);
+  if (high || len != strlen(sender) + 2)
+    return 0;
+  /* Without memory to remember it, the next one is looked at again. */
+  (void)uvsmtp__buffer_append(&p->sender, uvsmtp__buffer_data(line) + start, len);
+  return 0;
+}
+
 int uvsmtp__mail_parameters(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line,
                             const uvsmtp_envelope_t *e, const uvsmtp_mail_needs_t *needs)
 {
   bool utf8 = needs->utf8 || (e->flags & UVSMTP_ENVELOPE_SMTPUTF8) != 0 || any_utf8(e);
-  int err;
-  if (e->sender == NULL || *e->sender == '\0')
-    err = uvsmtp__buffer_append(line, "<>", 2);
-  else
-    err = uvsmtp__path_append(line, e->sender, &utf8);
+  int err = append_sender(p, line, e->sender, &utf8);
   if (err != 0 || (err = append_size(p, line, needs->size)) != 0 ||
       (err = append_body(p, line, e->body, needs, utf8)) != 0 ||
       (err = append_utf8(p, line, utf8)) != 0 || (err = append_dsn(p, line, e)) != 0 ||

@@ -75,10 +75,63 @@ static size_t local_len(const char *address, size_t len)
   return len;
 }
 
+/* What an octet may be part of, by the rules above. */
+enum { ATOM = 1, LABEL = 2 };
+static const uint8_t parts[256] = {
+#define BOTH ATOM | LABEL
+    ['a' ... 'z'] = BOTH, ['A' ... 'Z'] = BOTH, ['0' ... '9'] = BOTH, ['-'] = BOTH, ['_'] = BOTH,
+    ['!'] = ATOM,         ['#'] = ATOM,         ['$'] = ATOM,         ['%'] = ATOM, ['&'] = ATOM,
+    ['\''] = ATOM,        ['*'] = ATOM,         ['+'] = ATOM,         ['/'] = ATOM, ['='] = ATOM,
+    ['?'] = ATOM,         ['^'] = ATOM,         ['`'] = ATOM,         ['{'] = ATOM, ['|'] = ATOM,
+    ['}'] = ATOM,         ['~'] = ATOM,
+#undef BOTH
+};
+
+/* The end of words of `part` with single dots between them, or NULL. */
+static const char *dotted(const char *s, uint8_t part)
+{
+  for (;;) {
+    const char *start = s;
+    while ((parts[(unsigned char)*s] & part) != 0)
+      s++;
+    if (s == start)
+      return NULL;
+    if (*s != '.')
+      return s;
+    s++;
+  }
+}
+
+/* The length of an address that is as most are, a dot-string at a domain in ASCII; else 0. */
+static size_t plain_len(const char *address)
+{
+  const char *at = dotted(address, ATOM), *end;
+  if (at == NULL || *at != '@')
+    return 0;
+  end = dotted(at + 1, LABEL);
+  return end != NULL && *end == '\0' && end - at <= 256 ? (size_t)(end - address) : 0;
+}
+
+static int append_plain(uvsmtp__buffer_t *line, const char *address, size_t len)
+{
+  int err = uvsmtp__buffer_reserve(line, len + 2);
+  if (err != 0)
+    return err;
+  line->base[line->end] = '<';
+  memcpy(line->base + line->end + 1, address, len);
+  line->base[line->end + len + 1] = '>';
+  line->end += len + 2;
+  return 0;
+}
+
 int uvsmtp__path_append(uvsmtp__buffer_t *line, const char *address, bool *utf8)
 {
-  size_t len = strlen(address), local = local_len(address, len);
+  size_t len = plain_len(address), local;
   int err = 0;
+  if (len != 0)
+    return append_plain(line, address, len);
+  len = strlen(address);
+  local = local_len(address, len);
   if (uvsmtp__breaks_line(address, len))
     return UVSMTP_EINJECTION;
   for (size_t i = 0; i < len; i++)

@@ -98,6 +98,7 @@ int uvsmtp_protocol_new(uvsmtp_protocol_t **out, const uvsmtp_protocol_options_t
   uvsmtp__reader_init(&p->reader, p->mem, p->options.max_reply_bytes);
   uvsmtp__buffer_init(&p->challenge, p->mem, CHALLENGE_MAX);
   uvsmtp__buffer_init(&p->line, p->mem, LINE_MAX_OCTETS);
+  uvsmtp__buffer_init(&p->sender, p->mem, LINE_MAX_OCTETS);
   uvsmtp__buffer_init(&p->trace, p->mem, TRACE_MAX);
   uvsmtp__capabilities_clear(p);
   if ((err = uvsmtp__queue_reserve(p, 1)) != 0) {
@@ -119,6 +120,7 @@ void uvsmtp_protocol_free(uvsmtp_protocol_t *p)
   uvsmtp__buffer_free(&p->reader.partial);
   uvsmtp__buffer_wipe(&p->challenge);
   uvsmtp__buffer_free(&p->line);
+  uvsmtp__buffer_free(&p->sender);
   uvsmtp__buffer_free(&p->trace);
   uvsmtp__free_secret(p->mem, p->late_response);
   uvsmtp__free(p->mem, p->domain);
@@ -143,6 +145,7 @@ void uvsmtp_protocol_trim(uvsmtp_protocol_t *p)
   }
   uvsmtp__buffer_wipe(&p->challenge);
   uvsmtp__buffer_free(&p->line);
+  uvsmtp__buffer_free(&p->sender);
 }
 
 uvsmtp_state_t uvsmtp_protocol_state(const uvsmtp_protocol_t *p)
@@ -273,7 +276,8 @@ static void judge(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *event)
 static void match(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
 {
   expectation_t *e = uvsmtp__queue_front(p), copy;
-  uvsmtp__trace_received(p, &event->reply);
+  if (p->options.trace)
+    uvsmtp__trace_received(p, &event->reply);
   if (event->reply.code == 421)
     p->closing = true;
   if (e == NULL || p->in_limit < e->answerable) {

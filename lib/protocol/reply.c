@@ -63,6 +63,49 @@ static size_t enhanced_code(const char *text, size_t len, int klass, uint16_t ou
   return at;
 }
 
+/* The common "c.s.d " with three single digits, without a loop. */
+static bool is_short_code(const char *text, size_t len)
+{
+  return len > 5 && text[1] == '.' && text[3] == '.' && text[5] == ' ' &&
+         uvsmtp__ascii_digit(text[2]) && uvsmtp__ascii_digit(text[4]);
+}
+
+/* Reads the enhanced code of a reply whose first line has `text`. */
+static void read_enhanced(uvsmtp_reply_t *reply, const char *text, size_t len)
+{
+  int klass = reply->code / 100;
+  if (is_short_code(text, len) && text[0] - '0' == klass && klass != 3) {
+    reply->enhanced[0] = (uint16_t)klass;
+    reply->enhanced[1] = (uint16_t)(text[2] - '0');
+    reply->enhanced[2] = (uint16_t)(text[4] - '0');
+  } else if (enhanced_code(text, len, klass, reply->enhanced) == 0) {
+    memset(reply->enhanced, 0, sizeof(reply->enhanced));
+  }
+}
+
+/*
+ * Most replies are one line that lies whole in the bytes fed: 1 with that one taken, or 0 with
+ * nothing done, for the careful way to judge.
+ */
+static int read_single(const uvsmtp_protocol_options_t *options, const char **in, size_t *in_len,
+                       uvsmtp_reply_t *reply)
+{
+  const char *line = *in, *lf = memchr(line, '\n', *in_len);
+  size_t len = lf != NULL ? (size_t)(lf - line) + 1 : 0, text;
+  if (len < 6 || line[3] != ' ' || line[0] < '2' || line[0] > '5' ||
+      !uvsmtp__ascii_digit(line[1]) || !uvsmtp__ascii_digit(line[2]) ||
+      len > options->max_reply_line || len > options->max_reply_bytes)
+    return 0;
+  text = len - 1 - (lf[-1] == '\r');
+  reply->code = (line[0] - '0') * 100 + (line[1] - '0') * 10 + (line[2] - '0');
+  reply->lines = 1;
+  reply->raw = (uvsmtp_slice_t){line, len};
+  read_enhanced(reply, line + 4, text - 4);
+  *in = lf + 1;
+  *in_len -= len;
+  return 1;
+}
+
 /* One whole reply lies at `raw`. Its enhanced code is that of its first line. */
 static int give(reader_t *reader, const char *raw, size_t len, uvsmtp_reply_t *reply)
 {
@@ -71,8 +114,7 @@ static int give(reader_t *reader, const char *raw, size_t len, uvsmtp_reply_t *r
   reply->code = reader->code;
   reply->lines = reader->lines;
   reply->raw = (uvsmtp_slice_t){raw, len};
-  if (end < 4 || enhanced_code(raw + 4, end - 4, reader->code / 100, reply->enhanced) == 0)
-    memset(reply->enhanced, 0, sizeof(reply->enhanced));
+  read_enhanced(reply, raw + 4, end < 4 ? 0 : end - 4);
   reader->lines = 0;
   return 1;
 }
@@ -152,6 +194,8 @@ int uvsmtp__reader_next(reader_t *reader, const uvsmtp_protocol_options_t *optio
   }
   if (*in_len == 0)
     return 0;
+  if (uvsmtp__buffer_len(&reader->partial) == 0 && read_single(options, in, in_len, reply) != 0)
+    return 1;
   if (uvsmtp__buffer_len(&reader->partial) > 0)
     err = read_held(reader, options, in, in_len, reply, bad);
   else

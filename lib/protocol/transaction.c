@@ -94,17 +94,18 @@ int uvsmtp_protocol_recipient(uvsmtp_protocol_t *p, const uvsmtp_recipient_t *re
   return issue_line(p, UVSMTP_COMMAND_RCPT, tag, 0);
 }
 
+/* Issues a verb, which is well, and what the caller may have put behind it. */
 static int issue_text(uvsmtp_protocol_t *p, uvsmtp_command_t command, const char *verb,
                       const char *argument, void *tag)
 {
   uvsmtp_slice_t parts[3] = {uvsmtp_slice(verb)};
-  size_t count = 1;
   int err;
   if (argument != NULL) {
-    parts[count++] = uvsmtp_slice(" ");
-    parts[count++] = uvsmtp_slice(argument);
+    parts[1] = uvsmtp_slice(" ");
+    parts[2] = uvsmtp_slice(argument);
   }
-  err = uvsmtp__command_issue(p, command, tag, 0, parts, count, LINE_MAX_OCTETS);
+  err = uvsmtp__command_issue(p, command, tag, 0, parts, argument != NULL ? 3 : 1,
+                              LINE_MAX_OCTETS);
   if (err == 0)
     p->projected = state_after(p->projected, command, &p->in_chunks);
   return err;
