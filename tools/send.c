@@ -115,11 +115,14 @@ static void on_interrupt(uv_signal_t *handle, int number)
 
 /* ---- the client ---- */
 
-static void on_trace(void *data, uvsmtp_trace_t kind, const char *line, size_t len)
+/* Connections have their numbers from 1, since this process has no others. */
+static void on_trace(void *data, uvsmtp_connection_t *connection, uvsmtp_trace_t kind,
+                     const char *line, size_t len)
 {
   const run_t *run = data;
 
-  fprintf(stderr, "%s%c: ", run->trace_colour ? "\033[2m" : "",
+  fprintf(stderr, "%s%llu %c: ", run->trace_colour ? "\033[2m" : "",
+          (unsigned long long)uvsmtp_connection_id(connection),
           kind == UVSMTP_TRACE_SENT ? 'C' : 'S');
   for (size_t i = 0; i < len; i++) {
     unsigned char c = (unsigned char)line[i];

@@ -40,8 +40,13 @@ typedef enum uvsmtp_tls_mode_e {
 
 typedef enum uvsmtp_family_e { UVSMTP_FAMILY_ANY = 0, UVSMTP_FAMILY_IPV4, UVSMTP_FAMILY_IPV6 } uvsmtp_family_t;
 
-/** A line of the dialogue, secrets blanked; `line` is borrowed until the hook returns. */
-typedef void (*uvsmtp_trace_cb)(void *data, uvsmtp_trace_t kind, const char *line, size_t len);
+/**
+ * A line of the dialogue of `connection` (uvsmtp_connection_id, _peer), secrets blanked; `line` is
+ * borrowed until the hook returns, and has no NUL behind it. The hook runs as the line is made or
+ * read, inside the call that makes it too.
+ */
+typedef void (*uvsmtp_trace_cb)(void *data, uvsmtp_connection_t *connection, uvsmtp_trace_t kind,
+                                const char *line, size_t len);
 
 typedef struct uvsmtp_connection_options_s {
   size_t size;             /* set by UVSMTP_CONNECTION_OPTIONS_INIT */
@@ -143,6 +148,8 @@ UVSMTP_EXTERN size_t uvsmtp_connection_pending(const uvsmtp_connection_t *connec
  */
 UVSMTP_EXTERN const uvsmtp_protocol_t *
 uvsmtp_connection_protocol(const uvsmtp_connection_t *connection);
+/** A number that no other connection of this process has or had, from 1; for logs. Since 0.1 */
+UVSMTP_EXTERN uint64_t uvsmtp_connection_id(const uvsmtp_connection_t *connection);
 /** The peer as text, "mx.example:587 (192.0.2.1)"; "" before it is connected. Since 0.1 */
 UVSMTP_EXTERN const char *uvsmtp_connection_peer(const uvsmtp_connection_t *connection);
 /** TLS facts; 0, or UVSMTP_ESTATE without TLS. Since 0.1 */

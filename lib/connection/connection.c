@@ -12,6 +12,7 @@
 
 #include <assert.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -138,7 +139,7 @@ void uvsmtp__connection_trace(uvsmtp_connection_t *c)
   if (c->config.o.trace == NULL)
     return;
   while (uvsmtp_protocol_next_trace(c->protocol, &kind, &line))
-    c->config.o.trace(c->config.o.trace_data, kind, line.base, line.len);
+    c->config.o.trace(c->config.o.trace_data, c, kind, line.base, line.len);
 }
 
 static void deliver_error(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
@@ -288,6 +289,13 @@ static int start_connector(uvsmtp_connection_t *c)
   return err;
 }
 
+/* Loops in several threads make connections. */
+static uint64_t next_id(void)
+{
+  static atomic_uint_fast64_t last;
+  return atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
+}
+
 static int make(uvsmtp_connection_t **out, uv_loop_t *loop,
                 const uvsmtp_connection_options_t *options, char *detail, size_t size)
 {
@@ -298,6 +306,7 @@ static int make(uvsmtp_connection_t **out, uv_loop_t *loop,
     return UVSMTP_ENOMEM;
   c->mem = mem;
   c->loop = loop;
+  c->id = next_id();
   c->armed = UINT64_MAX;
   uvsmtp__list_init(&c->requests);
   uvsmtp__pump_init(c);
@@ -400,6 +409,11 @@ bool uvsmtp_connection_is_idle(const uvsmtp_connection_t *c)
 const uvsmtp_protocol_t *uvsmtp_connection_protocol(const uvsmtp_connection_t *c)
 {
   return c->protocol;
+}
+
+uint64_t uvsmtp_connection_id(const uvsmtp_connection_t *c)
+{
+  return c->id;
 }
 
 const char *uvsmtp_connection_peer(const uvsmtp_connection_t *c)

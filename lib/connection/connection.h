@@ -84,6 +84,7 @@ struct uvsmtp_connection_s {
   uvsmtp_mem_t mem;
   uv_loop_t *loop;
   void *data;
+  uint64_t id;
   uvsmtp__config_t config;
   uvsmtp__phase_t phase;
   unsigned holds;

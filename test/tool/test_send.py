@@ -59,7 +59,7 @@ def starttls_with_the_right_ca_and_a_password():
     equal(bad['error']['name'], 'UVSMTP_EAUTH')
     contains(run.err, 'C: STARTTLS')
     contains(run.err, 'C: AUTH')
-    contains(run.err, 'S: 235')
+    contains(run.err, '1 S: 235')
 
 
 @test

@@ -74,7 +74,7 @@ typedef struct world_s {
   char order[64]; /* a letter for each callback */
   void (*on_open)(struct world_s *w);
   int trace_lines, close_at_line; /* 0: never */
-  uint64_t bytes, hash;
+  uint64_t trace_id, bytes, hash;
   int messages;
 } world_t;
 
@@ -158,9 +158,13 @@ static void on_lost(uvsmtp_connection_t *c, const uvsmtp_error_t *error)
   uvsmtp_connection_close(c, on_closed);
 }
 
-static void on_trace(void *data, uvsmtp_trace_t kind, const char *line, size_t len)
+static void on_trace(void *data, uvsmtp_connection_t *connection, uvsmtp_trace_t kind,
+                     const char *line, size_t len)
 {
   world_t *w = data;
+  assert_true(w->trace_id == 0 || w->trace_id == uvsmtp_connection_id(connection));
+  w->trace_id = uvsmtp_connection_id(connection);
+  assert_int_not_equal(w->trace_id, 0);
   if (++w->trace_lines == w->close_at_line && w->connection != NULL)
     uvsmtp_connection_close(w->connection, on_closed);
 }
