@@ -206,6 +206,13 @@ UVSMTP_EXTERN uvsmtp_auth_t *uvsmtp_auth_acquire(uvsmtp_auth_t *auth);
  */
 UVSMTP_EXTERN const char *uvsmtp_auth_mechanism(const uvsmtp_auth_t *auth, size_t i);
 
+/**
+ * How long the credentials still rest for the server `host`, `port`, because it has refused them
+ * (see uvsmtp_auth_choose); 0: they may be offered. UINT64_MAX: for ever. Since 0.1
+ */
+UVSMTP_EXTERN uint64_t uvsmtp_auth_rest_ms(const uvsmtp_auth_t *auth, const char *host,
+                                           uint16_t port, uint64_t now_ms);
+
 /** A lifetime of tokens that are kept until a server refuses them. */
 #define UVSMTP_TOKEN_UNTIL_REFUSED UINT64_MAX
 

@@ -56,6 +56,31 @@ UVSMTP_EXTERN int uvsmtp_client_send(uvsmtp_client_t *client, uvsmtp_send_t *sen
                                      const uvsmtp_envelope_t *envelope, uvsmtp_source_t *source,
                                      uvsmtp_send_cb cb);
 
+/**
+ * Replaces those who log in (`auths` in order of preference; the array is copied, each is held),
+ * because a server has refused the old ones, or they have been renewed.
+ *
+ * - Sends and borrowers that wait stay where they are, and get connections that have logged in
+ *   anew. Those that have been told of a failure by then are not brought back.
+ * - A connection that is open has logged in as before: it finishes what is under way on it, gets
+ *   nothing more, and says QUIT; if it is lent, when it is given back.
+ * - A connection that is being opened is given up, and its exchange cancelled.
+ * - Delays after failures are over: the new credentials are tried at once.
+ *
+ * Until a server has accepted them one connection at a time tries the new credentials, so that
+ * wrong ones do not lock the account.
+ *
+ * Credentials that a server has refused rest (uvsmtp_auth_options_t.backoff_ms): sends that need a
+ * new connection meanwhile end with UVSMTP_EAUTHBACKOFF, and the server is not asked.
+ * uvsmtp_client_stats_t.open_err tells of it.
+ * Returns    0; UVSMTP_EINVAL (none, or more than UVSMTP_AUTH_CHOICE_MAX), UVSMTP_ECLOSING,
+ *            UVSMTP_ENOMEM; after an error all is as before. Legal in any callback. Since 0.1
+ */
+UVSMTP_EXTERN int uvsmtp_client_set_authenticators(uvsmtp_client_t *client,
+                                                   uvsmtp_auth_t *const *auths, size_t count);
+/** The same with a single one. Since 0.1 */
+UVSMTP_EXTERN int uvsmtp_client_set_authenticator(uvsmtp_client_t *client, uvsmtp_auth_t *auth);
+
 /** A wish for a connection of one's own; caller-owned, in place until its callback. */
 typedef struct uvsmtp_borrow_s uvsmtp_borrow_t;
 typedef void (*uvsmtp_borrow_cb)(uvsmtp_borrow_t *borrow, uvsmtp_connection_t *connection,
@@ -95,6 +120,8 @@ typedef struct uvsmtp_client_stats_s {
   uint64_t opened, failed, reused, retired;        /* ever */
   uint64_t sent, accepted, rejected, deferred, unknown, retries; /* ever: sends by status */
   uint64_t partial;                                /* likewise: whose recipients differ */
+  int open_err; /* why the last connection could not be opened; 0: it could, or was not tried since
+                   the authenticators were replaced */
 } uvsmtp_client_stats_t;
 /** Fills `stats`; costs nothing worth mentioning. `queued` are sends that no connection has. Since 0.1 */
 UVSMTP_EXTERN void uvsmtp_client_stats(const uvsmtp_client_t *client,

@@ -331,6 +331,12 @@ UVSMTP_EXTERN int uvsmtp_url_parse(uvsmtp_url_t *url, const char *text, char *de
                                    size_t detail_size);
 /** Frees the strings, the password wiped. Since 0.1 */
 UVSMTP_EXTERN void uvsmtp_url_clear(uvsmtp_url_t *url);
+/**
+ * The authenticator that a URL's user, password and mechanisms make, as options without one use it.
+ * Errors of uvsmtp_auth_password_new. Since 0.1
+ */
+UVSMTP_EXTERN int uvsmtp_url_auth_new(uvsmtp_auth_t **auth, const uvsmtp_url_t *url,
+                                      const uvsmtp_mem_t *mem);
 
 #ifdef __cplusplus
 }

@@ -184,13 +184,14 @@ void uvsmtp__auth_accepted(uvsmtp_auth_t *auth, const char *host, uint16_t port)
     *refusal = (uvsmtp__refusal_t){0};
 }
 
-bool uvsmtp__auth_rests(const uvsmtp_auth_t *auth, const char *host, uint16_t port, uint64_t now_ms)
+uint64_t uvsmtp_auth_rest_ms(const uvsmtp_auth_t *auth, const char *host, uint16_t port,
+                             uint64_t now_ms)
 {
   uint64_t server = server_hash(host, port);
   for (size_t i = 0; i < UVSMTP__AUTH_REFUSALS; i++)
-    if (auth->refusals[i].server == server)
-      return now_ms < auth->refusals[i].until_ms;
-  return false;
+    if (auth->refusals[i].server == server && now_ms < auth->refusals[i].until_ms)
+      return auth->refusals[i].until_ms - now_ms;
+  return 0;
 }
 
 bool uvsmtp__auth_next_word(const char **list, uvsmtp_slice_t *word)

@@ -48,11 +48,9 @@ void uvsmtp__auth_add(uvsmtp_auth_t *auth, const uvsmtp_mechanism_t *mechanism);
 int uvsmtp__auth_add_named(uvsmtp_auth_t *auth, const uvsmtp_mechanism_t *const *table,
                            size_t count, const char *names, unsigned required);
 
-/* The credentials were refused by, or accepted by, a server; and whether they rest for it. */
+/* The credentials were refused by, or accepted by, a server. */
 void uvsmtp__auth_refused(uvsmtp_auth_t *auth, const char *host, uint16_t port, uint64_t now_ms);
 void uvsmtp__auth_accepted(uvsmtp_auth_t *auth, const char *host, uint16_t port);
-bool uvsmtp__auth_rests(const uvsmtp_auth_t *auth, const char *host, uint16_t port,
-                        uint64_t now_ms);
 
 /* Takes the next word of a blank-separated list; false at its end. */
 bool uvsmtp__auth_next_word(const char **list, uvsmtp_slice_t *word);

@@ -122,7 +122,7 @@ static bool search_auth(uvsmtp_auth_choice_t *choice, size_t i, uint64_t now_ms,
                         hindrances_t *hindrances)
 {
   bool refused = is_bit(choice->refused, i);
-  if (uvsmtp__auth_rests(choice->auths[i], choice->host, choice->port, now_ms)) {
+  if (uvsmtp_auth_rest_ms(choice->auths[i], choice->host, choice->port, now_ms) != 0) {
     hindrances->resting = true;
     return false;
   }

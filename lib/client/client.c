@@ -204,6 +204,7 @@ int uvsmtp_client_new(uvsmtp_client_t **out, uv_loop_t *loop,
     return err;
   }
   set_limits(client, &o);
+  client->pool.unproven = client->settings.options.auth_count != 0;
   init_handles(client);
   *out = client;
   return 0;
@@ -234,6 +235,30 @@ void uvsmtp_client_stats(const uvsmtp_client_t *client, uvsmtp_client_stats_t *s
   stats->idle = counts[UVSMTP__SLOT_IDLE];
   stats->busy = counts[UVSMTP__SLOT_BUSY] + counts[UVSMTP__SLOT_FULL];
   stats->lent = counts[UVSMTP__SLOT_LENT];
+}
+
+/* ---- logging in as somebody else ---------------------------------------------------------- */
+
+int uvsmtp_client_set_authenticators(uvsmtp_client_t *client, uvsmtp_auth_t *const *auths,
+                                     size_t count)
+{
+  if (client == NULL || auths == NULL || count == 0 || count > UVSMTP_AUTH_CHOICE_MAX)
+    return UVSMTP_EINVAL;
+  if (client->closing)
+    return UVSMTP_ECLOSING;
+  int err = uvsmtp__settings_log_in_as(&client->settings, auths, count, &client->mem);
+  if (err != 0)
+    return err;
+  uvsmtp__pool_renew(&client->pool);
+  client->pool.unproven = true;
+  client->ever.open_err = 0;
+  uvsmtp__client_wake(client);
+  return 0;
+}
+
+int uvsmtp_client_set_authenticator(uvsmtp_client_t *client, uvsmtp_auth_t *auth)
+{
+  return uvsmtp_client_set_authenticators(client, &auth, auth != NULL ? 1 : 0);
 }
 
 /* ---- closing ------------------------------------------------------------------------------ */

@@ -50,7 +50,7 @@ struct uvsmtp_client_s {
   uvsmtp_recipient_result_t *scratch, *scratch_next;
   size_t scratch_size, scratch_next_size;
   bool telling;
-  uvsmtp_client_stats_t ever; /* its counters only */
+  uvsmtp_client_stats_t ever; /* its counters and open_err only */
 };
 
 static inline uvsmtp__link_t *uvsmtp__send_link(uvsmtp_send_t *send)
@@ -66,6 +66,9 @@ static inline uvsmtp_send_t *uvsmtp__send_of(uvsmtp__link_t *link)
 /* settings.c */
 int uvsmtp__settings_init(uvsmtp__settings_t *settings, const uvsmtp_connection_options_t *options,
                           const uvsmtp_mem_t *mem, char *detail, size_t detail_size);
+/* New connections log in so; what was held before is let go. UVSMTP_ENOMEM changes nothing. */
+int uvsmtp__settings_log_in_as(uvsmtp__settings_t *settings, uvsmtp_auth_t *const *auths,
+                               size_t count, const uvsmtp_mem_t *mem);
 void uvsmtp__settings_clear(uvsmtp__settings_t *settings, const uvsmtp_mem_t *mem);
 /* client.c */
 void uvsmtp__client_wake(uvsmtp_client_t *client);

@@ -42,7 +42,7 @@ static void failed(uvsmtp__member_t *member, const uvsmtp_error_t *error)
 {
   uvsmtp_client_t *client = member->client;
   int err = falls_back(member) ? UVSMTP_ECONNLOST : error->err;
-  client->open_err = error->err;
+  client->open_err = client->ever.open_err = error->err;
   client->open_code = error->code;
   snprintf(client->open_text, sizeof(client->open_text), "%s", error->text);
   client->ever.failed++;
@@ -65,6 +65,7 @@ static void on_opened(uvsmtp_connection_t *connection, const uvsmtp_error_t *err
     return;
   }
   client->ever.opened++;
+  client->ever.open_err = 0;
   member->was_open = true;
   uvsmtp__member_adopt(member);
   uvsmtp__pool_opened(&client->pool, &member->slot, now(client));

@@ -178,6 +178,7 @@ void uvsmtp__pool_opened(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t no
     return;
   pool->failures = 0;
   pool->retry_at_ms = 0;
+  pool->unproven = false;
   slot->round = 0;
   slot->opened_ms = now;
   settle(pool, slot, now);
@@ -190,6 +191,8 @@ bool uvsmtp__pool_failed(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, int err, ui
   slot->dead = true;
   move(pool, slot, UVSMTP__SLOT_SPENT);
   note_failure(pool, slot, now);
+  if (err == UVSMTP_EAUTH)
+    pool->unproven = true;
   if (pool->counts[UVSMTP__SLOT_IDLE] + pool->counts[UVSMTP__SLOT_BUSY] +
           pool->counts[UVSMTP__SLOT_FULL] >
       0)
@@ -254,6 +257,28 @@ void uvsmtp__pool_lost(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot)
     move(pool, slot, UVSMTP__SLOT_SPENT);
 }
 
+static void retire_all(uvsmtp__pool_t *pool, uvsmtp__slot_state_t from, uvsmtp__slot_state_t to)
+{
+  UVSMTP__LIST_EACH (it, &pool->lists[from]) {
+    uvsmtp__slot_t *slot = UVSMTP__CONTAINER(it, uvsmtp__slot_t, link);
+    slot->retiring = true;
+    slot->dead = slot->dead || from == UVSMTP__SLOT_OPENING;
+    if (to != from)
+      move(pool, slot, to);
+  }
+}
+
+void uvsmtp__pool_renew(uvsmtp__pool_t *pool)
+{
+  retire_all(pool, UVSMTP__SLOT_OPENING, UVSMTP__SLOT_SPENT);
+  retire_all(pool, UVSMTP__SLOT_IDLE, UVSMTP__SLOT_SPENT);
+  retire_all(pool, UVSMTP__SLOT_FULL, UVSMTP__SLOT_FULL);
+  retire_all(pool, UVSMTP__SLOT_BUSY, UVSMTP__SLOT_FULL);
+  retire_all(pool, UVSMTP__SLOT_LENT, UVSMTP__SLOT_LENT);
+  pool->failures = 0;
+  pool->retry_at_ms = 0;
+}
+
 void uvsmtp__pool_closing(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot)
 {
   unreserve(pool, slot);
@@ -310,12 +335,16 @@ static uvsmtp__slot_t *with_room(uvsmtp__pool_t *pool)
   return NULL;
 }
 
+/* After a failure one feels the way; and wrong credentials are shown once, not fifty times. */
+static bool waits_for_scout(const uvsmtp__pool_t *pool)
+{
+  return (pool->failures != 0 || pool->unproven) && pool->counts[UVSMTP__SLOT_OPENING] != 0;
+}
+
 static bool may_open(const uvsmtp__pool_t *pool, uint64_t now)
 {
-  if (pool->count >= pool->limits.max_connections || now < pool->retry_at_ms)
-    return false;
-  /* After a failure one feels the way. */
-  return pool->failures == 0 || pool->counts[UVSMTP__SLOT_OPENING] == 0;
+  return pool->count < pool->limits.max_connections && now >= pool->retry_at_ms &&
+         !waits_for_scout(pool);
 }
 
 /* Keeps the next borrower a connection whose sends shall run out. */
@@ -368,7 +397,7 @@ uint64_t uvsmtp__pool_due(const uvsmtp__pool_t *pool, const uvsmtp__waiting_t *w
     return UINT64_MAX;
   if (waiting->sends + waiting->borrows > pool->counts[UVSMTP__SLOT_OPENING] &&
       pool->retry_at_ms != 0 && pool->count < pool->limits.max_connections &&
-      pool->retry_at_ms < at && (pool->failures == 0 || pool->counts[UVSMTP__SLOT_OPENING] == 0))
+      pool->retry_at_ms < at && !waits_for_scout(pool))
     at = pool->retry_at_ms;
   return at;
 }

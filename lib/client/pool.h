@@ -65,6 +65,7 @@ typedef struct uvsmtp__pool_s {
   unsigned failures;    /* rounds of opening that failed, in a row */
   uint64_t retry_at_ms; /* nothing is opened before */
   uint64_t random;      /* state of the jitter, never 0 */
+  bool unproven;        /* no server has accepted the credentials yet: one connection tries them */
   bool draining;        /* what is not needed any more goes */
   bool aborting;        /* everything but what is lent goes */
 } uvsmtp__pool_t;
@@ -116,6 +117,11 @@ void uvsmtp__pool_lent(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot);
 void uvsmtp__pool_given_back(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, bool usable, uint64_t now);
 /* The connection ended by itself. */
 void uvsmtp__pool_lost(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot);
+/*
+ * What has been opened so far, or is being opened, is of the past: nothing new is put on it. Earlier
+ * failures do not hold back what is opened from now on.
+ */
+void uvsmtp__pool_renew(uvsmtp__pool_t *pool);
 void uvsmtp__pool_closing(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot);
 /* Closed; the slot is the owner's again. */
 void uvsmtp__pool_gone(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot);

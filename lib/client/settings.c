@@ -55,26 +55,58 @@ static int copy_strings(uvsmtp_connection_options_t *o, const uvsmtp_mem_t *mem,
   return err;
 }
 
-static int hold_auths(uvsmtp_connection_options_t *o, const uvsmtp_mem_t *mem)
+static void let_go(uvsmtp_auth_t *const *auths, size_t count, const uvsmtp_mem_t *mem)
 {
-  uvsmtp_auth_t *const *given = o->auths;
-  size_t count = o->auth_count;
-  o->auths = NULL;
-  o->auth_count = 0;
+  for (size_t i = 0; i < count; i++)
+    uvsmtp_auth_free(auths[i]);
+  uvsmtp__free(mem, (void *)(uintptr_t)auths);
+}
+
+int uvsmtp__settings_log_in_as(uvsmtp__settings_t *s, uvsmtp_auth_t *const *auths, size_t count,
+                               const uvsmtp_mem_t *mem)
+{
+  uvsmtp_connection_options_t *o = &s->options;
+  uvsmtp_auth_t *const *before = o->auths, **held;
+  size_t before_count = o->auth_count;
   if (count == 0)
     return 0;
-  uvsmtp_auth_t **held = uvsmtp__calloc(mem, count, sizeof(*held));
+  held = uvsmtp__calloc(mem, count, sizeof(*held));
   if (held == NULL)
     return UVSMTP_ENOMEM;
   for (size_t i = 0; i < count; i++)
-    held[i] = uvsmtp_auth_acquire(given[i]);
+    held[i] = uvsmtp_auth_acquire(auths[i]);
   o->auths = held;
   o->auth_count = count;
+  let_go(before, before_count, mem);
   return 0;
 }
 
-/* Reads the URL for what is wrong with it. */
-static int look_at_url(uvsmtp__settings_t *s, char *detail, size_t detail_size)
+/*
+ * Credentials of the URL become one authenticator for all connections, so that tokens, keys and
+ * the memory of a refusal are shared.
+ */
+static int log_in_by_url(uvsmtp__settings_t *s, const uvsmtp_url_t *url, const uvsmtp_mem_t *mem,
+                         char *detail, size_t detail_size)
+{
+  uvsmtp_auth_t *auth;
+  int err;
+  if (s->options.auth_count != 0 || url->user == NULL)
+    return 0;
+  err = uvsmtp_url_auth_new(&auth, url, mem);
+  if (err != 0) {
+    explain(detail, detail_size,
+            url->password == NULL ? "the URL names a user without a password"
+                                  : "the URL's credentials cannot be used");
+    return err;
+  }
+  err = uvsmtp__settings_log_in_as(s, &auth, 1, mem);
+  uvsmtp_auth_free(auth);
+  return err;
+}
+
+/* Reads the URL for what is wrong with it, and for who logs in. */
+static int look_at_url(uvsmtp__settings_t *s, const uvsmtp_mem_t *mem, char *detail,
+                       size_t detail_size)
 {
   uvsmtp_url_t url;
   if (s->options.url == NULL)
@@ -82,8 +114,9 @@ static int look_at_url(uvsmtp__settings_t *s, char *detail, size_t detail_size)
   int err = uvsmtp_url_parse(&url, s->options.url, detail, detail_size);
   if (err != 0)
     return err;
+  err = log_in_by_url(s, &url, mem, detail, detail_size);
   uvsmtp_url_clear(&url);
-  return 0;
+  return err;
 }
 
 int uvsmtp__settings_init(uvsmtp__settings_t *s, const uvsmtp_connection_options_t *options,
@@ -100,19 +133,17 @@ int uvsmtp__settings_init(uvsmtp__settings_t *s, const uvsmtp_connection_options
   s->mem = o->mem != NULL ? *o->mem : *mem;
   o->mem = &s->mem;
   uvsmtp_auth_t *const *auths = o->auths;
+  size_t auth_count = o->auth_count;
   o->auths = NULL;
+  o->auth_count = 0;
   err = copy_strings(o, mem, detail, detail_size);
-  o->auths = auths;
-  if (err != 0)
-    o->auth_count = 0;
-  int held = hold_auths(o, mem);
   if (err == 0)
-    err = held;
+    err = uvsmtp__settings_log_in_as(s, auths, auth_count, mem);
   if (err == 0 && o->url == NULL && o->host == NULL && o->unix_path == NULL) {
     explain(detail, detail_size, "one of url, host and unix_path is required");
     err = UVSMTP_EINVAL;
   }
-  return err != 0 ? err : look_at_url(s, detail, detail_size);
+  return err != 0 ? err : look_at_url(s, mem, detail, detail_size);
 }
 
 void uvsmtp__settings_clear(uvsmtp__settings_t *s, const uvsmtp_mem_t *mem)
@@ -123,8 +154,6 @@ void uvsmtp__settings_clear(uvsmtp__settings_t *s, const uvsmtp_mem_t *mem)
   uvsmtp__free(mem, (char *)(uintptr_t)o->unix_path);
   uvsmtp__free(mem, (char *)(uintptr_t)o->source_address);
   uvsmtp__free(mem, (char *)(uintptr_t)o->ehlo_domain);
-  for (size_t i = 0; i < o->auth_count; i++)
-    uvsmtp_auth_free(o->auths[i]);
-  uvsmtp__free(mem, (void *)(uintptr_t)o->auths);
+  let_go(o->auths, o->auth_count, mem);
   memset(s, 0, sizeof(*s));
 }

@@ -322,6 +322,16 @@ static int make(uvsmtp_connection_t **out, uv_loop_t *loop,
   return 0;
 }
 
+/* Refused credentials are not taken to the server again and again: it is not even connected. */
+static void fail_resting(uvsmtp_connection_t *c, uint64_t rest_ms)
+{
+  char whom[sizeof(c->peer)];
+  uvsmtp__connection_fail(c, UVSMTP_EAUTHBACKOFF,
+                          "%s refused the credentials; they are tried again in %llu s",
+                          uvsmtp__connection_whom(c, whom, sizeof(whom)),
+                          (unsigned long long)(rest_ms / 1000 + 1));
+}
+
 /*
  * Starts with the connector, whose refusals need no loop to undo; the timer, which would, cannot
  * fail.
@@ -331,6 +341,7 @@ int uvsmtp_connection_open(uvsmtp_connection_t **connection, uv_loop_t *loop,
                            char *detail, size_t detail_size)
 {
   uvsmtp_connection_t *c;
+  uint64_t rest_ms;
   int err;
   *connection = NULL;
   if (detail != NULL && detail_size != 0)
@@ -340,7 +351,8 @@ int uvsmtp_connection_open(uvsmtp_connection_t **connection, uv_loop_t *loop,
   err = make(&c, loop, options, detail, detail_size);
   if (err != 0)
     return err;
-  err = start_connector(c);
+  rest_ms = uvsmtp__login_rest_ms(c);
+  err = rest_ms == 0 ? start_connector(c) : 0;
   if (err != 0) {
     if (detail != NULL && detail_size != 0)
       snprintf(detail, detail_size, "the server's address cannot be used: %s",
@@ -350,6 +362,8 @@ int uvsmtp_connection_open(uvsmtp_connection_t **connection, uv_loop_t *loop,
   }
   c->open_cb = cb;
   uvsmtp__timer_init(c);
+  if (rest_ms != 0)
+    fail_resting(c, rest_ms);
   *connection = c;
   return 0;
 }

@@ -213,6 +213,11 @@ void uvsmtp__session_begin(uvsmtp_connection_t *c);
 void uvsmtp__session_tls_started(uvsmtp_connection_t *c);
 /* A reply before the session is ready. */
 void uvsmtp__session_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event);
+/*
+ * How long there is no use in connecting, since the server has refused all credentials a short
+ * while ago; 0: it may be tried.
+ */
+uint64_t uvsmtp__login_rest_ms(const uvsmtp_connection_t *c);
 /* Logs in, or is ready at once without authenticators. */
 void uvsmtp__login_begin(uvsmtp_connection_t *c);
 void uvsmtp__login_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event);

@@ -31,6 +31,7 @@ const char *uvsmtp__error_hint(int err)
       {UVSMTP_ETLSCERT, "; name the certificate of its issuer as trusted"},
       {UVSMTP_ETLSINJECTED, "; somebody between may be meddling with the connection"},
       {UVSMTP_EAUTHPLAINTEXT, "; use TLS"},
+      {UVSMTP_EAUTHBACKOFF, "; if they have changed, give the new ones"},
   };
   for (size_t i = 0; i < sizeof(hints) / sizeof(*hints); i++) {
     if (hints[i].err == err)

@@ -121,6 +121,24 @@ static void try_next(uvsmtp_connection_t *c)
     step(c, NULL);
 }
 
+/* The name by which refusals are remembered: never that of a CNAME's target. */
+static const char *server_name(const uvsmtp_connection_t *c)
+{
+  return c->config.o.host != NULL ? c->config.o.host : "localhost";
+}
+
+uint64_t uvsmtp__login_rest_ms(const uvsmtp_connection_t *c)
+{
+  uint64_t least_ms = c->config.auth_count != 0 ? UINT64_MAX : 0;
+  for (size_t i = 0; i < c->config.auth_count; i++) {
+    uint64_t rest_ms =
+        uvsmtp_auth_rest_ms(c->config.auths[i], server_name(c), c->config.o.port, uv_now(c->loop));
+    if (rest_ms < least_ms)
+      least_ms = rest_ms;
+  }
+  return least_ms;
+}
+
 void uvsmtp__login_begin(uvsmtp_connection_t *c)
 {
   const uvsmtp_connection_options_t *o = &c->config.o;
@@ -132,7 +150,7 @@ void uvsmtp__login_begin(uvsmtp_connection_t *c)
   c->choice.auths = c->config.auths;
   c->choice.auth_count = c->config.auth_count;
   c->choice.offered = uvsmtp_protocol_capabilities(c->protocol)->auth_mechanisms;
-  c->choice.host = o->host != NULL ? o->host : "localhost";
+  c->choice.host = server_name(c);
   c->choice.port = o->port;
   c->choice.tls = c->tls_done;
   c->choice.allow_plaintext = o->allow_plaintext_auth;

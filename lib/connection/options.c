@@ -46,14 +46,14 @@ static int copy_strings(uvsmtp__config_t *config, const uvsmtp_mem_t *mem, const
   return err;
 }
 
-static int auth_of_url(uvsmtp__config_t *config, const uvsmtp_mem_t *mem, const uvsmtp_url_t *url)
+int uvsmtp_url_auth_new(uvsmtp_auth_t **auth, const uvsmtp_url_t *url, const uvsmtp_mem_t *mem)
 {
   uvsmtp_auth_options_t options = UVSMTP_AUTH_OPTIONS_INIT;
   options.mem = mem;
   options.user = url->user;
   options.password = url->password;
   options.mechanisms = url->mechanisms;
-  return uvsmtp_auth_password_new(&config->auths[0], &options);
+  return uvsmtp_auth_password_new(auth, &options);
 }
 
 /* The authenticators of the options; without any, one of the URL's user and password. */
@@ -70,7 +70,7 @@ static int take_auths(uvsmtp__config_t *config, const uvsmtp_mem_t *mem, const u
   if (config->auths == NULL)
     return UVSMTP_ENOMEM;
   if (from_url)
-    err = auth_of_url(config, mem, url);
+    err = uvsmtp_url_auth_new(&config->auths[0], url, mem);
   for (size_t i = 0; !from_url && i < count; i++)
     config->auths[i] = uvsmtp_auth_acquire(config->o.auths[i]);
   if (err == 0)

@@ -113,7 +113,8 @@ static void run(world_t *w, char *out)
  * A row is what happens, then the steps that must follow. Events: "+N" N sends come, "bN" N
  * borrowers come first, "BN" behind the sends, "ON" slot N has opened, "FN" failed to (network),
  * "XN" (certificate), "DN" a send on it is done, "KN" done with the connection dead, "LN" lost,
- * "GN" given back, "UN" given back unusable, "EN" closed, "TN" N ms later, "R" retire all: drain.
+ * "GN" given back, "UN" given back unusable, "EN" closed, "TN" N ms later, "R" retire all: drain,
+ * "N" others log in: renew.
  */
 typedef struct row_s {
   const char *events, *steps;
@@ -161,6 +162,9 @@ static void happen(world_t *w, char kind, unsigned n)
     break;
   case 'R':
     w->pool.draining = true;
+    break;
+  case 'N':
+    uvsmtp__pool_renew(&w->pool);
     break;
   default:
     fail_msg("no such event: %c", kind);
@@ -229,6 +233,31 @@ static void the_idle_one_used_last_is_used_next_and_the_others_time_out(void **s
   world_t w;
   uvsmtp__pool_limits_t limits = usual();
   start(&w, &limits);
+  PLAY(&w, rows);
+}
+
+static void after_renewal_nothing_old_is_used_and_nothing_new_is_held_back(void **state)
+{
+  static const row_t rows[] = {
+      {"+1", "o0"},    {"O0", "s0"}, {"D0", ""},         /* idle: goes */
+      {"N", "q0"},     {"+1", "o1"}, {"O1", "s1"},       /* busy: finishes, then goes */
+      {"+1 N", "o2"},  {"D1", "q1"},                     /* opening: is given up */
+      {"N", "c2"},     {"E0", "o0"}, {"E1 E2 O0", "s0"}, /* lent: goes when it is back */
+      {"D0 b1", "l0"}, {"N", ""},    {"G0", "q0"},       /* failures: are forgotten */
+      {"E0 +1", "o0"}, {"F0", "c0"}, {"E0", ""},         {"N", "o0"}};
+  world_t w;
+  uvsmtp__pool_limits_t limits = usual();
+  start(&w, &limits);
+  PLAY(&w, rows);
+}
+
+static void credentials_that_nobody_has_accepted_are_tried_by_one_connection(void **state)
+{
+  static const row_t rows[] = {{"+5", "o0"}, {"", ""}, {"O0", "s0 o1 o2"}};
+  world_t w;
+  uvsmtp__pool_limits_t limits = usual();
+  start(&w, &limits);
+  w.pool.unproven = true;
   PLAY(&w, rows);
 }
 
@@ -493,6 +522,8 @@ int main(void)
       cmocka_unit_test(closing_connections_count_against_the_cap),
       cmocka_unit_test(sends_go_round_the_busy_ones_that_take_more_before_another_is_opened),
       cmocka_unit_test(the_idle_one_used_last_is_used_next_and_the_others_time_out),
+      cmocka_unit_test(after_renewal_nothing_old_is_used_and_nothing_new_is_held_back),
+      cmocka_unit_test(credentials_that_nobody_has_accepted_are_tried_by_one_connection),
       cmocka_unit_test(a_connection_retires_after_its_messages_and_its_age),
       cmocka_unit_test(a_lost_connection_meets_no_message_any_more),
       cmocka_unit_test(borrowers_and_sends_are_served_in_their_order),

@@ -142,6 +142,11 @@ void uvsmtp_url_clear(uvsmtp_url_t *url)
 {
 }
 
+int uvsmtp_url_auth_new(uvsmtp_auth_t **auth, const uvsmtp_url_t *url, const uvsmtp_mem_t *mem)
+{
+  return UVSMTP_EURL;
+}
+
 static void complete(uvsmtp_connection_t *c, uvsmtp_status_t status, int err)
 {
   uvsmtp_recipient_result_t recipient = {.status = status, .text = ""};

@@ -1,0 +1,327 @@
+/*
+ * Who a client logs in as: that refused credentials are not taken to the server again and again,
+ * and what becomes of sends, connections and exchanges when they are replaced.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "sink/sink.h"
+#include "uvsmtp/client.h"
+
+#define MAX_MAILS 8
+
+typedef struct mail_s {
+  uvsmtp_send_t send;
+  bool done;
+  uvsmtp_status_t status;
+  int err;
+  char text[512];
+} mail_t;
+
+typedef struct stage_s {
+  uv_loop_t loop;
+  sink_t *sink;
+  uvsmtp_client_t *client;
+  uvsmtp_envelope_t envelope;
+  uvsmtp_recipient_t recipient;
+  uvsmtp_source_t source;
+  mail_t mails[MAX_MAILS];
+  size_t sent, done;
+  sink_counters_t counters;
+  /* A token service that never answers. */
+  uvsmtp_token_request_t *request;
+  unsigned cancels;
+} stage_t;
+
+/* ---- The stage ---- */
+
+static void start_sink(stage_t *stage, const char *script)
+{
+  static const char text[] = "Subject: x\r\n\r\nbody\r\n";
+  sink_options_t options = {.user = "ada",
+                            .password = "right",
+                            .auth_required = true,
+                            .script = script,
+                            .mechanisms = SINK_PLAIN | SINK_SCRAM_SHA_256 | SINK_XOAUTH2};
+  memset(stage, 0, sizeof(*stage));
+  assert_int_equal(uv_loop_init(&stage->loop), 0);
+  assert_int_equal(sink_start(&stage->sink, &stage->loop, &options, NULL, 0), 0);
+  stage->recipient.address = "bob@sink.example";
+  stage->envelope = (uvsmtp_envelope_t)UVSMTP_ENVELOPE_INIT;
+  stage->envelope.sender = "ada@client.example";
+  stage->envelope.recipients = &stage->recipient;
+  stage->envelope.recipient_count = 1;
+  uvsmtp_source_memory(&stage->source, text, sizeof(text) - 1);
+}
+
+static void start_client(stage_t *stage, uvsmtp_auth_t *auth, const char *url)
+{
+  uvsmtp_connection_options_t connection = UVSMTP_CONNECTION_OPTIONS_INIT;
+  uvsmtp_client_options_t options = UVSMTP_CLIENT_OPTIONS_INIT;
+  char detail[256];
+  connection.host = "127.0.0.1";
+  connection.port = sink_port(stage->sink);
+  connection.url = url;
+  connection.tls = UVSMTP_TLS_NONE;
+  connection.ehlo_domain = "client.example";
+  connection.allow_plaintext_auth = true;
+  connection.auths = &auth;
+  connection.auth_count = auth != NULL ? 1 : 0;
+  options.connection = &connection;
+  options.max_connections = 3;
+  options.retry_delay_ms = 1;
+  if (uvsmtp_client_new(&stage->client, &stage->loop, &options, detail, sizeof(detail)) != 0)
+    fail_msg("%s", detail);
+  uvsmtp_auth_free(auth);
+}
+
+static uvsmtp_auth_t *credentials(const char *password)
+{
+  uvsmtp_auth_options_t options = UVSMTP_AUTH_OPTIONS_INIT;
+  uvsmtp_auth_t *auth = NULL;
+  options.user = "ada";
+  options.password = password;
+  assert_int_equal(uvsmtp_auth_password_new(&auth, &options), 0);
+  return auth;
+}
+
+static int never_answer(uvsmtp_auth_t *auth, uvsmtp_token_request_t *request, void *data)
+{
+  ((stage_t *)data)->request = request;
+  return 0;
+}
+
+static void no_answer_wanted(uvsmtp_token_request_t *request, void *data)
+{
+  stage_t *stage = data;
+  assert_ptr_equal(request, stage->request);
+  stage->cancels++;
+  assert_int_equal(uvsmtp_auth_token_set(request, 0, "late", 60), UVSMTP_ECANCELED);
+}
+
+/* Whose exchanges stay suspended. */
+static uvsmtp_auth_t *hanging(stage_t *stage)
+{
+  uvsmtp_auth_options_t options = UVSMTP_AUTH_OPTIONS_INIT;
+  uvsmtp_auth_t *auth = NULL;
+  options.user = "ada";
+  options.fetch = never_answer;
+  options.cancel_fetch = no_answer_wanted;
+  options.data = stage;
+  assert_int_equal(uvsmtp_auth_oauth2_new(&auth, &options), 0);
+  return auth;
+}
+
+static void log_in_with(stage_t *stage, const char *password)
+{
+  uvsmtp_auth_t *auth = credentials(password);
+  assert_int_equal(uvsmtp_client_set_authenticator(stage->client, auth), 0);
+  uvsmtp_auth_free(auth);
+}
+
+static void on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
+{
+  stage_t *stage = send->data;
+  mail_t *mail = (mail_t *)(void *)send;
+  assert_false(mail->done);
+  mail->done = true;
+  mail->status = result->status;
+  mail->err = result->err;
+  snprintf(mail->text, sizeof(mail->text), "%s", result->error_text);
+  stage->done++;
+}
+
+static mail_t *post(stage_t *stage)
+{
+  mail_t *mail = &stage->mails[stage->sent++];
+  mail->send.data = stage;
+  assert_int_equal(
+      uvsmtp_client_send(stage->client, &mail->send, &stage->envelope, &stage->source, on_sent), 0);
+  return mail;
+}
+
+static void run_until_told(stage_t *stage)
+{
+  while (stage->done < stage->sent)
+    uv_run(&stage->loop, UV_RUN_ONCE);
+}
+
+static mail_t *send_one(stage_t *stage)
+{
+  mail_t *mail = post(stage);
+  run_until_told(stage);
+  return mail;
+}
+
+static int open_err(const stage_t *stage)
+{
+  uvsmtp_client_stats_t stats;
+  uvsmtp_client_stats(stage->client, &stats);
+  return stats.open_err;
+}
+
+static void on_closed(uvsmtp_client_t *client)
+{
+}
+
+static void finish(stage_t *stage)
+{
+  uvsmtp_client_close(stage->client, UVSMTP_CLOSE_DRAIN, on_closed);
+  while (sink_counters(stage->sink)->open != 0)
+    uv_run(&stage->loop, UV_RUN_ONCE);
+  stage->counters = *sink_counters(stage->sink);
+  sink_close(stage->sink, NULL);
+  uv_run(&stage->loop, UV_RUN_DEFAULT);
+  assert_int_equal(uv_loop_close(&stage->loop), 0);
+  assert_int_equal(stage->done, stage->sent);
+  assert_int_equal(sink_violations(&stage->counters), 0);
+}
+
+/* ---- Refused ---- */
+
+static void refused_credentials_are_not_taken_to_the_server_again(void **state)
+{
+  /* Once as SCRAM and once as PLAIN, which servers may take where they do not take the other. */
+  static const char *const urls[] = {NULL, "smtp://ada:wrong@127.0.0.1"};
+  for (size_t i = 0; i < 2; i++) {
+    stage_t stage;
+    start_sink(&stage, NULL);
+    start_client(&stage, urls[i] == NULL ? credentials("wrong") : NULL, urls[i]);
+    assert_int_equal(open_err(&stage), 0);
+    assert_int_equal(send_one(&stage)->err, UVSMTP_EAUTH);
+    assert_int_equal(open_err(&stage), UVSMTP_EAUTH);
+    for (int later = 0; later < 3; later++) {
+      const mail_t *mail = send_one(&stage);
+      assert_int_equal(mail->err, UVSMTP_EAUTHBACKOFF);
+      assert_int_equal(mail->status, UVSMTP_DEFERRED);
+      assert_non_null(strstr(mail->text, "refused the credentials; they are tried again in"));
+      assert_non_null(strstr(mail->text, "give the new ones"));
+      assert_int_equal(open_err(&stage), UVSMTP_EAUTHBACKOFF);
+    }
+    finish(&stage);
+    assert_int_equal(stage.counters.auth_failed, 2);
+    assert_int_equal(stage.counters.connections, 1);
+  }
+}
+
+static void a_burst_shows_wrong_credentials_once(void **state)
+{
+  stage_t stage;
+  start_sink(&stage, NULL);
+  start_client(&stage, credentials("wrong"), NULL);
+  for (int i = 0; i < MAX_MAILS; i++)
+    post(&stage);
+  run_until_told(&stage);
+  for (int i = 0; i < MAX_MAILS; i++)
+    assert_int_equal(stage.mails[i].err, UVSMTP_EAUTH);
+  finish(&stage);
+  assert_int_equal(stage.counters.auth_failed, 2);
+}
+
+static void new_credentials_are_tried_at_once(void **state)
+{
+  stage_t stage;
+  start_sink(&stage, NULL);
+  start_client(&stage, credentials("wrong"), NULL);
+  assert_int_equal(send_one(&stage)->err, UVSMTP_EAUTH);
+  assert_int_equal(send_one(&stage)->err, UVSMTP_EAUTHBACKOFF);
+  log_in_with(&stage, "right");
+  assert_int_equal(open_err(&stage), 0);
+  assert_int_equal(send_one(&stage)->status, UVSMTP_ACCEPTED);
+  assert_int_equal(open_err(&stage), 0);
+  finish(&stage);
+}
+
+/* ---- Replaced ---- */
+
+static void an_idle_connection_of_the_old_identity_is_retired(void **state)
+{
+  stage_t stage;
+  start_sink(&stage, NULL);
+  start_client(&stage, credentials("right"), NULL);
+  assert_int_equal(send_one(&stage)->status, UVSMTP_ACCEPTED);
+  log_in_with(&stage, "right");
+  while (sink_counters(stage.sink)->open != 0)
+    uv_run(&stage.loop, UV_RUN_ONCE);
+  assert_int_equal(send_one(&stage)->status, UVSMTP_ACCEPTED);
+  finish(&stage);
+  assert_int_equal(stage.counters.connections, 2);
+  assert_int_equal(stage.counters.auth_ok, 2);
+}
+
+static void what_is_under_way_is_finished_by_the_old_identity(void **state)
+{
+  stage_t stage;
+  mail_t *mail;
+  start_sink(&stage, "eod nth 1 conn 1 : delay 20\n");
+  start_client(&stage, credentials("right"), NULL);
+  mail = post(&stage);
+  while (sink_counters(stage.sink)->scripted == 0)
+    uv_run(&stage.loop, UV_RUN_ONCE);
+  log_in_with(&stage, "wrong");
+  run_until_told(&stage);
+  assert_int_equal(mail->status, UVSMTP_ACCEPTED);
+  assert_int_equal(send_one(&stage)->err, UVSMTP_EAUTH);
+  finish(&stage);
+  assert_int_equal(stage.counters.messages, 1);
+}
+
+static void sends_that_wait_go_out_under_the_new_identity(void **state)
+{
+  stage_t stage;
+  start_sink(&stage, NULL);
+  start_client(&stage, hanging(&stage), NULL);
+  post(&stage);
+  post(&stage);
+  while (stage.request == NULL)
+    uv_run(&stage.loop, UV_RUN_ONCE);
+  assert_int_equal(stage.done, 0);
+  log_in_with(&stage, "right");
+  run_until_told(&stage);
+  assert_int_equal(stage.mails[0].status, UVSMTP_ACCEPTED);
+  assert_int_equal(stage.mails[1].status, UVSMTP_ACCEPTED);
+  /* The exchanges that ran were cancelled, and with the last of them the fetch. */
+  assert_int_equal(stage.cancels, 1);
+  finish(&stage);
+  assert_int_equal(stage.counters.auth_failed, 0);
+}
+
+static void what_cannot_be_set_changes_nothing(void **state)
+{
+  stage_t stage;
+  uvsmtp_auth_t *auth = credentials("wrong"), *many[UVSMTP_AUTH_CHOICE_MAX + 1];
+  for (size_t i = 0; i < UVSMTP_AUTH_CHOICE_MAX + 1; i++)
+    many[i] = auth;
+  start_sink(&stage, NULL);
+  start_client(&stage, credentials("right"), NULL);
+  assert_int_equal(uvsmtp_client_set_authenticator(stage.client, NULL), UVSMTP_EINVAL);
+  assert_int_equal(uvsmtp_client_set_authenticators(stage.client, NULL, 1), UVSMTP_EINVAL);
+  assert_int_equal(uvsmtp_client_set_authenticators(stage.client, many, UVSMTP_AUTH_CHOICE_MAX + 1),
+                   UVSMTP_EINVAL);
+  assert_int_equal(send_one(&stage)->status, UVSMTP_ACCEPTED);
+  uvsmtp_client_close(stage.client, UVSMTP_CLOSE_DRAIN, NULL);
+  assert_int_equal(uvsmtp_client_set_authenticator(stage.client, auth), UVSMTP_ECLOSING);
+  uvsmtp_auth_free(auth);
+  finish(&stage);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(refused_credentials_are_not_taken_to_the_server_again),
+      cmocka_unit_test(a_burst_shows_wrong_credentials_once),
+      cmocka_unit_test(new_credentials_are_tried_at_once),
+      cmocka_unit_test(an_idle_connection_of_the_old_identity_is_retired),
+      cmocka_unit_test(what_is_under_way_is_finished_by_the_old_identity),
+      cmocka_unit_test(sends_that_wait_go_out_under_the_new_identity),
+      cmocka_unit_test(what_cannot_be_set_changes_nothing),
+  };
+  return cmocka_run_group_tests_name("client/identity", tests, NULL, NULL);
+}
