@@ -50,7 +50,7 @@ int compose_main(int argc, char **argv)
 
   memset(&letter, 0, sizeof letter);
   if (status == STATUS_OK && !settings.help) {
-    err = signer_new(&signer, &settings, detail, sizeof detail);
+    err = signer_new(&signer, &settings, NULL, detail, sizeof detail);
     if (err != 0)
       status = complain(STATUS_CONFIG, "compose", "%s: %s", uvsmtp_strerror(err), detail);
     else

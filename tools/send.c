@@ -247,7 +247,7 @@ static int make_client(run_t *run, const uvsmtp_url_t *url)
 static int make_signer(run_t *run)
 {
   char detail[512] = "";
-  int err = signer_new(&run->signer, run->settings, detail, sizeof detail);
+  int err = signer_new(&run->signer, run->settings, &run->loop, detail, sizeof detail);
 
   if (err == 0)
     return STATUS_OK;

@@ -114,7 +114,8 @@ int letter_build(letter_t *letter, const settings_t *settings)
 
 /* ---- signing ---- */
 
-int signer_new(uvsmtp_dkim_t **signer, const settings_t *settings, char *detail, size_t detail_size)
+int signer_new(uvsmtp_dkim_t **signer, const settings_t *settings, uv_loop_t *loop, char *detail,
+               size_t detail_size)
 {
   uvsmtp_dkim_options_t options = UVSMTP_DKIM_OPTIONS_INIT;
 
@@ -125,6 +126,10 @@ int signer_new(uvsmtp_dkim_t **signer, const settings_t *settings, char *detail,
   options.domain = settings->dkim_domain;
   options.selector = settings->dkim_selector;
   options.key_file = settings->dkim_key;
+  if (loop != NULL) {
+    options.work = uvsmtp_loop_work;
+    options.work_ctx = loop;
+  }
   return uvsmtp_dkim_new(signer, &options, detail, detail_size);
 }
 

@@ -130,9 +130,9 @@ int letter_from_file(letter_t *letter, const settings_t *settings, uv_loop_t *lo
 int letter_build(letter_t *letter, const settings_t *settings);
 /* Puts a signature before it. */
 int letter_sign(letter_t *letter, uvsmtp_dkim_t *signer);
-/* Makes the signer if the options ask for one (else NULL). It signs on the calling thread: this
- * program has nothing else to do meanwhile. */
-int signer_new(uvsmtp_dkim_t **signer, const settings_t *settings, char *detail,
+/* Makes the signer if the options ask for one (else NULL). It signs in the thread pool of `loop`;
+ * NULL: on the calling thread. */
+int signer_new(uvsmtp_dkim_t **signer, const settings_t *settings, uv_loop_t *loop, char *detail,
                size_t detail_size);
 void letter_clear(letter_t *letter);
 

@@ -294,6 +294,16 @@ UVSMTP_EXTERN int uvsmtp_connection_send(uvsmtp_connection_t *connection, uvsmtp
  */
 UVSMTP_EXTERN void uvsmtp_send_cancel(uvsmtp_send_t *send);
 
+/* ---- work elsewhere ------------------------------------------------------------------------ */
+
+/**
+ * Runs something in libuv's thread pool: a uvsmtp_work_fn for uvsmtp_dkim_options_t, with the
+ * uv_loop_t as its context. The loop stays alive until `done` was called on its thread.
+ * Returns    0, or an error after which neither `run` nor `done` is called           Since 0.1
+ */
+UVSMTP_EXTERN int uvsmtp_loop_work(void *loop, void (*run)(void *arg), void (*done)(void *arg),
+                                   void *arg);
+
 /* ---- files as sources -------------------------------------------------------------------- */
 
 /**

@@ -14,8 +14,14 @@
  * once to send it. Nothing but the header is kept meanwhile. A source that can be read only once
  * (UVSMTP_CONTENT_ONCE) is held in memory instead, up to a maximum.
  *
- * Signed messages are built of 7-bit encodings only, since a server on the way may have to convert
- * others, which breaks the signature (RFC 6376 section 5.3).
+ * Signed messages are built of 7-bit encodings, since a server on the way may have to convert
+ * others, which breaks the signature (RFC 6376 section 5.3). Only what must not be converted here
+ * either, as an attached message with a signature of its own, is 8-bit if the server takes that.
+ *
+ * A signature of RSA takes a millisecond or more. In a libuv program it is made in the thread pool:
+ *
+ *   options.work = uvsmtp_loop_work;   (of uvsmtp/connection.h)
+ *   options.work_ctx = loop;
  */
 #include "uvsmtp/base.h"
 #include "uvsmtp/crypto.h"
@@ -61,8 +67,8 @@ typedef struct uvsmtp_dkim_options_s {
   uint64_t expire_seconds;       /* how long the signature is good (x=); 0: unsaid */
   int64_t signed_at;             /* seconds since 1970 (t=); 0: now */
   unsigned flags;                /* bits of UVSMTP_DKIM_… */
-  uvsmtp_work_fn work;           /* where signatures are made, and long bodies give way to others;
-                                    NULL: on the calling thread */
+  uvsmtp_work_fn work;           /* where signatures are made, and long bodies give way to others:
+                                    uvsmtp_loop_work; NULL: on the calling thread */
   void *work_ctx;                /* its first argument; borrowed until the last done */
 } uvsmtp_dkim_options_t;
 
@@ -118,11 +124,13 @@ UVSMTP_EXTERN int uvsmtp_signing_new(uvsmtp_signing_t **signing,
 /**
  * Makes `source` the signed message: the signatures, in the order of the signers, and then the
  * bytes of the given source. Line ends are hashed as CRLF whatever they are, as the sender makes
- * them. Signatures are made at the first reading and kept for the next.
- * Opening or reading fails with what the given source fails with, and with UVSMTP_EHEADER
- * (malformed header, no From, too long), UVSMTP_ESOURCE (too long to be held; or another length
- * when it was read again), UVSMTP_EKEY, UVSMTP_ENOMEM; uvsmtp_signing_detail says more. Ownership
- * `source` borrows `signing`; one reading at a time.                      Since 0.1
+ * them. Signatures are made while the source is opened, which waits (UVSMTP_PENDING) for a given
+ * source that waits and for work elsewhere, and kept for the next reading.
+ * Opening fails with what the given source fails with, and with UVSMTP_EHEADER (malformed header,
+ * no From, too long), UVSMTP_ESOURCE (too long to be held), UVSMTP_EKEY, UVSMTP_ENOMEM; reading
+ * with UVSMTP_ESOURCE if the message has another length than before. uvsmtp_signing_detail says
+ * more.
+ * Ownership  `source` borrows `signing`; one reading at a time.                      Since 0.1
  */
 UVSMTP_EXTERN void uvsmtp_signing_source(uvsmtp_signing_t *signing, uvsmtp_source_t *source);
 

@@ -49,6 +49,9 @@ typedef struct uvsmtp_source_ops_s {
   /**
    * Begins a reading at the first byte. `target` is a set of UVSMTP_TARGET_… bits. A source that
    * cannot be read twice returns UVSMTP_ESOURCE the second time.
+   * UVSMTP_PENDING: it cannot say yet what it will give (a signature is being made);
+   * uvsmtp_source_wake will be called, and then open again with the same target. One whose info
+   * said STABLE does not wait a second time.
    */
   int (*open)(uvsmtp_source_t *source, unsigned target, uvsmtp_source_info_t *info);
   /**
@@ -58,8 +61,12 @@ typedef struct uvsmtp_source_ops_s {
    * without completing it.
    */
   int (*next)(uvsmtp_source_t *source, uvsmtp_slice_t *piece);
-  /** Ends a reading, whether it came to its end or not. Follows each open that returned 0. */
+  /** Ends a reading, whether it came to its end or not. Follows each open that returned 0, and one
+   *  that returned UVSMTP_PENDING if it is not called again. */
   void (*close)(uvsmtp_source_t *source);
+  /** What the last failure of open or next was about, one line that joins the result's text; ""
+   *  if there is no more to say. May be NULL. */
+  const char *(*detail)(uvsmtp_source_t *source);
 } uvsmtp_source_ops_t;
 
 /**
@@ -87,8 +94,8 @@ UVSMTP_EXTERN void uvsmtp_source_buffers(uvsmtp_source_t *source, const uvsmtp_s
                                          size_t count);
 
 /**
- * Says that a source whose next returned UVSMTP_PENDING has a piece, its end or an error now. On
- * the loop's thread, at most once for each UVSMTP_PENDING; harmless when nobody reads any more.
+ * Says that a source whose open or next returned UVSMTP_PENDING can go on now. On the loop's
+ * thread, at most once for each UVSMTP_PENDING; harmless when nobody reads any more.
  * Since 0.1
  */
 UVSMTP_EXTERN void uvsmtp_source_wake(uvsmtp_source_t *source);

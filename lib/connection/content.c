@@ -5,6 +5,7 @@
  * are all its line ends CRLF, how long will it be? A clean one then goes from where it lies, in one
  * chunk if the server takes chunks. Of any other source only one piece is held at a time.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -160,22 +161,32 @@ static bool apply_look(const look_t *look, uvsmtp__transaction_t *t, uvsmtp_mail
   return binary || (!look->bare && look->line_start);
 }
 
+/* Whether the source has told all that a look would find: nothing to normalise, and how long. */
+static bool is_known(const uvsmtp_source_info_t *info)
+{
+  const unsigned all = UVSMTP_CONTENT_KNOWN | UVSMTP_CONTENT_CRLF;
+  return (info->content & all) == all && info->length != UVSMTP_LENGTH_UNKNOWN;
+}
+
 int uvsmtp__content_open(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
                          uvsmtp_mail_needs_t *needs)
 {
   uvsmtp_source_t *source = t->send->source;
   unsigned target = target_of(c);
-  bool clean = false;
+  bool stable, clean;
   look_t look;
   int err;
   source->reader = c;
   source->wake = wake;
-  if ((err = source->ops->open(source, target, &t->info)) != 0)
+  err = source->ops->open(source, target, &t->info);
+  t->opening = err == UVSMTP_PENDING;
+  if (err != 0)
     return err;
   needs->size = UVSMTP_SIZE_UNKNOWN;
   needs->binary = (t->info.content & UVSMTP_CONTENT_BINARY) != 0;
-  if ((t->info.content & UVSMTP_CONTENT_STABLE) != 0 &&
-      (t->info.content & UVSMTP_CONTENT_ONCE) == 0) {
+  stable = (t->info.content & UVSMTP_CONTENT_STABLE) != 0;
+  clean = stable && is_known(&t->info);
+  if (stable && !clean && (t->info.content & UVSMTP_CONTENT_ONCE) == 0) {
     if ((err = look_through(source, target, &t->info, &look)) != 0)
       return err;
     clean = apply_look(&look, t, needs);
@@ -201,11 +212,20 @@ int uvsmtp__content_open(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
 
 void uvsmtp__content_close(uvsmtp__transaction_t *t)
 {
-  if (!t->open)
+  if (!t->open && !t->opening)
     return;
-  t->open = false;
+  t->open = t->opening = false;
   t->send->source->ops->close(t->send->source);
   t->send->source->wake = NULL;
+}
+
+void uvsmtp__content_fault(const uvsmtp__transaction_t *t, int err, char *text, size_t size)
+{
+  uvsmtp_source_t *source = t->send->source;
+  const char *detail = "";
+  if (source->ops->size >= sizeof(uvsmtp_source_ops_t) && source->ops->detail != NULL)
+    detail = source->ops->detail(source);
+  snprintf(text, size, "%s%s%s", uvsmtp_strerror(err), *detail != '\0' ? ": " : "", detail);
 }
 
 /* Makes sure that a piece is held: 0, PENDING, or an error. At the end, `at_end` and no piece. */

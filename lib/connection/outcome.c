@@ -62,7 +62,7 @@ void uvsmtp__outcome_local(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, int
     snprintf(text, sizeof(text), "%s (%s)", uvsmtp_strerror(err),
              uvsmtp_protocol_missing(c->protocol));
   else
-    snprintf(text, sizeof(text), "%s", uvsmtp_strerror(err));
+    uvsmtp__content_fault(t, err, text, sizeof(text));
   t->err = err;
   uvsmtp__outcome_rest(c, t, later ? UVSMTP_DEFERRED : UVSMTP_REJECTED, NULL, text);
   uvsmtp__outcome_later(c, t);

@@ -46,7 +46,8 @@ typedef struct uvsmtp__transaction_s {
   uvsmtp_source_info_t info;
   uvsmtp_slice_t piece; /* of the source, not taken by the protocol yet */
   int err;              /* why it cannot be sent, or its source failed */
-  bool open;            /* the source is being read */
+  bool opening;         /* the source cannot say yet what it will give */
+  bool open;            /* it is being read */
   bool at_end;          /* of the source */
   bool pending;         /* the source will wake us */
   bool chunked;         /* goes by BDAT */
@@ -107,6 +108,8 @@ int uvsmtp__content_open(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
 /* Hands over content: 0 all and its end, UVSMTP_PENDING later, or an error of the source. */
 int uvsmtp__content_push(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
 void uvsmtp__content_close(uvsmtp__transaction_t *t);
+/* Writes what `err` means, and what the source has to say about it. */
+void uvsmtp__content_fault(const uvsmtp__transaction_t *t, int err, char *text, size_t size);
 /* Gives recipients [from, count) that have no result yet this one. */
 void uvsmtp__outcome_rest(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, uvsmtp_status_t status,
                           const uvsmtp_reply_t *reply, const char *text);

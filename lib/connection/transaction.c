@@ -111,6 +111,8 @@ static int issue_mail(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   int err = 0;
   if (!t->open)
     err = uvsmtp__content_open(c, t, &needs);
+  if (t->opening)
+    return UVSMTP_PENDING; /* the source will wake us */
   if (err == 0)
     err = uvsmtp_protocol_mail(c->protocol, t->send->envelope, &needs, t);
   if (err != 0) {
@@ -233,9 +235,10 @@ static int issue(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 /* A source that fails when the server already waits for the rest cannot be mended: no dot. */
 static void fail_content(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, int err)
 {
+  char text[256];
+  uvsmtp__content_fault(t, err, text, sizeof(text));
   t->err = err;
-  uvsmtp__connection_fail(c, err, "sending the message: %s; it was not completed",
-                          uvsmtp_strerror(err));
+  uvsmtp__connection_fail(c, err, "sending the message: %s; it was not completed", text);
 }
 
 /* After a step failed: 0 go on with the next send, PENDING stop issuing. */

@@ -225,18 +225,16 @@ static int begin_source(reader_t *r, uvsmtp_part_t *part)
 {
   uvsmtp_source_info_t info;
   int err;
-  if (part->reading)
+  if (part->reading && r->open_source != part)
     return UVSMTP_EBUSY;
+  part->source->wake = reader_wake;
+  part->source->reader = r;
   err = part->source->ops->open(
       part->source, UVSMTP_TARGET_8BITMIME | UVSMTP_TARGET_SMTPUTF8 | UVSMTP_TARGET_BINARYMIME,
       &info);
-  if (err != 0)
-    return err;
-  part->reading = true;
-  part->source->wake = reader_wake;
-  part->source->reader = r;
-  r->open_source = part;
-  return 0;
+  part->reading = err == 0 || err == UVSMTP_PENDING;
+  r->open_source = part->reading ? part : NULL;
+  return err;
 }
 
 static int begin_content(reader_t *r, const stretch_t *stretch)
@@ -244,7 +242,7 @@ static int begin_content(reader_t *r, const stretch_t *stretch)
   const uvsmtp_part_t *part = stretch->part;
   const uvsmtp__view_t *v = uvsmtp__part_view(r->message, part);
   const uvsmtp_mem_t *mem = &r->message->mem;
-  r->begun = true;
+  int err = 0;
   r->in_end = false;
   r->given = 0;
   r->b64 = (uvsmtp__b64_t){.carried = 0};
@@ -255,13 +253,16 @@ static int begin_content(reader_t *r, const stretch_t *stretch)
   if (stretch->cte >= UVSMTP__QP && r->out_chunk == NULL &&
       (r->out_chunk = uvsmtp__malloc(mem, OUT_SIZE)) == NULL)
     return UVSMTP_ENOMEM;
-  if (part->kind == UVSMTP__PART_FILE)
-    return (r->file = fopen(part->path, "rb")) != NULL ? 0 : UVSMTP_ESOURCE;
-  if (part->kind == UVSMTP__PART_SOURCE)
-    return begin_source(r, stretch->part);
-  r->in = (uvsmtp_slice_t){v->bytes, v->len};
-  r->qp = (uvsmtp__qp_t){.text = v->bytes, .len = v->len};
-  return 0;
+  if (part->kind == UVSMTP__PART_FILE) {
+    err = (r->file = fopen(part->path, "rb")) != NULL ? 0 : UVSMTP_ESOURCE;
+  } else if (part->kind == UVSMTP__PART_SOURCE) {
+    err = begin_source(r, stretch->part);
+  } else {
+    r->in = (uvsmtp_slice_t){v->bytes, v->len};
+    r->qp = (uvsmtp__qp_t){.text = v->bytes, .len = v->len};
+  }
+  r->begun = err == 0;
+  return err;
 }
 
 static void end_content(reader_t *r)

@@ -3,18 +3,22 @@
 /*
  * A signed message as a source. A reading goes through these phases:
  *
- *   hashing   the given source is read to its end; its header is kept, its body hashed, and all of
- *             it held if it cannot be read again
- *   signing   each signer makes its field, perhaps on another thread
- *   sending   the fields, then the source once more, or what was held
+ *   opening    the given source is opened
+ *   hashing    it is read to its end; its header is kept, its body hashed, and all of it held if it
+ *              cannot be read again
+ *   signing    each signer makes its field, perhaps on another thread
+ *   reopening  the given source is opened once more, unless it is held
+ *   sending    the fields, then the source, or what was held
  *
- * The first two happen while the source is being opened, as far as that goes without waiting, so
- * that the length is known then; they go on in next. The fields are kept for the next reading.
+ * All but the last happen while the source is being opened, which waits where it has to: so what
+ * cannot be signed fails before anything is said to a server, and what the message is made of is
+ * known. The fields are kept for the next reading, which begins with reopening.
  */
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/options.h"
+#include "base/text.h"
 #include "message/canon.h"
 
 #define MAX_HEADER (1024 * 1024)
@@ -23,7 +27,7 @@
 /* Bytes hashed in one go before others get their turn: a few milliseconds. */
 #define TURN (1024 * 1024)
 
-typedef enum { HASHING, SIGNING, SENDING } phase_t;
+typedef enum { OPENING, HASHING, SIGNING, REOPENING, SENDING } phase_t;
 
 struct uvsmtp_signing_s {
   uvsmtp_mem_t mem;
@@ -33,11 +37,12 @@ struct uvsmtp_signing_s {
   unsigned flags;
 
   uvsmtp_source_t *self; /* of the reading that goes on */
-  bool given_open;
-  unsigned target;
+  unsigned server;       /* what the server takes, and */
+  unsigned target;       /* what of it is made use of */
   phase_t phase;
-  bool asleep;        /* next said PENDING, and the reader waits for its wake */
-  bool given_pending; /* the given source said so */
+  bool asleep;        /* open or next said PENDING, and the reader waits for its wake */
+  bool given_open;    /* the given source has to be closed */
+  bool given_pending; /* it said PENDING */
 
   /* hashing */
   uvsmtp__header_end_t end;
@@ -45,13 +50,16 @@ struct uvsmtp_signing_s {
   uvsmtp__buffer_t header, held;
   uvsmtp__body_hash_t hashes[2]; /* simple, relaxed */
   uint8_t digests[2][32];
-  uint64_t length; /* of the given source */
-  size_t turn;     /* bytes hashed in this turn */
+  unsigned given_content;     /* what the given source says of itself */
+  unsigned found;             /* what was seen: bits of UVSMTP_CONTENT_… */
+  bool bare, cr, at_line_end; /* line ends that are not CRLF; the last byte was CR; or LF */
+  uint64_t length;            /* of the given source */
+  size_t turn;                /* bytes hashed in this turn */
 
   /* signing */
   uvsmtp__job_t **jobs; /* one a signer, and one for pauses */
   bool signed_, held_whole;
-  unsigned signed_target;
+  unsigned signed_server;
   uvsmtp__buffer_t fields;
   uvsmtp__buffer_t *unsigned_fields; /* up to b=, one a signer */
 
@@ -95,14 +103,19 @@ int uvsmtp_signing_new(uvsmtp_signing_t **out, const uvsmtp_signing_options_t *o
   return 0;
 }
 
-/* Ends a reading, wherever it stands. */
-static void stop(uvsmtp_signing_t *s)
+static void close_given(uvsmtp_signing_t *s)
 {
   if (s->given_open) {
     s->given->wake = NULL;
     s->given->ops->close(s->given);
   }
-  s->given_open = false;
+  s->given_open = s->given_pending = false;
+}
+
+/* Ends a reading, wherever it stands. */
+static void stop(uvsmtp_signing_t *s)
+{
+  close_given(s);
   for (size_t i = 0; s->jobs != NULL && i <= s->count; i++) {
     uvsmtp__job_release(s->jobs[i]);
     s->jobs[i] = NULL;
@@ -159,6 +172,8 @@ static int start_hashing(uvsmtp_signing_t *s)
   s->header_done = false;
   s->length = 0;
   s->turn = 0;
+  s->found = 0;
+  s->bare = s->cr = s->at_line_end = false;
   for (int relaxed = 0; relaxed < 2 && err == 0; relaxed++)
     if (wants_body(s, relaxed))
       err = uvsmtp__body_hash_start(&s->hashes[relaxed], s->signers[0]->crypto, relaxed);
@@ -173,6 +188,40 @@ static void hash_body(uvsmtp_signing_t *s, const char *bytes, size_t len)
   s->turn += len;
 }
 
+/* Notes line ends that the sender will have to change. */
+static void note_line_ends(uvsmtp_signing_t *s, const char *bytes, size_t len)
+{
+  const char *at = bytes, *end = bytes + len, *lf;
+  if (s->cr && *at != '\n')
+    s->bare = true;
+  while (!s->bare && (lf = memchr(at, '\n', (size_t)(end - at))) != NULL) {
+    const char *cr = memchr(at, '\r', (size_t)(lf - at));
+    bool crlf = lf > bytes ? lf[-1] == '\r' : s->cr;
+    s->bare = !crlf || (cr != NULL && cr + 1 != lf);
+    at = lf + 1;
+  }
+  s->cr = end[-1] == '\r';
+  s->at_line_end = end[-1] == '\n';
+  if (at < end && memchr(at, '\r', (size_t)(end - at) - s->cr) != NULL)
+    s->bare = true;
+}
+
+static void note_8bit(uvsmtp_signing_t *s, const char *bytes, size_t len, unsigned kinds)
+{
+  if (uvsmtp__has_8bit(bytes, len))
+    s->found |= kinds;
+}
+
+/* Looks at what the given source does not know of itself. */
+static void note_piece(uvsmtp_signing_t *s, uvsmtp_slice_t piece, size_t header)
+{
+  if ((s->given_content & UVSMTP_CONTENT_KNOWN) != 0)
+    return;
+  note_line_ends(s, piece.base, piece.len);
+  note_8bit(s, piece.base, header, UVSMTP_CONTENT_8BIT | UVSMTP_CONTENT_UTF8);
+  note_8bit(s, piece.base + header, piece.len - header, UVSMTP_CONTENT_8BIT);
+}
+
 static int hash_piece(uvsmtp_signing_t *s, uvsmtp_slice_t piece)
 {
   size_t part = piece.len;
@@ -184,10 +233,12 @@ static int hash_piece(uvsmtp_signing_t *s, uvsmtp_slice_t piece)
   if (s->hold && uvsmtp__buffer_len(&s->held) != s->length)
     return UVSMTP_ENOMEM;
   if (s->header_done) {
+    note_piece(s, piece, 0);
     hash_body(s, piece.base, piece.len);
     return 0;
   }
   s->header_done = uvsmtp__header_end(&s->end, piece.base, &part);
+  note_piece(s, piece, part);
   err = uvsmtp__buffer_append(&s->header, piece.base, part);
   if (err == UVSMTP_ETOOLONG)
     return fail(s, UVSMTP_EHEADER, "the header is too long to be signed");
@@ -284,28 +335,12 @@ static int collect(uvsmtp_signing_t *s)
   }
   s->signed_ = err == 0;
   s->held_whole = s->hold && err == 0;
-  s->signed_target = s->target;
+  s->signed_server = s->server;
+  s->phase = REOPENING;
   return err;
 }
 
-/* How many bytes the fields will have: known before the signatures are. */
-static int fields_length(const uvsmtp_signing_t *s, uint64_t *length)
-{
-  static const uint8_t nothing[UVSMTP__SIGNATURE_MAX];
-  uvsmtp__buffer_t field;
-  int err = 0;
-  *length = 0;
-  uvsmtp__buffer_init(&field, &s->mem, MAX_FIELDS);
-  for (size_t i = 0; i < s->count && err == 0; i++) {
-    err = uvsmtp__dkim_append(&field, nothing, uvsmtp__dkim_signature_len(s->signers[i]));
-    *length += uvsmtp__buffer_len(&s->unsigned_fields[i]) + uvsmtp__buffer_len(&field);
-    uvsmtp__buffer_clear(&field);
-  }
-  uvsmtp__buffer_free(&field);
-  return err;
-}
-
-/* ---- Reading ---- */
+/* ---- Opening ---- */
 
 static void given_wake(void *reader)
 {
@@ -322,25 +357,44 @@ static int next_given(uvsmtp_signing_t *s, uvsmtp_slice_t *piece)
   return err;
 }
 
-static int open_given(uvsmtp_signing_t *s, uvsmtp_source_info_t *info)
+static int try_given(uvsmtp_signing_t *s, uvsmtp_source_info_t *info)
 {
   int err = s->given->ops->open(s->given, s->target, info);
-  if (err != 0)
-    return err;
-  s->given_open = true;
-  s->given_pending = false;
-  s->given->wake = given_wake;
-  s->given->reader = s;
-  return 0;
+  s->given_pending = err == UVSMTP_PENDING;
+  s->given_open = err == 0 || s->given_pending;
+  if (!s->given_open)
+    s->given->wake = NULL;
+  return err;
 }
 
-/* The given source has come to its end: it is closed, to be opened again for sending. */
-static int end_hashing(uvsmtp_signing_t *s)
+/* Opens the given source: for encodings that no server on the way has to change, or, where it has
+ * 8-bit bytes that must not be touched, for what this server takes. */
+static int open_given(uvsmtp_signing_t *s, uvsmtp_source_info_t *info)
 {
-  s->given->wake = NULL;
-  s->given->ops->close(s->given);
-  s->given_open = false;
-  return start_signing(s);
+  int err;
+  if (s->given_pending)
+    return UVSMTP_PENDING;
+  s->given->wake = given_wake;
+  s->given->reader = s;
+  err = try_given(s, info);
+  if (err == UVSMTP_E8BIT && (s->server & ~s->target & UVSMTP_TARGET_8BITMIME) != 0) {
+    s->target |= UVSMTP_TARGET_8BITMIME;
+    s->given->wake = given_wake;
+    err = try_given(s, info);
+  }
+  return err;
+}
+
+static int open_for_hashing(uvsmtp_signing_t *s)
+{
+  uvsmtp_source_info_t info;
+  int err = open_given(s, &info);
+  if (err != 0)
+    return err;
+  s->given_content = info.content;
+  s->hold = (info.content & UVSMTP_CONTENT_ONCE) != 0 || (s->flags & UVSMTP_SIGNING_HOLD) != 0;
+  s->phase = HASHING;
+  return start_hashing(s);
 }
 
 static int hash_on(uvsmtp_signing_t *s)
@@ -354,88 +408,94 @@ static int hash_on(uvsmtp_signing_t *s)
       return err;
     if ((err = next_given(s, &piece)) != 0)
       return err;
-    if (piece.len == 0)
-      return end_hashing(s);
+    if (piece.len == 0) {
+      close_given(s);
+      return start_signing(s);
+    }
     if ((err = hash_piece(s, piece)) != 0)
       return err;
   }
 }
 
-static int begin_sending(uvsmtp_signing_t *s)
+static int open_for_sending(uvsmtp_signing_t *s)
 {
   uvsmtp_source_info_t unused;
+  int err = s->held_whole ? 0 : open_given(s, &unused);
+  if (err != 0)
+    return err;
   s->phase = SENDING;
   s->fields_given = s->held_given = false;
   s->given_bytes = 0;
-  return s->held_whole || s->given_open ? 0 : open_given(s, &unused);
+  return 0;
 }
 
 /* Goes on to the phase of sending. 0, UVSMTP_PENDING, or an error. */
 static int advance(uvsmtp_signing_t *s)
 {
   int err = 0;
-  if (s->phase == HASHING)
-    err = hash_on(s);
-  if (err == 0 && s->phase == SIGNING) {
-    if (!jobs_done(s))
-      return UVSMTP_PENDING;
-    if ((err = collect(s)) == 0)
-      err = begin_sending(s);
+  while (err == 0 && s->phase != SENDING) {
+    switch (s->phase) {
+    case OPENING:
+      err = open_for_hashing(s);
+      break;
+    case HASHING:
+      err = hash_on(s);
+      break;
+    case SIGNING:
+      err = jobs_done(s) ? collect(s) : UVSMTP_PENDING;
+      break;
+    case REOPENING:
+      err = open_for_sending(s);
+      break;
+    case SENDING:
+      break;
+    }
   }
   return err;
 }
 
-/* Fills in what is known when the source is opened. */
-static int fill_length(uvsmtp_signing_t *s, uvsmtp_source_info_t *info)
+/* Tells what is about to be sent: the given source knows itself, or all of it has been seen. */
+static void fill_info(const uvsmtp_signing_t *s, uvsmtp_source_info_t *info)
 {
-  uint64_t fields = uvsmtp__buffer_len(&s->fields);
-  int err = 0;
-  info->length = UVSMTP_LENGTH_UNKNOWN;
-  if (s->phase == HASHING)
-    return 0;
-  if (s->phase == SIGNING)
-    err = fields_length(s, &fields);
-  info->length = fields + s->length;
-  return err;
+  info->length = uvsmtp__buffer_len(&s->fields) + s->length;
+  info->content = s->given_content & ~(unsigned)UVSMTP_CONTENT_ONCE;
+  if ((info->content & UVSMTP_CONTENT_KNOWN) == 0) {
+    info->content = UVSMTP_CONTENT_KNOWN | s->found | (info->content & UVSMTP_CONTENT_STABLE);
+    if (!s->bare && s->at_line_end)
+      info->content |= UVSMTP_CONTENT_CRLF;
+  }
+  if (s->held_whole) /* what is sent is the copy */
+    info->content |= UVSMTP_CONTENT_STABLE;
 }
 
-/* Reads from the beginning: hashes, unless that was done before for such a server. */
-static int begin(uvsmtp_signing_t *s, uvsmtp_source_info_t *info)
+/* Begins a reading. What was signed for such a server before, or is held, is not hashed again. */
+static void begin(uvsmtp_signing_t *s, uvsmtp_source_t *source, unsigned server)
 {
-  bool again = s->signed_ && s->signed_target == s->target;
-  int err;
-  if (s->held_whole) { /* bytes that were read once are what they are for every server */
-    info->content = UVSMTP_CONTENT_STABLE;
-    return begin_sending(s);
-  }
-  if ((err = open_given(s, info)) != 0)
-    return err;
-  s->hold = (info->content & UVSMTP_CONTENT_ONCE) != 0 || (s->flags & UVSMTP_SIGNING_HOLD) != 0;
-  if (again)
-    return begin_sending(s);
-  s->phase = HASHING;
-  if ((err = start_hashing(s)) != 0)
-    return err;
-  return advance(s);
+  bool again;
+  s->self = source;
+  s->server = server & (UVSMTP_TARGET_8BITMIME | UVSMTP_TARGET_SMTPUTF8);
+  again = s->held_whole || (s->signed_ && s->signed_server == s->server);
+  s->detail[0] = '\0';
+  s->phase = again ? REOPENING : OPENING;
+  if (!again)
+    s->target = server & UVSMTP_TARGET_SMTPUTF8;
 }
 
 static int signing_open(uvsmtp_source_t *source, unsigned target, uvsmtp_source_info_t *info)
 {
   uvsmtp_signing_t *s = source->data;
   int err;
-  if (s->self != NULL)
-    return UVSMTP_EBUSY;
   *info = (uvsmtp_source_info_t){.length = UVSMTP_LENGTH_UNKNOWN};
-  s->detail[0] = '\0';
-  s->self = source;
+  if (s->self != NULL && (s->self != source || s->phase == SENDING))
+    return UVSMTP_EBUSY;
+  if (s->self == NULL)
+    begin(s, source, target);
   s->asleep = false;
-  s->target = target & UVSMTP_TARGET_SMTPUTF8; /* encodings that nobody has to convert */
-  err = begin(s, info);
-  if (err == 0 || err == UVSMTP_PENDING)
-    err = fill_length(s, info);
-  if (s->hold) /* what is sent is the copy: it stays, and can be read again */
-    info->content = (info->content | UVSMTP_CONTENT_STABLE) & ~(unsigned)UVSMTP_CONTENT_ONCE;
-  if (err != 0)
+  err = advance(s);
+  s->asleep = err == UVSMTP_PENDING;
+  if (err == 0)
+    fill_info(s, info);
+  else if (err != UVSMTP_PENDING)
     stop(s);
   return err;
 }
@@ -469,9 +529,7 @@ static int signing_next(uvsmtp_source_t *source, uvsmtp_slice_t *piece)
   uvsmtp_signing_t *s = source->data;
   int err;
   *piece = (uvsmtp_slice_t){NULL, 0};
-  s->asleep = false;
-  if ((err = advance(s)) == 0)
-    err = send_on(s, piece);
+  err = send_on(s, piece);
   s->asleep = err == UVSMTP_PENDING;
   return err;
 }
@@ -481,11 +539,17 @@ static void signing_close(uvsmtp_source_t *source)
   stop(source->data);
 }
 
+static const char *source_detail(uvsmtp_source_t *source)
+{
+  return uvsmtp_signing_detail(source->data);
+}
+
 static const uvsmtp_source_ops_t signing_ops = {
     .size = sizeof(uvsmtp_source_ops_t),
     .open = signing_open,
     .next = signing_next,
     .close = signing_close,
+    .detail = source_detail,
 };
 
 void uvsmtp_signing_source(uvsmtp_signing_t *s, uvsmtp_source_t *source)

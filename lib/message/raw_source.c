@@ -70,11 +70,17 @@ static void raw_close(uvsmtp_source_t *source)
   source->impl = NULL;
 }
 
+static const char *raw_source_detail(uvsmtp_source_t *source)
+{
+  return uvsmtp_raw_detail(source->data);
+}
+
 static const uvsmtp_source_ops_t raw_ops = {
     .size = sizeof(uvsmtp_source_ops_t),
     .open = raw_open,
     .next = raw_next,
     .close = raw_close,
+    .detail = raw_source_detail,
 };
 
 int uvsmtp_raw_source(uvsmtp_raw_t *raw, uvsmtp_source_t *source)
@@ -99,11 +105,14 @@ static int filter_open(uvsmtp_source_t *source, unsigned target, uvsmtp_source_i
 {
   uvsmtp_raw_t *raw = source->data;
   uvsmtp_source_t *whole = source->impl;
-  int err = whole->ops->open(whole, target, info);
-  if (err != 0)
-    return err;
+  int err;
   whole->wake = filter_wake;
   whole->reader = source;
+  err = whole->ops->open(whole, target, info);
+  if (err != 0 && err != UVSMTP_PENDING)
+    whole->wake = NULL;
+  if (err != 0)
+    return err;
   raw->filter_at = 0;
   raw->filter_range = 0;
   raw->filter_rest = (uvsmtp_slice_t){NULL, 0};
@@ -111,6 +120,7 @@ static int filter_open(uvsmtp_source_t *source, unsigned target, uvsmtp_source_i
     info->content &= ~(unsigned)UVSMTP_CONTENT_KNOWN;
   for (size_t i = 0; i < raw->omitted_count && info->length != UVSMTP_LENGTH_UNKNOWN; i++) {
     if (raw->omitted[i].offset + raw->omitted[i].len > info->length) {
+      whole->wake = NULL;
       whole->ops->close(whole);
       return UVSMTP_ESOURCE; /* not the message that was read */
     }

@@ -319,7 +319,8 @@ static void slow_close(uvsmtp_source_t *source)
 {
 }
 
-static const uvsmtp_source_ops_t slow_ops = {sizeof(slow_ops), slow_open, slow_next, slow_close};
+static const uvsmtp_source_ops_t slow_ops = {
+    .size = sizeof(slow_ops), .open = slow_open, .next = slow_next, .close = slow_close};
 
 static void note_wake(void *reader)
 {
@@ -333,15 +334,18 @@ static char *slurp_slowly(uvsmtp_source_t *source, uvsmtp_source_t *given, size_
   uvsmtp_slice_t piece = {NULL, 1};
   char *all = malloc(10000);
   int woken = 0, err = 0;
+  bool opened = false;
   *len = 0;
-  assert_int_equal(source->ops->open(source, 0, &info), 0);
   source->wake = note_wake;
   source->reader = &woken;
-  while (err == UVSMTP_PENDING || piece.len > 0) {
-    err = source->ops->next(source, &piece);
+  while (!opened || err == UVSMTP_PENDING || piece.len > 0) {
+    err = opened ? source->ops->next(source, &piece) : source->ops->open(source, 0, &info);
     if (err == UVSMTP_PENDING) {
       int before = woken;
-      assert_int_equal(source->ops->next(source, &piece), UVSMTP_PENDING);
+      if (opened)
+        assert_int_equal(source->ops->next(source, &piece), UVSMTP_PENDING);
+      else
+        assert_int_equal(source->ops->open(source, 0, &info), UVSMTP_PENDING);
       ((slow_t *)given->data)->waiting = false;
       uvsmtp_source_wake(given);
       assert_int_equal(woken, before + 1);
@@ -349,11 +353,14 @@ static char *slurp_slowly(uvsmtp_source_t *source, uvsmtp_source_t *given, size_
       continue;
     }
     assert_int_equal(err, 0);
-    if (piece.len > 0)
+    if (opened && piece.len > 0) {
       memcpy(all + *len, piece.base, piece.len);
-    *len += piece.len;
+      *len += piece.len;
+    }
+    opened = true;
   }
   source->ops->close(source);
+  assert_int_equal(info.length, *len);
   all[*len] = '\0';
   return all;
 }
@@ -449,6 +456,82 @@ static void what_is_signed_is_built_of_seven_bit_encodings(void **state)
   uvsmtp_dkim_free(signer);
 }
 
+static void a_signed_message_knows_what_it_is_made_of(void **state)
+{
+  static const struct {
+    const char *message;
+    unsigned content;
+  } rows[] = {
+      {"From: a@b\r\n\r\nbody\r\n", UVSMTP_CONTENT_CRLF},
+      {"From: a@b\r\n\r\nbody", 0},
+      {"From: a@b\r\n\r\nbody\r", 0},
+      {"From: a@b\r\n\r\nbody\n", 0},
+      {"From: a@b\r\n\r\nbo\rdy\r\n", 0},
+      {"From: a@b\r\n\r\n\rbody\r\n", 0},
+      {"From: a@b\n\r\nbody\r\n", 0},
+      {"From: a@b\r\n\r\nb\xc3\xb6\r\n", UVSMTP_CONTENT_CRLF | UVSMTP_CONTENT_8BIT},
+      {"From: \xc3\xb6@b\r\n\r\nbody\r\n",
+       UVSMTP_CONTENT_CRLF | UVSMTP_CONTENT_8BIT | UVSMTP_CONTENT_UTF8},
+  };
+  uvsmtp_dkim_options_t o = test_options();
+  uvsmtp_dkim_t *signer = new_signer(&o);
+  for (size_t i = 0; i < COUNT(rows); i++)
+    for (size_t cut = 0; cut <= strlen(rows[i].message); cut++) {
+      uvsmtp_slice_t pieces[2] = {{rows[i].message, cut},
+                                  {rows[i].message + cut, strlen(rows[i].message) - cut}};
+      uvsmtp_source_t given, source;
+      uvsmtp_source_info_t info;
+      uvsmtp_signing_t *signing;
+      size_t len;
+      uvsmtp_source_buffers(&given, pieces, 2);
+      signing = new_signing(&given, &signer, 1, 0);
+      uvsmtp_signing_source(signing, &source);
+      free(slurp(&source, 0, &info, &len));
+      assert_int_equal(info.length, len);
+      assert_int_equal(info.content,
+                       rows[i].content | UVSMTP_CONTENT_KNOWN | UVSMTP_CONTENT_STABLE);
+      uvsmtp_signing_free(signing);
+    }
+  uvsmtp_dkim_free(signer);
+}
+
+/* A source with 8-bit bytes that must not be encoded. */
+static int eight_open(uvsmtp_source_t *source, unsigned target, uvsmtp_source_info_t *info)
+{
+  *info = (uvsmtp_source_info_t){.length = UVSMTP_LENGTH_UNKNOWN};
+  source->at = 0;
+  return (target & UVSMTP_TARGET_8BITMIME) != 0 ? 0 : UVSMTP_E8BIT;
+}
+
+static int eight_next(uvsmtp_source_t *source, uvsmtp_slice_t *piece)
+{
+  *piece = (uvsmtp_slice_t){"From: a@b\r\n\r\n\xc3\xb6\r\n", source->at++ == 0 ? 17 : 0};
+  return 0;
+}
+
+static const uvsmtp_source_ops_t eight_ops = {
+    .size = sizeof(eight_ops), .open = eight_open, .next = eight_next, .close = slow_close};
+
+static void what_must_not_be_encoded_is_signed_as_8bit_if_the_server_takes_that(void **state)
+{
+  uvsmtp_dkim_options_t o = test_options();
+  uvsmtp_dkim_t *signer = new_signer(&o);
+  uvsmtp_source_t given = {.ops = &eight_ops}, source;
+  uvsmtp_source_info_t info;
+  uvsmtp_signing_t *signing = new_signing(&given, &signer, 1, 0);
+  size_t len;
+  uvsmtp_signing_source(signing, &source);
+  assert_int_equal(source.ops->open(&source, 0, &info), UVSMTP_E8BIT);
+  for (int i = 0; i < 2; i++) { /* the second time with the signature of the first */
+    free(slurp(&source, UVSMTP_TARGET_8BITMIME, &info, &len));
+    assert_int_equal(info.content,
+                     UVSMTP_CONTENT_KNOWN | UVSMTP_CONTENT_8BIT | UVSMTP_CONTENT_CRLF);
+    assert_int_equal(info.length, len);
+  }
+  uvsmtp_signing_free(signing);
+  uvsmtp_dkim_free(signer);
+}
+
 /* ---- Work elsewhere ---- */
 
 /* "Another thread": a list of jobs that the test runs when it likes. */
@@ -495,17 +578,19 @@ static void signatures_are_made_elsewhere_one_after_the_other(void **state)
     uvsmtp_source_memory(&given[i], message, sizeof(message) - 1);
     signing[i] = new_signing(&given[i], &signer, 1, 0);
     uvsmtp_signing_source(signing[i], &source[i]);
-    assert_int_equal(source[i].ops->open(&source[i], 0, &info), 0);
-    assert_true(info.length > sizeof(message) && info.length < 3000); /* known already */
     source[i].wake = note_wake;
     source[i].reader = &woken[i];
-    assert_int_equal(source[i].ops->next(&source[i], &piece), UVSMTP_PENDING);
+    assert_int_equal(source[i].ops->open(&source[i], 0, &info), UVSMTP_PENDING);
+    assert_int_equal(source[i].ops->open(&source[i], 0, &info), UVSMTP_PENDING);
   }
   assert_int_equal(worker.count, 1); /* the second waits for the key */
   worker_run(&worker, 0);
   assert_int_equal(woken[0], 1);
   assert_int_equal(worker.count, 2);
   assert_int_equal(woken[1], 0);
+  assert_int_equal(source[0].ops->open(&source[0], 0, &info), 0);
+  assert_true(info.length > sizeof(message) && info.length < 3000);
+  assert_int_equal(source[0].ops->open(&source[0], 0, &info), UVSMTP_EBUSY);
   assert_int_equal(source[0].ops->next(&source[0], &piece), 0);
   assert_memory_equal(piece.base, "DKIM-Signature: ", 16);
   uvsmtp_dkim_free(signer); /* stays until its last signature is done */
@@ -561,21 +646,20 @@ static void a_long_body_gives_way_to_others(void **state)
   uvsmtp_source_buffers(&given, slices, COUNT(slices));
   signing = new_signing(&given, &signer, 1, 0);
   uvsmtp_signing_source(signing, &source);
-  assert_int_equal(source.ops->open(&source, 0, &info), 0);
-  assert_true(info.length == UVSMTP_LENGTH_UNKNOWN);
   source.wake = note_wake;
   source.reader = &woken;
-  while ((err = source.ops->next(&source, &piece)) == UVSMTP_PENDING) {
+  while ((err = source.ops->open(&source, 0, &info)) == UVSMTP_PENDING) {
     assert_int_equal(worker.count, ran + 1);
     worker_run(&worker, ran++);
     assert_int_equal(woken, ran);
   }
   assert_int_equal(err, 0);
   assert_int_equal(ran, 4); /* three pauses and a signature */
-  while (piece.len > 0) {
-    total += piece.len;
+  do {
     assert_int_equal(source.ops->next(&source, &piece), 0);
-  }
+    total += piece.len;
+  } while (piece.len > 0);
+  assert_int_equal(total, info.length);
   assert_true(total > 4000013);
   source.ops->close(&source);
   uvsmtp_signing_free(signing);
@@ -646,20 +730,18 @@ static void what_can_be_read_once_is_held_up_to_a_maximum(void **state)
   uvsmtp_dkim_t *signer = new_signer(&o);
   uvsmtp_signing_t *signing;
   uvsmtp_source_info_t info;
-  uvsmtp_slice_t piece;
   so.source = &given;
   so.signers = &signer;
   so.signer_count = 1;
   so.max_held_bytes = 100;
   assert_int_equal(uvsmtp_signing_new(&signing, &so), 0);
   uvsmtp_signing_source(signing, &source);
-  assert_int_equal(source.ops->open(&source, 0, &info), 0);
+  assert_int_equal(source.ops->open(&source, 0, &info), UVSMTP_PENDING);
   slow.waiting = false;
   uvsmtp_source_wake(&given);
-  assert_int_equal(source.ops->next(&source, &piece), UVSMTP_ESOURCE);
-  assert_string_equal(uvsmtp_signing_detail(signing),
+  assert_int_equal(source.ops->open(&source, 0, &info), UVSMTP_ESOURCE);
+  assert_string_equal(source.ops->detail(&source),
                       "the message can be read only once, and is too long to be held for signing");
-  source.ops->close(&source);
   uvsmtp_signing_free(signing);
   uvsmtp_dkim_free(signer);
 }
@@ -725,6 +807,8 @@ int main(void)
       cmocka_unit_test(a_source_that_waits_gives_the_same_signature),
       cmocka_unit_test(several_signers_sign_in_their_order),
       cmocka_unit_test(what_is_signed_is_built_of_seven_bit_encodings),
+      cmocka_unit_test(a_signed_message_knows_what_it_is_made_of),
+      cmocka_unit_test(what_must_not_be_encoded_is_signed_as_8bit_if_the_server_takes_that),
       cmocka_unit_test(signatures_are_made_elsewhere_one_after_the_other),
       cmocka_unit_test(where_nothing_runs_elsewhere_it_runs_here),
       cmocka_unit_test(a_long_body_gives_way_to_others),
