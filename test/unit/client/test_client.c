@@ -23,7 +23,7 @@ typedef struct mail_s {
   uvsmtp_envelope_t envelope;
   uvsmtp_recipient_t recipients[2];
   uvsmtp_source_t source;
-  char to[32], body[96];
+  char to[40], body[96];
   unsigned calls, stored;
   bool started;
   uvsmtp_status_t status;
