@@ -122,6 +122,7 @@ typedef struct uvsmtp_client_stats_s {
   uint64_t partial;                                /* likewise: whose recipients differ */
   int open_err; /* why the last connection could not be opened; 0: it could, or was not tried since
                    the authenticators were replaced */
+  uint64_t tls_handshakes, tls_resumptions;        /* ever: finished; of these, resumed ones */
 } uvsmtp_client_stats_t;
 /** Fills `stats`; costs nothing worth mentioning. `queued` are sends that no connection has. Since 0.1 */
 UVSMTP_EXTERN void uvsmtp_client_stats(const uvsmtp_client_t *client,

@@ -38,6 +38,12 @@ typedef enum uvsmtp_tls_mode_e {
   UVSMTP_TLS_NONE           /* in the clear; port 25 */
 } uvsmtp_tls_mode_t;
 
+/**
+ * What the connections to one server leave for the next: TLS sessions to resume, and which address
+ * family answered. One for each server and each set of TLS settings; a client makes its own.
+ */
+typedef struct uvsmtp_history_s uvsmtp_history_t;
+
 typedef enum uvsmtp_family_e { UVSMTP_FAMILY_ANY = 0, UVSMTP_FAMILY_IPV4, UVSMTP_FAMILY_IPV6 } uvsmtp_family_t;
 
 /**
@@ -81,6 +87,11 @@ typedef struct uvsmtp_connection_options_s {
   const uvsmtp_mem_t *mem; /* NULL: malloc */
   bool no_starttls;        /* with TLS_OPPORTUNISTIC: stay in the clear, for a server whose TLS has
                               been found broken; a client sets it by itself */
+  uvsmtp_history_t *history; /* what this connection begins with and leaves behind; NULL: it learns
+                                nothing (a client then has one of its own); held until it closes */
+  bool no_tls_resumption;    /* each TLS handshake is a full one, and no session is kept */
+  bool tls_on_loop;          /* TLS handshakes are computed on the loop's thread, a few steps a turn
+                                for all connections together, instead of in libuv's threads */
 } uvsmtp_connection_options_t;
 #define UVSMTP_CONNECTION_OPTIONS_INIT {.size = sizeof(uvsmtp_connection_options_t)}
 
@@ -161,6 +172,34 @@ UVSMTP_EXTERN int uvsmtp_connection_tls_info(uvsmtp_connection_t *connection,
  * `no_starttls`, may do. Since 0.1
  */
 UVSMTP_EXTERN bool uvsmtp_connection_tls_failed(const uvsmtp_connection_t *connection);
+
+/**
+ * Makes a history for the connections of one loop to one server. `mem` is copied, NULL: malloc.
+ * With it, TLS sessions are resumed (TLS 1.2 and 1.3; only under the same TLS context and server
+ * name, and for a day since the certificate was checked), and of many connections that begin at
+ * the same time one makes a full handshake, while the others wait for its session, a second at
+ * most. The address family that answered last is tried first. UVSMTP_ENOMEM. Since 0.1
+ */
+UVSMTP_EXTERN int uvsmtp_history_new(uvsmtp_history_t **history, const uvsmtp_mem_t *mem);
+/** One more hold on it, to be given up likewise. NULL is fine. Since 0.1 */
+UVSMTP_EXTERN uvsmtp_history_t *uvsmtp_history_acquire(uvsmtp_history_t *history);
+/**
+ * Gives it up, on the loop's thread; connections that have it go on with it. Sessions are wiped.
+ * NULL is fine. Since 0.1
+ */
+UVSMTP_EXTERN void uvsmtp_history_free(uvsmtp_history_t *history);
+
+typedef struct uvsmtp_history_info_s {
+  size_t size;              /* set by UVSMTP_HISTORY_INFO_INIT */
+  uint64_t tls_handshakes;  /* that were finished, resumptions included */
+  uint64_t tls_resumptions; /* of these: those that resumed a session */
+  size_t tls_sessions;      /* that are kept for the next */
+  uvsmtp_family_t family;   /* that answered last; UVSMTP_FAMILY_ANY: not known */
+} uvsmtp_history_info_t;
+#define UVSMTP_HISTORY_INFO_INIT {.size = sizeof(uvsmtp_history_info_t)}
+/** Fills `info`. 0, or UVSMTP_EINVAL without its size. Since 0.1 */
+UVSMTP_EXTERN int uvsmtp_history_info(const uvsmtp_history_t *history,
+                                      uvsmtp_history_info_t *info);
 
 /* ---- commands one by one ----------------------------------------------------------------- */
 

@@ -22,6 +22,8 @@
  * at a time, which need not always be the same: a handshake call may run in uv_queue_work while
  * nobody else touches that engine.
  */
+#include <stdbool.h>
+
 #include "uvsmtp/base.h"
 #include "uvsmtp/crypto.h"
 
@@ -275,6 +277,9 @@ typedef struct uvsmtp_tls_info_s {
  */
 UVSMTP_EXTERN int uvsmtp_tls_info(uvsmtp_tls_t *engine, uvsmtp_tls_info_t *info);
 
+/** True if the handshake is done and resumed an earlier session. Since 0.1 */
+UVSMTP_EXTERN bool uvsmtp_tls_resumed(const uvsmtp_tls_t *engine);
+
 /** Room for any channel binding. */
 #define UVSMTP_TLS_BINDING_MAX 64
 
@@ -300,8 +305,9 @@ UVSMTP_EXTERN int uvsmtp_tls_session_get(uvsmtp_tls_t *engine, uvsmtp_tls_sessio
 /**
  * Offers an earlier session to the server, before the first uvsmtp_tls_handshake. The server may
  * refuse, which costs a full handshake and nothing else. Since the certificate is not checked
- * again, only a session of the same context and the same server name is taken.
- * Returns 0; UVSMTP_EINVAL (of another context or name; the engine works without it),
+ * again, only a session of the same context and the same server name is taken, and only for a day
+ * since the certificate was checked, and while that is valid.
+ * Returns 0; UVSMTP_EINVAL (of another context or name, or too old; the engine works without it),
  * UVSMTP_ESTATE, UVSMTP_ENOMEM. Since 0.1
  */
 UVSMTP_EXTERN int uvsmtp_tls_session_set(uvsmtp_tls_t *engine, uvsmtp_tls_session_t *session);

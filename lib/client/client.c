@@ -227,7 +227,11 @@ void *uvsmtp_client_data(const uvsmtp_client_t *client)
 void uvsmtp_client_stats(const uvsmtp_client_t *client, uvsmtp_client_stats_t *stats)
 {
   const size_t *counts = client->pool.counts;
+  uvsmtp_history_info_t history = UVSMTP_HISTORY_INFO_INIT;
+  uvsmtp_history_info(client->settings.options.history, &history);
   *stats = client->ever;
+  stats->tls_handshakes = history.tls_handshakes;
+  stats->tls_resumptions = history.tls_resumptions;
   stats->queued = client->queued;
   stats->in_flight = client->in_flight;
   stats->connections = client->pool.count;

@@ -136,7 +136,10 @@ int uvsmtp__settings_init(uvsmtp__settings_t *s, const uvsmtp_connection_options
   size_t auth_count = o->auth_count;
   o->auths = NULL;
   o->auth_count = 0;
+  uvsmtp_history_acquire(o->history);
   err = copy_strings(o, mem, detail, detail_size);
+  if (err == 0 && o->history == NULL)
+    err = uvsmtp_history_new(&o->history, &s->mem);
   if (err == 0)
     err = uvsmtp__settings_log_in_as(s, auths, auth_count, mem);
   if (err == 0 && o->url == NULL && o->host == NULL && o->unix_path == NULL) {
@@ -154,6 +157,7 @@ void uvsmtp__settings_clear(uvsmtp__settings_t *s, const uvsmtp_mem_t *mem)
   uvsmtp__free(mem, (char *)(uintptr_t)o->unix_path);
   uvsmtp__free(mem, (char *)(uintptr_t)o->source_address);
   uvsmtp__free(mem, (char *)(uintptr_t)o->ehlo_domain);
+  uvsmtp_history_free(o->history);
   let_go(o->auths, o->auth_count, mem);
   memset(s, 0, sizeof(*s));
 }

@@ -87,6 +87,7 @@ static void begin_failing(uvsmtp_connection_t *c, int err)
   c->was_idle = c->phase == UVSMTP__PHASE_READY && !is_busy(c);
   c->err = err;
   c->phase = UVSMTP__PHASE_FAILED;
+  uvsmtp__history_leave(&c->visit, c->tls_failed);
   c->closing = c->closing || c->quitting;
   if (c->connector != NULL)
     uvsmtp__connector_cancel(c->connector);
@@ -438,16 +439,6 @@ const char *uvsmtp_connection_peer(const uvsmtp_connection_t *c)
 int uvsmtp_connection_tls_info(uvsmtp_connection_t *c, uvsmtp_tls_info_t *info)
 {
   return c->tls_done && !c->working ? uvsmtp_tls_info(c->tls, info) : UVSMTP_ESTATE;
-}
-
-void uvsmtp__connection_offer_session(uvsmtp_connection_t *c, uvsmtp_tls_session_t *session)
-{
-  c->session = session;
-}
-
-int uvsmtp__connection_take_session(uvsmtp_connection_t *c, uvsmtp_tls_session_t **session)
-{
-  return c->tls_done && !c->working ? uvsmtp_tls_session_get(c->tls, session) : UVSMTP_ESTATE;
 }
 
 bool uvsmtp_connection_tls_failed(const uvsmtp_connection_t *c)

@@ -8,6 +8,7 @@
  *   options.c     what the caller asked for, checked and copied
  *   session.c     greeting, EHLO, STARTTLS; login.c  AUTH
  *   stream.c      bytes in and out, TLS between; handshake.c  the TLS handshake
+ *   history.c     what connections to one server leave for the next
  *   request.c     commands one by one; transaction.c (pump.h)  messages
  *   timer.c       one timer for all deadlines; error.c  sentences
  *
@@ -20,6 +21,7 @@
 
 #include "base/list.h"
 #include "connection/connector.h"
+#include "connection/history.h"
 #include "connection/pump.h"
 #include "uvsmtp/connection.h"
 
@@ -27,6 +29,7 @@
 #define UVSMTP__PHASE_MAP(X)                                                                       \
   X(CONNECTING, "connecting")                                                                      \
   X(TLS_CONTEXT, "loading trusted certificates") /* in a worker thread */                          \
+  X(TLS_WAIT, "waiting for a TLS session of another connection")                                   \
   X(HANDSHAKE, "TLS handshake")                                                                    \
   X(SESSION, "opening the session") /* greeting, EHLO, STARTTLS, AUTH */                           \
   X(READY, "ready")                                                                                \
@@ -60,6 +63,8 @@ struct uvsmtp__scratch_s {
   uv_loop_t *loop;
   size_t users;
   uvsmtp__scratch_t *next;
+  uint64_t steps_at; /* handshake.c: of the loop's clock; in that turn, */
+  unsigned steps;    /* so many steps of handshakes were taken */
   char read[UVSMTP__READ_SIZE];
   char plain[UVSMTP__PLAIN_SIZE];
 };
@@ -77,6 +82,7 @@ typedef struct uvsmtp__config_s {
   char *host, *unix_path, *source_address, *ehlo_domain;
   uvsmtp_auth_t **auths; /* each is held */
   size_t auth_count;
+  uvsmtp_history_t *history; /* held; NULL: none */
   bool context_is_shared; /* o.tls_context is that of all connections without one of their own */
 } uvsmtp__config_t;
 
@@ -125,7 +131,6 @@ struct uvsmtp_connection_s {
   bool tls_done;   /* the handshake is done: output goes through the engine */
   bool tls_failed; /* the handshake failed: the owner may try without */
   bool tls_due;    /* STARTTLS was accepted: the handshake begins when all events are read */
-  uvsmtp_tls_session_t *session; /* borrowed, to resume; until the handshake */
   uint64_t cipher_sent; /* octets of ciphertext that the kernel took */
   uint64_t cipher_done; /* of these, those up to the end of the last whole record */
   uvsmtp__record_t records[UVSMTP__RECORDS]; /* made, and not wholly with the kernel */
@@ -137,6 +142,10 @@ struct uvsmtp_connection_s {
   int work_err;
   uvsmtp_tls_context_t *work_context;
   uint64_t tls_deadline;
+  uvsmtp__visit_t visit;  /* to the history, for TLS sessions */
+  uint64_t wait_deadline; /* of TLS_WAIT */
+  bool step_due;          /* a step of the handshake on the loop's thread, not before step_at */
+  uint64_t step_at;
 
   /* login.c */
   uvsmtp_auth_choice_t choice;
@@ -242,6 +251,8 @@ void uvsmtp__stream_close(uvsmtp_connection_t *c);
 
 /* Begins TLS: makes the shared context if need be, then shakes hands. */
 void uvsmtp__handshake_begin(uvsmtp_connection_t *c);
+/* From the loop: does what is due, a step or the end of a wait. */
+void uvsmtp__handshake_run(uvsmtp_connection_t *c);
 /* Goes on with what was read. */
 void uvsmtp__handshake_feed(uvsmtp_connection_t *c, const char *bytes, size_t len);
 /* Notes that a worker thread begins or has ended to compute for the connection. */
@@ -260,10 +271,6 @@ void uvsmtp__connection_flush(uvsmtp_connection_t *c);
  * has failed and while no write is pending.
  */
 uint64_t uvsmtp__connection_reached(const uvsmtp_connection_t *c);
-
-/* For the client: a TLS session to resume, borrowed until the open callback; and the new one. */
-void uvsmtp__connection_offer_session(uvsmtp_connection_t *c, uvsmtp_tls_session_t *session);
-int uvsmtp__connection_take_session(uvsmtp_connection_t *c, uvsmtp_tls_session_t **session);
 
 /* ---- request.c ---- */
 

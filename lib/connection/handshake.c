@@ -3,12 +3,19 @@
  * system's trust store tens of them. While a worker thread has the engine, the connection does not
  * read, and touches it in no way; a connection that ends meanwhile stays in memory until the
  * worker is done.
+ *
+ * A caller who has other work for libuv's threads can have the handshakes on the loop's thread.
+ * Then a turn of the loop takes a few steps only, however many connections begin at a time, so that
+ * those that deliver get their turn.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "connection/connection.h"
+
+#define MAX_WAIT_MS 1000 /* for another connection's session; a full handshake takes less */
+#define STEPS_A_TURN 4   /* of the loop; a step takes up to some milliseconds */
 
 void uvsmtp__offload_begin(uvsmtp_connection_t *c)
 {
@@ -79,8 +86,8 @@ static void fail(uvsmtp_connection_t *c, int err, const char *detail)
 
 static void complete(uvsmtp_connection_t *c)
 {
-  c->session = NULL;
   c->tls_done = true;
+  uvsmtp__history_shaken(&c->visit, c->tls);
   if (c->protocol == NULL) {
     uvsmtp__session_begin(c);
   } else {
@@ -93,6 +100,18 @@ static void complete(uvsmtp_connection_t *c)
   uvsmtp__stream_decrypt(c); /* what came with the last message of the handshake */
 }
 
+/* What one step of the handshake has led to. */
+static void stepped(uvsmtp_connection_t *c, int err)
+{
+  uvsmtp__stream_write(c); /* after an error too: it is an alert for the server */
+  if (err == 0)
+    complete(c);
+  else if (err == UVSMTP_PENDING)
+    uvsmtp__stream_read(c);
+  else
+    fail(c, err, uvsmtp_tls_error_detail(c->tls));
+}
+
 static void shake(uv_work_t *work)
 {
   uvsmtp_connection_t *c = work->data;
@@ -103,22 +122,55 @@ static void shaken(uv_work_t *work, int status)
 {
   uvsmtp_connection_t *c = work->data;
   c->working = false;
-  if (uvsmtp__connection_alive(c)) {
-    uvsmtp__stream_write(c); /* after an error too: it is an alert for the server */
-    if (c->work_err == 0)
-      complete(c);
-    else if (c->work_err == UVSMTP_PENDING)
-      uvsmtp__stream_read(c);
-    else
-      fail(c, c->work_err, uvsmtp_tls_error_detail(c->tls));
-  }
+  if (uvsmtp__connection_alive(c))
+    stepped(c, c->work_err);
   uvsmtp__offload_end(c);
+}
+
+static void step_on_loop(uvsmtp_connection_t *c)
+{
+  uvsmtp__scratch_t *turn = c->scratch;
+  uint64_t now = uv_now(c->loop);
+  if (turn->steps_at != now) {
+    turn->steps_at = now;
+    turn->steps = 0;
+  }
+  if (turn->steps == STEPS_A_TURN) {
+    c->step_at = now + 1;
+    return;
+  }
+  turn->steps++;
+  c->step_due = false;
+  stepped(c, uvsmtp_tls_handshake(c->tls));
 }
 
 static void go_on(uvsmtp_connection_t *c)
 {
   uvsmtp__stream_pause(c);
-  run(c, shake, shaken);
+  if (!c->config.o.tls_on_loop) {
+    run(c, shake, shaken);
+    return;
+  }
+  c->step_due = true;
+  c->step_at = uv_now(c->loop);
+  uvsmtp__timer_note(c);
+}
+
+/* Begins with a session, or without one, or waits for one. */
+static void begin(uvsmtp_connection_t *c)
+{
+  bool patient = uv_now(c->loop) < c->wait_deadline;
+  bool may_go = uvsmtp__history_begin(&c->visit, c->tls, patient);
+  c->phase = may_go ? UVSMTP__PHASE_HANDSHAKE : UVSMTP__PHASE_TLS_WAIT;
+  if (may_go)
+    go_on(c);
+  else
+    uvsmtp__timer_note(c);
+}
+
+static void wake(uvsmtp__visit_t *visit)
+{
+  begin(UVSMTP__CONTAINER(visit, uvsmtp_connection_t, visit));
 }
 
 static void start(uvsmtp_connection_t *c)
@@ -130,9 +182,10 @@ static void start(uvsmtp_connection_t *c)
     fail(c, err, o->host == NULL ? "no host name was given to check" : uvsmtp_strerror(err));
     return;
   }
-  if (c->session != NULL) /* one that cannot be used costs a full handshake and nothing else */
-    uvsmtp_tls_session_set(c->tls, c->session);
-  go_on(c);
+  c->visit = (uvsmtp__visit_t){
+      .history = c->config.history, .resumes = !o->no_tls_resumption, .wake = wake};
+  c->wait_deadline = uv_now(c->loop) + MAX_WAIT_MS;
+  begin(c);
 }
 
 static void have_context(uv_work_t *work, int status)
@@ -141,7 +194,7 @@ static void have_context(uv_work_t *work, int status)
   c->working = false;
   if (c->work_err == 0) {
     c->config.o.tls_context = c->work_context;
-    c->config.context_is_shared = true;
+    c->config.context_is_shared = !uvsmtp__history_keep_context(c->config.history, c->work_context);
   }
   if (uvsmtp__connection_alive(c)) {
     if (c->work_err == 0)
@@ -157,6 +210,8 @@ void uvsmtp__handshake_begin(uvsmtp_connection_t *c)
   uint64_t limit = c->config.o.tls_timeout_ms;
   c->tls_deadline = limit == UINT64_MAX ? UINT64_MAX : uv_now(c->loop) + limit;
   uvsmtp__stream_pause(c);
+  if (c->config.o.tls_context == NULL)
+    c->config.o.tls_context = uvsmtp__history_context(c->config.history);
   if (c->config.o.tls_context != NULL) {
     start(c);
   } else {
@@ -165,6 +220,14 @@ void uvsmtp__handshake_begin(uvsmtp_connection_t *c)
   }
   if (uvsmtp__connection_alive(c))
     uvsmtp__timer_note(c);
+}
+
+void uvsmtp__handshake_run(uvsmtp_connection_t *c)
+{
+  if (c->phase == UVSMTP__PHASE_TLS_WAIT)
+    begin(c);
+  else if (c->step_due)
+    step_on_loop(c);
 }
 
 void uvsmtp__handshake_feed(uvsmtp_connection_t *c, const char *bytes, size_t len)

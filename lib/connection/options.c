@@ -43,6 +43,7 @@ static int copy_strings(uvsmtp__config_t *config, const uvsmtp_mem_t *mem, const
   o->source_address = config->source_address;
   o->ehlo_domain = config->ehlo_domain;
   o->url = NULL;
+  config->history = uvsmtp_history_acquire(o->history);
   return err;
 }
 
@@ -158,6 +159,7 @@ void uvsmtp__config_clear(uvsmtp__config_t *config, const uvsmtp_mem_t *mem)
   uvsmtp__free(mem, config->unix_path);
   uvsmtp__free(mem, config->source_address);
   uvsmtp__free(mem, config->ehlo_domain);
+  uvsmtp_history_free(config->history);
   if (config->context_is_shared)
     uvsmtp__shared_context_release();
 }

@@ -354,6 +354,7 @@ static void server_ended(uvsmtp_connection_t *c)
 
 void uvsmtp__stream_decrypt(uvsmtp_connection_t *c)
 {
+  bool heard = false;
   while (uvsmtp__connection_alive(c)) {
     size_t len;
     int err = uvsmtp_tls_read(c->tls, c->scratch->plain, UVSMTP__PLAIN_SIZE, &len);
@@ -365,7 +366,10 @@ void uvsmtp__stream_decrypt(uvsmtp_connection_t *c)
       server_ended(c);
     else
       give_protocol(c, c->scratch->plain, len);
+    heard = true;
   }
+  if (uvsmtp__connection_alive(c))
+    uvsmtp__history_learn(&c->visit, c->tls, heard);
   uvsmtp__connection_flush(c); /* TLS has something to say by itself too */
 }
 

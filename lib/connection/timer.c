@@ -16,9 +16,12 @@ static uint64_t next_deadline(const uvsmtp_connection_t *c)
   if (c->settle_due || (c->pump.due && uvsmtp__connection_alive(c)))
     return 0;
   switch (c->phase) {
+  case UVSMTP__PHASE_TLS_WAIT:
+    at = earlier(c->tls_deadline, c->wait_deadline);
+    break;
   case UVSMTP__PHASE_TLS_CONTEXT:
   case UVSMTP__PHASE_HANDSHAKE:
-    at = c->tls_deadline;
+    at = c->step_due ? earlier(c->tls_deadline, c->step_at) : c->tls_deadline;
     break;
   case UVSMTP__PHASE_QUITTING:
     at = c->quit_deadline;
@@ -45,6 +48,8 @@ static void expire(uvsmtp_connection_t *c, uint64_t now)
   } else if (c->write_err != 0 && now >= c->write_err_deadline) {
     uvsmtp__connection_fail(c, c->write_err, "writing to %s failed: %s", whom,
                             uvsmtp_strerror(c->write_err));
+  } else if (c->phase < UVSMTP__PHASE_SESSION && now < c->tls_deadline) {
+    uvsmtp__handshake_run(c);
   } else if (c->phase < UVSMTP__PHASE_SESSION) {
     c->tls_failed = true;
     uvsmtp__connection_fail(c, UVSMTP_ETIMEOUT, "%s did not finish the TLS handshake in time",

@@ -10,6 +10,7 @@
  * mbedtls_ssl_write would take new data for the rest of the old otherwise.
  */
 #include <string.h>
+#include <time.h>
 
 #include "base/secret.h"
 #include "tls/compat.h"
@@ -232,6 +233,8 @@ int uvsmtp_tls_handshake(uvsmtp_tls_t *e)
   }
   if (!e->done) {
     e->done = true;
+    e->checked_at =
+        uvsmtp_tls_resumed(e) && e->offered != NULL ? e->offered->checked_at : (int64_t)time(NULL);
     e->new_session =
         !e->context->is_server && uvsmtp__tls_compat_version(&e->ssl) == UVSMTP_TLS_1_2;
   }

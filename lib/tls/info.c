@@ -7,7 +7,7 @@
 #include "tls/compat.h"
 #include "tls/internal.h"
 
-static bool resumed(const uvsmtp_tls_t *engine)
+bool uvsmtp_tls_resumed(const uvsmtp_tls_t *engine)
 {
   return engine->done && !engine->full_handshake;
 }
@@ -18,7 +18,7 @@ const mbedtls_x509_crt *uvsmtp__tls_peer(const uvsmtp_tls_t *engine, mbedtls_x50
   const mbedtls_x509_crt *crt = mbedtls_ssl_get_peer_cert(&engine->ssl);
   const uvsmtp_tls_session_t *earlier = engine->offered;
   *err = 0;
-  if (crt != NULL || !resumed(engine) || earlier == NULL || earlier->peer == NULL)
+  if (crt != NULL || !uvsmtp_tls_resumed(engine) || earlier == NULL || earlier->peer == NULL)
     return crt;
   if (mbedtls_x509_crt_parse_der(scratch, (const unsigned char *)earlier->peer,
                                  earlier->peer_len) == 0)
@@ -35,7 +35,7 @@ static int64_t days(int year, int month, int day)
   return y * 365 + y / 4 - y / 100 + y / 400 + (m * 153 + 2) / 5 + day - 1 - 719468;
 }
 
-static int64_t seconds(const mbedtls_x509_time *t)
+int64_t uvsmtp__tls_seconds(const mbedtls_x509_time *t)
 {
   return ((days(t->year, t->mon, t->day) * 24 + t->hour) * 60 + t->min) * 60 + t->sec;
 }
@@ -119,8 +119,8 @@ static void fill_peer(uvsmtp_tls_info_t *info, const mbedtls_x509_crt *crt)
   const mbedtls_md_info_t *sha256 = mbedtls_md_info_from_type(MBEDTLS_MD_SHA256);
   uint8_t digest[PIN_LEN];
   info->has_peer = 1;
-  info->not_before = seconds(&crt->valid_from);
-  info->not_after = seconds(&crt->valid_to);
+  info->not_before = uvsmtp__tls_seconds(&crt->valid_from);
+  info->not_after = uvsmtp__tls_seconds(&crt->valid_to);
   mbedtls_md(sha256, crt->raw.p, crt->raw.len, info->fingerprint);
   if (uvsmtp__tls_pin(crt, digest) == 0)
     uvsmtp__tls_pin_text(digest, info->pin);
@@ -130,7 +130,7 @@ static bool verified(const uvsmtp_tls_t *engine, const mbedtls_x509_crt *crt)
 {
   if (crt == NULL)
     return false;
-  if (resumed(engine) && engine->offered != NULL)
+  if (uvsmtp_tls_resumed(engine) && engine->offered != NULL)
     return engine->offered->verified;
   return engine->context->has_trusted && mbedtls_ssl_get_verify_result(&engine->ssl) == 0 &&
          engine->problems == 0;
@@ -147,7 +147,7 @@ static int fill_info(uvsmtp_tls_info_t *info, uvsmtp_tls_t *engine)
     err = fill_strings(info, engine, crt);
   if (err == 0 && crt != NULL)
     fill_peer(info, crt);
-  info->resumed = resumed(engine);
+  info->resumed = uvsmtp_tls_resumed(engine);
   info->verified = verified(engine, crt);
   info->client_cert_wanted = engine->cert_wanted;
   mbedtls_x509_crt_free(&scratch);
@@ -207,7 +207,7 @@ static int server_end_point(const uvsmtp_tls_t *engine, uint8_t *out, size_t *le
  */
 static int unique(const uvsmtp_tls_t *engine, uint8_t *out, size_t *len)
 {
-  bool from_client = !resumed(engine);
+  bool from_client = !uvsmtp_tls_resumed(engine);
   const void *bytes = NULL;
   size_t n =
       uvsmtp__tls_compat_finished(&engine->ssl, from_client != engine->context->is_server, &bytes);

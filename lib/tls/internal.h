@@ -50,6 +50,8 @@ struct uvsmtp_tls_session_s {
   uint64_t context_id;
   char *server_name; /* NULL: none */
   bool verified;
+  int64_t checked_at; /* when the peer's certificate was seen and checked; seconds since 1970 */
+  int64_t not_after;  /* that certificate's; INT64_MAX: there was none */
   mbedtls_ssl_session session;
   char *peer; /* the peer's certificate in DER: TLS 1.3 resumes without one; may be NULL */
   size_t peer_len;
@@ -82,8 +84,9 @@ struct uvsmtp_tls_s {
   bool any_input;
   unsigned messages; /* how often mbedTLS sent other than a change_cipher_spec */
 
-  uint32_t problems;             /* MBEDTLS_X509_BADCERT_… of the peer's chain, and PROBLEM_PIN */
-  uvsmtp__tls_say_t *reasons;    /* the same in words; NULL: none, or no memory for words */
+  int64_t checked_at;         /* when the peer's certificate was, in the first handshake of all */
+  uint32_t problems;          /* MBEDTLS_X509_BADCERT_… of the peer's chain, and PROBLEM_PIN */
+  uvsmtp__tls_say_t *reasons; /* the same in words; NULL: none, or no memory for words */
   uvsmtp_tls_session_t *offered; /* one reference; NULL: none */
 
   int err;      /* what ended the engine */
@@ -135,6 +138,8 @@ void uvsmtp__tls_say_mbedtls(uvsmtp__tls_say_t *say, int ret);
  */
 const mbedtls_x509_crt *uvsmtp__tls_peer(const uvsmtp_tls_t *engine, mbedtls_x509_crt *scratch,
                                          int *err);
+/* Seconds since 1970. */
+int64_t uvsmtp__tls_seconds(const mbedtls_x509_time *t);
 
 /* session.c */
 void uvsmtp__tls_session_unref(uvsmtp_tls_session_t *session);

@@ -1,11 +1,16 @@
 /*
  * Sessions that can be resumed. A resumed handshake shows no certificate, so a session carries
- * what its first handshake has checked: under which context, and for which name.
+ * what its first handshake has checked: under which context, and for which name, and when: each
+ * resumption yields another session, so that without an end to it no certificate would ever be
+ * looked at again.
  */
 #include <string.h>
+#include <time.h>
 
 #include "tls/compat.h"
 #include "tls/internal.h"
+
+#define MAX_AGE_SECONDS (24 * 60 * 60) /* as long as RFC 5246 section F.1.4 has it */
 
 static uvsmtp_tls_session_t *allocate(const uvsmtp_tls_t *engine)
 {
@@ -18,6 +23,8 @@ static uvsmtp_tls_session_t *allocate(const uvsmtp_tls_t *engine)
   s->context_id = engine->context->id;
   s->verified = engine->full_handshake || engine->offered == NULL ? engine->problems == 0
                                                                   : engine->offered->verified;
+  s->checked_at = engine->checked_at;
+  s->not_after = INT64_MAX;
   mbedtls_ssl_session_init(&s->session);
   return s;
 }
@@ -32,6 +39,7 @@ static int copy_peer(uvsmtp_tls_session_t *s, const uvsmtp_tls_t *engine)
   if (crt != NULL) {
     s->peer = uvsmtp__memdup(&s->mem, crt->raw.p, crt->raw.len);
     s->peer_len = crt->raw.len;
+    s->not_after = uvsmtp__tls_seconds(&crt->valid_to);
     err = s->peer != NULL ? 0 : UVSMTP_ENOMEM;
   }
   mbedtls_x509_crt_free(&scratch);
@@ -65,13 +73,21 @@ int uvsmtp_tls_session_get(uvsmtp_tls_t *engine, uvsmtp_tls_session_t **session)
   if (s == NULL)
     return UVSMTP_ENOMEM;
   err = fill(s, engine);
+  if (err != UVSMTP_ENOMEM)
+    engine->new_session = false;
   if (err != 0) {
     uvsmtp__tls_session_unref(s);
     return err;
   }
-  engine->new_session = false;
   *session = s;
   return 0;
+}
+
+/* A clock that was set back makes it too old as well. */
+static bool is_fresh(const uvsmtp_tls_session_t *s)
+{
+  int64_t now = (int64_t)time(NULL);
+  return now >= s->checked_at && now - s->checked_at < MAX_AGE_SECONDS && now <= s->not_after;
 }
 
 static bool fits(const uvsmtp_tls_t *engine, const uvsmtp_tls_session_t *s)
@@ -89,7 +105,7 @@ int uvsmtp_tls_session_set(uvsmtp_tls_t *engine, uvsmtp_tls_session_t *session)
   if (uvsmtp__tls_compat_state(&engine->ssl) != MBEDTLS_SSL_HELLO_REQUEST ||
       engine->context->is_server || engine->offered != NULL)
     return UVSMTP_ESTATE;
-  if (!fits(engine, session))
+  if (!fits(engine, session) || !is_fresh(session))
     return UVSMTP_EINVAL;
   ret = mbedtls_ssl_set_session(&engine->ssl, &session->session);
   if (ret != 0)

@@ -79,6 +79,26 @@ bool uvsmtp_connection_can_send(const uvsmtp_connection_t *c)
   return c->open && !c->dead && !c->closing && !c->quitting && c->pending < 4;
 }
 
+/* Those who are pretended here learn nothing. */
+uvsmtp_history_t *uvsmtp_history_acquire(uvsmtp_history_t *history)
+{
+  return history;
+}
+
+int uvsmtp_history_new(uvsmtp_history_t **history, const uvsmtp_mem_t *mem)
+{
+  return 0;
+}
+
+void uvsmtp_history_free(uvsmtp_history_t *history)
+{
+}
+
+int uvsmtp_history_info(const uvsmtp_history_t *history, uvsmtp_history_info_t *info)
+{
+  return 0;
+}
+
 bool uvsmtp_connection_tls_failed(const uvsmtp_connection_t *c)
 {
   return false;

@@ -744,13 +744,14 @@ static void closing_at_every_line_of_the_dialogue_calls_back_once(void **state)
 static void closing_at_every_turn_of_the_loop_calls_back_once(void **state)
 {
   static const uvsmtp_tls_mode_t modes[] = {UVSMTP_TLS_REQUIRED, UVSMTP_TLS_IMPLICIT};
-  for (int i = 0; i < 2; i++) {
+  for (int i = 0; i < 4; i++) {
     bool opened = false;
     for (int turns = 0; !opened; turns++) {
       uvsmtp_auth_t *auth;
       world_t w;
       assert_true(turns < 500);
-      full_options(&w, &auth, modes[i]);
+      full_options(&w, &auth, modes[i % 2]);
+      w.options.tls_on_loop = i >= 2;
       w.on_open = stay;
       start(&w, NULL);
       uvsmtp_auth_free(auth);
@@ -763,6 +764,70 @@ static void closing_at_every_turn_of_the_loop_calls_back_once(void **state)
       assert_int_equal(w.err, opened ? 0 : UVSMTP_ECANCELED);
     }
   }
+}
+
+/* ---- waiting for the TLS session of another connection ---- */
+
+static void wake_nobody(uvsmtp__visit_t *visit)
+{
+}
+
+/* Another connection of the same history, which shakes hands for as long as the test likes. */
+static uvsmtp__visit_t lead(uvsmtp_history_t **history)
+{
+  uvsmtp__visit_t leader = {.resumes = true, .wake = wake_nobody};
+  assert_int_equal(uvsmtp_history_new(history, NULL), 0);
+  leader.history = *history;
+  assert_true(uvsmtp__history_begin(&leader, NULL, true));
+  return leader;
+}
+
+static void start_waiting(world_t *w, uvsmtp_history_t *history)
+{
+  init(w);
+  with_tls(w, UVSMTP_TLS_REQUIRED);
+  w->options.history = history;
+  start(w, NULL);
+  uvsmtp_history_free(history); /* the connection goes on with it */
+  while (w->connection->phase != UVSMTP__PHASE_TLS_WAIT)
+    uv_run(&w->loop, UV_RUN_ONCE);
+}
+
+static void who_waits_for_a_session_goes_on_when_there_will_be_none(void **state)
+{
+  world_t w;
+  uvsmtp_history_t *history;
+  uvsmtp__visit_t leader = lead(&history);
+  start_waiting(&w, history);
+  uvsmtp__history_leave(&leader, true);
+  end(&w);
+  assert_int_equal(w.err, 0);
+  assert_int_equal(w.seen.handshakes, 1);
+}
+
+static void who_waits_for_a_session_does_so_for_a_moment_only(void **state)
+{
+  world_t w;
+  uvsmtp_history_t *history;
+  lead(&history);
+  start_waiting(&w, history);
+  assert_true(w.connection->wait_deadline - uv_now(&w.loop) <= 1000);
+  w.connection->wait_deadline = uv_now(&w.loop);
+  uvsmtp__timer_note(w.connection);
+  end(&w);
+  assert_int_equal(w.err, 0);
+}
+
+static void who_waits_for_a_session_can_be_closed(void **state)
+{
+  world_t w;
+  uvsmtp_history_t *history;
+  lead(&history);
+  start_waiting(&w, history);
+  uvsmtp_connection_close(w.connection, on_closed);
+  end(&w);
+  assert_int_equal(w.err, UVSMTP_ECANCELED);
+  assert_int_equal(w.seen.handshakes, 0);
 }
 
 /* ---- memory ---- */
@@ -806,6 +871,7 @@ static void any_allocation_may_fail(void **state)
     assert_true(n < 1000);
     full_options(&w, &auth, UVSMTP_TLS_REQUIRED);
     w.options.mem = &mem;
+    assert_int_equal(uvsmtp_history_new(&w.options.history, NULL), 0);
     assert_int_equal(sink_start(&w.sink, &w.loop, &w.sink_options, detail, sizeof(detail)), 0);
     w.options.port = sink_port(w.sink);
     err = uvsmtp_connection_open(&w.connection, &w.loop, &w.options, on_open, NULL, 0);
@@ -820,6 +886,7 @@ static void any_allocation_may_fail(void **state)
       uv_run(&w.loop, UV_RUN_DEFAULT);
       assert_int_equal(uv_loop_close(&w.loop), 0);
     }
+    uvsmtp_history_free(w.options.history);
     assert_int_equal(budget.held, 0);
   }
 }
@@ -882,6 +949,9 @@ int main(void)
       cmocka_unit_test(a_stuck_content_times_out_and_was_not_all_handed_over),
       cmocka_unit_test(closing_at_every_line_of_the_dialogue_calls_back_once),
       cmocka_unit_test(closing_at_every_turn_of_the_loop_calls_back_once),
+      cmocka_unit_test(who_waits_for_a_session_goes_on_when_there_will_be_none),
+      cmocka_unit_test(who_waits_for_a_session_does_so_for_a_moment_only),
+      cmocka_unit_test(who_waits_for_a_session_can_be_closed),
       cmocka_unit_test(any_allocation_may_fail),
       cmocka_unit_test(quit_lets_what_is_queued_finish),
   };
