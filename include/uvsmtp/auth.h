@@ -106,10 +106,7 @@ typedef struct uvsmtp_auth_options_s {
                                 up to 64 times that; 0: 30 000; UINT64_MAX: not at all */
 } uvsmtp_auth_options_t;
 
-#define UVSMTP_AUTH_OPTIONS_INIT                                                                   \
-  {                                                                                                \
-    .size = sizeof(uvsmtp_auth_options_t)                                                          \
-  }
+#define UVSMTP_AUTH_OPTIONS_INIT UVSMTP__SIZED(uvsmtp_auth_options_t)
 
 /**
  * One credential (`user`, `password`, `authzid`) for all password mechanisms: the strongest that
@@ -467,10 +464,7 @@ struct uvsmtp_auth_context_s {
   int (*channel_binding)(void *owner, const char *type, uint8_t *out, size_t *len);
 };
 
-#define UVSMTP_AUTH_CONTEXT_INIT                                                                   \
-  {                                                                                                \
-    .size = sizeof(uvsmtp_auth_context_t)                                                          \
-  }
+#define UVSMTP_AUTH_CONTEXT_INIT UVSMTP__SIZED(uvsmtp_auth_context_t)
 
 /**
  * Begins a run of `auth`, which the exchange holds.
@@ -568,10 +562,7 @@ typedef struct uvsmtp_auth_choice_s {
   int err; /* the most telling error so far */
 } uvsmtp_auth_choice_t;
 
-#define UVSMTP_AUTH_CHOICE_INIT                                                                    \
-  {                                                                                                \
-    .size = sizeof(uvsmtp_auth_choice_t)                                                           \
-  }
+#define UVSMTP_AUTH_CHOICE_INIT UVSMTP__SIZED(uvsmtp_auth_choice_t)
 
 /**
  * Chooses what to run next: the first mechanism of the first authenticator that the server offers,

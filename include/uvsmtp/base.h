@@ -10,8 +10,21 @@
 #include "uvsmtp/errors.h"
 #include "uvsmtp/version.h"
 
+/* What an options struct begins as: its size, and zero for the rest. C++ has no such initializer
+ * before C++20, and warns of the fields that it leaves out. */
 #ifdef __cplusplus
+extern "C++" {
+template <typename T> inline T uvsmtp__sized()
+{
+  T options = T();
+  options.size = sizeof(T);
+  return options;
+}
+}
+#define UVSMTP__SIZED(type) uvsmtp__sized<type>()
 extern "C" {
+#else
+#define UVSMTP__SIZED(type) {.size = sizeof(type)}
 #endif
 
 /** The version of the library that is linked, as UVSMTP_VERSION_HEX. Any thread. Since 0.1 */

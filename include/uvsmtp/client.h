@@ -28,7 +28,7 @@ typedef struct uvsmtp_client_options_s {
   void *data;                 /* see uvsmtp_client_data */
   const uvsmtp_mem_t *mem;    /* NULL: malloc */
 } uvsmtp_client_options_t;
-#define UVSMTP_CLIENT_OPTIONS_INIT {.size = sizeof(uvsmtp_client_options_t)}
+#define UVSMTP_CLIENT_OPTIONS_INIT UVSMTP__SIZED(uvsmtp_client_options_t)
 
 /**
  * Makes a client on `loop`; no connection is opened before the first send. `detail` (may be NULL)

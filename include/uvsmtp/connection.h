@@ -93,7 +93,7 @@ typedef struct uvsmtp_connection_options_s {
   bool tls_on_loop;          /* TLS handshakes are computed on the loop's thread, a few steps a turn
                                 for all connections together, instead of in libuv's threads */
 } uvsmtp_connection_options_t;
-#define UVSMTP_CONNECTION_OPTIONS_INIT {.size = sizeof(uvsmtp_connection_options_t)}
+#define UVSMTP_CONNECTION_OPTIONS_INIT UVSMTP__SIZED(uvsmtp_connection_options_t)
 
 /* ---- opening and closing ----------------------------------------------------------------- */
 

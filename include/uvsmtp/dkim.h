@@ -72,10 +72,7 @@ typedef struct uvsmtp_dkim_options_s {
   void *work_ctx;                /* its first argument; borrowed until the last done */
 } uvsmtp_dkim_options_t;
 
-#define UVSMTP_DKIM_OPTIONS_INIT                                                                   \
-  {                                                                                                \
-    .size = sizeof(uvsmtp_dkim_options_t)                                                          \
-  }
+#define UVSMTP_DKIM_OPTIONS_INIT UVSMTP__SIZED(uvsmtp_dkim_options_t)
 
 /**
  * Makes a signer. Used by one thread at a time, for any number of messages; a key signs one after
@@ -109,10 +106,7 @@ typedef struct uvsmtp_signing_options_s {
   unsigned flags;          /* bits of UVSMTP_SIGNING_… */
 } uvsmtp_signing_options_t;
 
-#define UVSMTP_SIGNING_OPTIONS_INIT                                                                \
-  {                                                                                                \
-    .size = sizeof(uvsmtp_signing_options_t)                                                       \
-  }
+#define UVSMTP_SIGNING_OPTIONS_INIT UVSMTP__SIZED(uvsmtp_signing_options_t)
 
 /**
  * Ownership  `*signing` is yours, to be given to uvsmtp_signing_free.

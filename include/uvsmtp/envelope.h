@@ -70,7 +70,7 @@ typedef struct uvsmtp_envelope_s {
   const char *params;       /* further MAIL parameters as they stand in the line */
 } uvsmtp_envelope_t;
 
-#define UVSMTP_ENVELOPE_INIT {.size = sizeof(uvsmtp_envelope_t)}
+#define UVSMTP_ENVELOPE_INIT UVSMTP__SIZED(uvsmtp_envelope_t)
 
 #ifdef __cplusplus
 }

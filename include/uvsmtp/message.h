@@ -40,10 +40,7 @@ typedef struct uvsmtp_raw_options_s {
   unsigned flags;          /* bits of UVSMTP_RAW_… below */
 } uvsmtp_raw_options_t;
 
-#define UVSMTP_RAW_OPTIONS_INIT                                                                    \
-  {                                                                                                \
-    .size = sizeof(uvsmtp_raw_options_t)                                                           \
-  }
+#define UVSMTP_RAW_OPTIONS_INIT UVSMTP__SIZED(uvsmtp_raw_options_t)
 
 enum {
   UVSMTP_RAW_KEEP_BCC = 1 /* Bcc and Resent-Bcc are sent as they stand */
@@ -182,10 +179,7 @@ typedef struct uvsmtp_message_options_s {
   unsigned flags;                /* bits of UVSMTP_MESSAGE_… */
 } uvsmtp_message_options_t;
 
-#define UVSMTP_MESSAGE_OPTIONS_INIT                                                                \
-  {                                                                                                \
-    .size = sizeof(uvsmtp_message_options_t)                                                       \
-  }
+#define UVSMTP_MESSAGE_OPTIONS_INIT UVSMTP__SIZED(uvsmtp_message_options_t)
 
 /**
  * Ownership  `*message` is yours, to be given to uvsmtp_message_free; `options` may be NULL.
@@ -324,10 +318,7 @@ typedef struct uvsmtp_attachment_s {
   unsigned flags; /* bits of UVSMTP_ATTACH_… */
 } uvsmtp_attachment_t;
 
-#define UVSMTP_ATTACHMENT_INIT                                                                     \
-  {                                                                                                \
-    .size = sizeof(uvsmtp_attachment_t)                                                            \
-  }
+#define UVSMTP_ATTACHMENT_INIT UVSMTP__SIZED(uvsmtp_attachment_t)
 
 /**
  * Attaches a file, an image for the HTML (content_id), or a whole message (message/rfc822).

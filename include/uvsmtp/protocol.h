@@ -198,7 +198,7 @@ typedef struct uvsmtp_protocol_options_s {
   uvsmtp_timeouts_t timeouts;
   const uvsmtp_mem_t *mem; /* NULL: malloc */
 } uvsmtp_protocol_options_t;
-#define UVSMTP_PROTOCOL_OPTIONS_INIT {.size = sizeof(uvsmtp_protocol_options_t)}
+#define UVSMTP_PROTOCOL_OPTIONS_INIT UVSMTP__SIZED(uvsmtp_protocol_options_t)
 
 /**
  * Makes a protocol that expects the server's greeting. `options` may be NULL; they are copied.

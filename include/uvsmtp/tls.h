@@ -111,10 +111,7 @@ typedef struct uvsmtp_tls_options_s {
   const uvsmtp_mem_t *mem; /* NULL: malloc; mbedTLS itself always uses calloc */
 } uvsmtp_tls_options_t;
 
-#define UVSMTP_TLS_OPTIONS_INIT                                                                    \
-  {                                                                                                \
-    .size = sizeof(uvsmtp_tls_options_t)                                                           \
-  }
+#define UVSMTP_TLS_OPTIONS_INIT UVSMTP__SIZED(uvsmtp_tls_options_t)
 
 /**
  * Makes a context. Reads the files that `options` (NULL: all defaults) name, and parses some
@@ -266,10 +263,7 @@ typedef struct uvsmtp_tls_info_s {
   char pin[56];                  /* its public key as a pin: "sha256//…" */
 } uvsmtp_tls_info_t;
 
-#define UVSMTP_TLS_INFO_INIT                                                                       \
-  {                                                                                                \
-    .size = sizeof(uvsmtp_tls_info_t)                                                              \
-  }
+#define UVSMTP_TLS_INFO_INIT UVSMTP__SIZED(uvsmtp_tls_info_t)
 
 /**
  * Fills `info`. After the handshake. Returns 0; UVSMTP_ESTATE before the handshake is done,

@@ -123,7 +123,7 @@ PORTS = (
 )
 
 SERVICES = """
-greylist unix - n n - 0 spawn user=nobody argv=@PYTHON@ @HERE@/greylist.py @DIR@/grey
+greylist unix - n n - 0 spawn user=nobody argv=@PYTHON@ @DIR@/greylist.py @DIR@/grey
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
@@ -185,10 +185,12 @@ def start(stage):
     folder(base / "data", "postfix")
     folder(base / "mail", NOBODY)
     folder(base / "grey", NOBODY)
+    # Nobody may be unable to read where this lies, such as in a home.
+    shutil.copy(HERE / "greylist.py", base)
     ports = {name: stage.port() for name, _ in PORTS}
     # The system's Python, as Postfix runs the greylist without our environment.
     values = dict(dir=base, certs=stage.certs, nobody=NOBODY, host=HOST, tlsname=TLS_NAME,
-                  here=HERE, python=need_program("/usr/bin/python3", "python3"))
+                  python=need_program("/usr/bin/python3", "python3"))
     write(base / "etc/main.cf", fill(MAIN, **values))
     write(base / "etc/master.cf", services(ports, values))
     write(base / "etc/mailboxes", MAILBOXES)

@@ -736,14 +736,17 @@ def tls_can_be_cut_at_bytes():
 def truncation_of_tls_is_told_from_its_end():
     rules = ('--rule', 'noop conn 1 : close', '--rule', 'noop conn 2 : notify, close')
     with Sink(*certificate(), '--tls-implicit', *rules) as sink:
+        context = trusting()
+        # Python 3.10 and 3.11 set this by themselves in some versions.
+        context.options &= ~getattr(ssl, 'OP_IGNORE_UNEXPECTED_EOF', 0)
         for truncated in (True, False):
             raw = socket.create_connection(('127.0.0.1', sink.port), timeout=30)
-            tls = trusting().wrap_socket(raw, suppress_ragged_eofs=False)
+            tls = context.wrap_socket(raw, suppress_ragged_eofs=False)
             tls.recv(1000)
             tls.sendall(b'NOOP\r\n')
             try:
                 equal((tls.recv(1000), truncated), (b'', False))
-            except ssl.SSLEOFError:
+            except ssl.SSLError:  # SSLEOFError in later versions
                 equal(truncated, True)
 
 
