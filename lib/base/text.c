@@ -13,35 +13,46 @@ bool uvsmtp__ascii_equal(const char *a, size_t a_len, const char *b, size_t b_le
   return true;
 }
 
-/* CR, LF and NUL are below 14, as few other octets of a line are: eight are looked at together. */
-bool uvsmtp__breaks_line(const char *s, size_t len)
+static uint64_t word_at(const char *s)
 {
-  size_t i = 0;
-  while (i < len) {
-    uint64_t word;
-    if (i + sizeof(word) <= len) {
-      memcpy(&word, s + i, sizeof(word));
-      if (((word - 0x0e0e0e0e0e0e0e0eu) & ~word & 0x8080808080808080u) == 0) {
-        i += sizeof(word);
-        continue;
-      }
-    }
+  uint64_t word;
+  memcpy(&word, s, sizeof(word));
+  return word;
+}
+
+/* Has an octet below 14: all of CR, LF and NUL are, and little else in a line. */
+static bool has_low(uint64_t word)
+{
+  return ((word - 0x0e0e0e0e0e0e0e0eu) & ~word & 0x8080808080808080u) != 0;
+}
+
+static bool breaks_line(const char *s, size_t len)
+{
+  for (size_t i = 0; i < len; i++)
     if (s[i] == '\r' || s[i] == '\n' || s[i] == '\0')
       return true;
-    i++;
-  }
   return false;
+}
+
+/* Eight octets at a time; the last eight may overlap those before. */
+bool uvsmtp__breaks_line(const char *s, size_t len)
+{
+  if (len < sizeof(uint64_t))
+    return breaks_line(s, len);
+  for (size_t i = 0; i + sizeof(uint64_t) < len; i += sizeof(uint64_t))
+    if (has_low(word_at(s + i)))
+      return breaks_line(s, len);
+  return has_low(word_at(s + len - sizeof(uint64_t))) && breaks_line(s, len);
 }
 
 bool uvsmtp__has_8bit(const char *s, size_t len)
 {
-  uint64_t word;
   size_t i = 0;
-  for (; i + sizeof(word) <= len; i += sizeof(word)) {
-    memcpy(&word, s + i, sizeof(word));
-    if ((word & 0x8080808080808080u) != 0)
+  for (; i + sizeof(uint64_t) <= len; i += sizeof(uint64_t))
+    if ((word_at(s + i) & 0x8080808080808080u) != 0)
       return true;
-  }
+  if (len >= sizeof(uint64_t))
+    return (word_at(s + len - sizeof(uint64_t)) & 0x8080808080808080u) != 0;
   for (; i < len; i++)
     if ((unsigned char)s[i] > 127)
       return true;

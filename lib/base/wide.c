@@ -25,7 +25,7 @@ typedef struct {
  * a LF stops. Where a CR is bare, it is the octet behind it that is found.
  */
 #define DEFINE_SCAN(name, attribute, mark)                                                         \
-  attribute static size_t name(const char *s, size_t len, bool dots, bool *high)                   \
+  attribute static inline size_t name(const char *s, size_t len, bool dots, bool *high)            \
   {                                                                                                \
     uint64_t after_cr = 0, after_lf = 0, seen = 0, stops;                                          \
     char last[BLOCK];                                                                              \

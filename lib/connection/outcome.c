@@ -238,8 +238,8 @@ static void on_data(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsm
   }
   t->refused = true;
   t->step = UVSMTP__STEP_ISSUED;
-  uvsmtp__outcome_rest(c, t, UVSMTP_REPLY_CLASS(&event->reply) == 5 ? UVSMTP_REJECTED
-                                                                    : UVSMTP_DEFERRED,
+  uvsmtp__outcome_rest(c, t,
+                       UVSMTP_REPLY_CLASS(&event->reply) == 5 ? UVSMTP_REJECTED : UVSMTP_DEFERRED,
                        &event->reply, text);
 }
 
@@ -386,11 +386,20 @@ static void on_unsolicited(uvsmtp_connection_t *c, const uvsmtp_event_t *event, 
                             text);
 }
 
+/* Does anybody get to read the words of this reply? Those of most only say that all is well. */
+static bool matters(const uvsmtp_event_t *event)
+{
+  return event->type == UVSMTP_EVENT_UNSOLICITED || UVSMTP_REPLY_CLASS(&event->reply) >= 4 ||
+         event->command == UVSMTP_COMMAND_DATA_END || event->command == UVSMTP_COMMAND_BDAT_LAST;
+}
+
 void uvsmtp__pump_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
 {
   uvsmtp__transaction_t *t = uvsmtp__pump_front(c);
   char text[WORDS_MAX];
-  uvsmtp_reply_text(&event->reply, text, sizeof(text));
+  text[0] = '\0';
+  if (matters(event))
+    uvsmtp_reply_text(&event->reply, text, sizeof(text));
   if (event->type == UVSMTP_EVENT_UNSOLICITED) {
     on_unsolicited(c, event, text);
     return;
@@ -460,8 +469,7 @@ void uvsmtp__pump_fail(uvsmtp_connection_t *c, const uvsmtp_error_t *error)
     uvsmtp__outcome_finish(c, t, "");
   }
   uvsmtp__list_move(&queue, &c->pump.queue);
-  UVSMTP__LIST_EACH(link, &queue)
-  {
+  UVSMTP__LIST_EACH (link, &queue) {
     uvsmtp_send_t *send = UVSMTP__CONTAINER(link, uvsmtp_send_t, links);
     uvsmtp__list_remove(link);
     c->pump.queued--;

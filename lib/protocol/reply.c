@@ -67,14 +67,14 @@ static size_t enhanced_code(const char *text, size_t len, int klass, uint16_t ou
 static bool is_short_code(const char *text, size_t len)
 {
   return len > 5 && text[1] == '.' && text[3] == '.' && text[5] == ' ' &&
-         uvsmtp__ascii_digit(text[2]) && uvsmtp__ascii_digit(text[4]);
+         uvsmtp__ascii_digit(text[2]) && uvsmtp__ascii_digit(text[4]) && text[0] != '3';
 }
 
 /* Reads the enhanced code of a reply whose first line has `text`. */
 static void read_enhanced(uvsmtp_reply_t *reply, const char *text, size_t len)
 {
   int klass = reply->code / 100;
-  if (is_short_code(text, len) && text[0] - '0' == klass && klass != 3) {
+  if (is_short_code(text, len) && text[0] - '0' == klass) {
     reply->enhanced[0] = (uint16_t)klass;
     reply->enhanced[1] = (uint16_t)(text[2] - '0');
     reply->enhanced[2] = (uint16_t)(text[4] - '0');
@@ -221,6 +221,16 @@ bool uvsmtp_reply_next_line(const uvsmtp_reply_t *reply, size_t *at, uvsmtp_slic
   return true;
 }
 
+/* Copies a text without what a terminal could take for more than text. */
+static size_t copy_safely(char *out, const char *text, size_t len)
+{
+  for (size_t i = 0; i < len; i++) {
+    unsigned char c = (unsigned char)text[i];
+    out[i] = c < 32 || c == 127 ? '?' : (char)c;
+  }
+  return len;
+}
+
 size_t uvsmtp_reply_text(const uvsmtp_reply_t *reply, char *out, size_t size)
 {
   size_t at = 0, len = 0;
@@ -230,16 +240,17 @@ size_t uvsmtp_reply_text(const uvsmtp_reply_t *reply, char *out, size_t size)
     return 0;
   while (uvsmtp_reply_next_line(reply, &at, &text)) {
     uint16_t code[3];
-    size_t skip = enhanced_code(text.base, text.len, reply->code / 100, code);
+    size_t skip = is_short_code(text.base, text.len) && text.base[0] - '0' == reply->code / 100
+                      ? 5
+                      : enhanced_code(text.base, text.len, reply->code / 100, code);
     if (skip > 0 && skip < text.len)
       skip++;
     if (!first && len + 1 < size)
       out[len++] = '\n';
     first = false;
-    for (size_t i = skip; i < text.len && len + 1 < size; i++) {
-      unsigned char c = (unsigned char)text.base[i];
-      out[len++] = c < 32 || c == 127 ? '?' : (char)c;
-    }
+    text.len -= skip;
+    len += copy_safely(out + len, text.base + skip,
+                       text.len < size - 1 - len ? text.len : size - 1 - len);
   }
   out[len] = '\0';
   return len;

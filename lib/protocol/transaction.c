@@ -94,7 +94,17 @@ int uvsmtp_protocol_recipient(uvsmtp_protocol_t *p, const uvsmtp_recipient_t *re
   return issue_line(p, UVSMTP_COMMAND_RCPT, tag, 0);
 }
 
-/* Issues a verb, which is well, and what the caller may have put behind it. */
+/* Issues a line that is a word of our own. */
+static int issue_word(uvsmtp_protocol_t *p, uvsmtp_command_t command, const char *word, size_t len,
+                      void *tag)
+{
+  int err = uvsmtp__command_line(p, command, tag, 0, word, len);
+  if (err == 0)
+    p->projected = state_after(p->projected, command, &p->in_chunks);
+  return err;
+}
+
+/* Issues a verb and what the caller may have put behind it. */
 static int issue_text(uvsmtp_protocol_t *p, uvsmtp_command_t command, const char *verb,
                       const char *argument, void *tag)
 {
@@ -104,8 +114,7 @@ static int issue_text(uvsmtp_protocol_t *p, uvsmtp_command_t command, const char
     parts[1] = uvsmtp_slice(" ");
     parts[2] = uvsmtp_slice(argument);
   }
-  err = uvsmtp__command_issue(p, command, tag, 0, parts, argument != NULL ? 3 : 1,
-                              LINE_MAX_OCTETS);
+  err = uvsmtp__command_issue(p, command, tag, 0, parts, argument != NULL ? 3 : 1, LINE_MAX_OCTETS);
   if (err == 0)
     p->projected = state_after(p->projected, command, &p->in_chunks);
   return err;
@@ -118,7 +127,7 @@ int uvsmtp_protocol_start_data(uvsmtp_protocol_t *p, void *tag)
     return err;
   if (p->projected != UVSMTP_STATE_RECIPIENT_SENT || p->in_chunks || p->binary)
     return UVSMTP_ESTATE;
-  return issue_text(p, UVSMTP_COMMAND_DATA, "DATA", NULL, tag);
+  return issue_word(p, UVSMTP_COMMAND_DATA, "DATA", 4, tag);
 }
 
 int uvsmtp_protocol_reset(uvsmtp_protocol_t *p, void *tag)
@@ -128,7 +137,7 @@ int uvsmtp_protocol_reset(uvsmtp_protocol_t *p, void *tag)
     return err;
   if (p->projected < UVSMTP_STATE_AUTHENTICATED || p->projected == UVSMTP_STATE_SEND_DATA)
     return UVSMTP_ESTATE;
-  return issue_text(p, UVSMTP_COMMAND_RSET, "RSET", NULL, tag);
+  return issue_word(p, UVSMTP_COMMAND_RSET, "RSET", 4, tag);
 }
 
 /* Commands that may stand anywhere but inside a content or an exchange. */
