@@ -1,8 +1,7 @@
 /*
- * A content is looked at in blocks of 64 octets. A block becomes four words of 64 bits, one bit for
- * each octet (`marks_t`); whether a CR is followed by its LF is then a shift and a comparison for
- * all 64 at a time. Only how the words are made depends on the machine. Behind the last octet the
- * block holds zeros, so that a CR at the end is one without LF.
+ * Each octet is compared together with the one before it, many at a time: a LF has to have a CR
+ * before it, what follows a CR has to be a LF, and for DATA a dot must not follow a LF. Only how
+ * wide a step is and how it compares depends on the machine.
  */
 #include "base/wide.h"
 
@@ -14,150 +13,123 @@
 #define UVSMTP__WIDE 2
 #endif
 
-#define BLOCK 64
-
-typedef struct {
-  uint64_t lf, cr, dot, high;
-} marks_t;
-
 /*
- * Makes a function that finds the first stop, with the one that marks a block. `dots`: a dot behind
- * a LF stops. Where a CR is bare, it is the octet behind it that is found.
+ * Makes a function that finds the first octet that must not stand behind the one before it, else
+ * `len`. It is made of: EQUAL, all bits of the octets that are equal; OR, AND, XOR; FIRST, the
+ * place of the first octet with a bit, or the width. Four steps go together as long as all is well.
  */
-#define DEFINE_SCAN(name, attribute, mark)                                                         \
+#define DEFINE_SCAN(name, attribute, vector, LOAD, EQUAL, AND, OR, XOR, FIRST, HIGH)               \
+  attribute static inline vector name##_step(const char *s, bool dots)                             \
+  {                                                                                                \
+    vector here = LOAD(s), before = LOAD(s - 1);                                                   \
+    vector stop = XOR(EQUAL(here, '\n'), EQUAL(before, '\r'));                                     \
+    return dots ? OR(stop, AND(EQUAL(here, '.'), EQUAL(before, '\n'))) : stop;                     \
+  }                                                                                                \
+                                                                                                   \
+  attribute static inline size_t name##_few(const char *s, size_t len, bool dots, bool *high)      \
+  {                                                                                                \
+    char copy[2 * sizeof(vector)] = {0};                                                           \
+    size_t found;                                                                                  \
+    memcpy(copy + 1, s, len);                                                                      \
+    found = FIRST(name##_step(copy + 1, dots));                                                    \
+    *high |= HIGH(LOAD(copy + 1));                                                                 \
+    return found < len ? found : len;                                                              \
+  }                                                                                                \
+                                                                                                   \
   attribute static inline size_t name(const char *s, size_t len, bool dots, bool *high)            \
   {                                                                                                \
-    uint64_t after_cr = 0, after_lf = 0, seen = 0, stops;                                          \
-    char last[BLOCK];                                                                              \
-    size_t at = 0;                                                                                 \
-    marks_t m;                                                                                     \
-    do {                                                                                           \
-      const char *block = s + at;                                                                  \
-      if (len - at < BLOCK) {                                                                      \
-        memset(last, 0, sizeof(last));                                                             \
-        memcpy(last, block, len - at);                                                             \
-        block = last;                                                                              \
-      }                                                                                            \
-      m = mark(block);                                                                             \
-      stops = m.lf ^ (m.cr << 1 | after_cr);                                                       \
-      if (dots)                                                                                    \
-        stops |= m.dot & (m.lf << 1 | after_lf);                                                   \
-      seen |= m.high;                                                                              \
-      after_cr = m.cr >> 63;                                                                       \
-      after_lf = m.lf >> 63;                                                                       \
-      at += BLOCK;                                                                                 \
-    } while (stops == 0 && at <= len);                                                             \
-    if (high != NULL)                                                                              \
-      *high |= seen != 0;                                                                          \
-    return stops == 0 ? len : at - BLOCK + (size_t)__builtin_ctzll(stops);                         \
+    const size_t width = sizeof(vector);                                                           \
+    size_t at = 1, found;                                                                          \
+    vector seen;                                                                                   \
+    if (len <= width)                                                                              \
+      return name##_few(s, len, dots, high);                                                       \
+    if (s[0] == '\n')                                                                              \
+      return 0;                                                                                    \
+    seen = LOAD(s);                                                                                \
+    for (; at + 4 * width <= len; at += 4 * width) {                                               \
+      const char *a = s + at, *b = a + width, *c = b + width, *d = c + width;                      \
+      vector ab = OR(name##_step(a, dots), name##_step(b, dots));                                  \
+      vector cd = OR(name##_step(c, dots), name##_step(d, dots));                                  \
+      seen = OR(OR(seen, OR(LOAD(a), LOAD(b))), OR(LOAD(c), LOAD(d)));                             \
+      if (FIRST(OR(ab, cd)) < width)                                                               \
+        break;                                                                                     \
+    }                                                                                              \
+    for (found = width; found == width && at < len; at += width) {                                 \
+      at = at + width <= len ? at : len - width;                                                   \
+      found = FIRST(name##_step(s + at, dots));                                                    \
+      seen = OR(seen, LOAD(s + at));                                                               \
+    }                                                                                              \
+    *high |= HIGH(seen);                                                                           \
+    return found < width ? at - width + found : len;                                               \
   }
 
 #if defined(__x86_64__) && UVSMTP__WIDE > 0
 #include <immintrin.h>
 
-static inline uint64_t sse2_bits(__m128i a, __m128i b, __m128i c, __m128i d)
+static inline size_t first_bit(uint32_t bits, size_t none)
 {
-  return (uint64_t)(uint32_t)_mm_movemask_epi8(a) | (uint64_t)(uint32_t)_mm_movemask_epi8(b) << 16 |
-         (uint64_t)(uint32_t)_mm_movemask_epi8(c) << 32 |
-         (uint64_t)(uint32_t)_mm_movemask_epi8(d) << 48;
+  return bits != 0 ? (size_t)__builtin_ctz(bits) : none;
 }
 
-static inline uint64_t sse2_equal(const __m128i v[4], char octet)
+#define LOAD_16(s) _mm_loadu_si128((const __m128i *)(const void *)(s))
+#define EQUAL_16(v, octet) _mm_cmpeq_epi8(v, _mm_set1_epi8(octet))
+#define FIRST_16(v) first_bit((uint32_t)_mm_movemask_epi8(v), 16)
+#define HIGH_16(v) (_mm_movemask_epi8(v) != 0)
+DEFINE_SCAN(scan_sse2, , __m128i, LOAD_16, EQUAL_16, _mm_and_si128, _mm_or_si128, _mm_xor_si128,
+            FIRST_16, HIGH_16)
+
+#define LOAD_32(s) _mm256_loadu_si256((const __m256i *)(const void *)(s))
+#define EQUAL_32(v, octet) _mm256_cmpeq_epi8(v, _mm256_set1_epi8(octet))
+#define FIRST_32(v) first_bit((uint32_t)_mm256_movemask_epi8(v), 32)
+#define HIGH_32(v) (_mm256_movemask_epi8(v) != 0)
+DEFINE_SCAN(scan_avx2, __attribute__((target("avx2"))), __m256i, LOAD_32, EQUAL_32,
+            _mm256_and_si256, _mm256_or_si256, _mm256_xor_si256, FIRST_32, HIGH_32)
+
+__attribute__((target("avx2"))) static size_t lines_avx2(const char *s, size_t len, bool *high)
 {
-  __m128i all = _mm_set1_epi8(octet);
-  return sse2_bits(_mm_cmpeq_epi8(v[0], all), _mm_cmpeq_epi8(v[1], all), _mm_cmpeq_epi8(v[2], all),
-                   _mm_cmpeq_epi8(v[3], all));
+  return scan_avx2(s, len, false, high);
 }
 
-static inline marks_t sse2_marks(const char *s)
+__attribute__((target("avx2"))) static size_t data_avx2(const char *s, size_t len, bool *high)
 {
-  __m128i v[4];
-  for (int i = 0; i < 4; i++)
-    v[i] = _mm_loadu_si128((const __m128i *)(const void *)(s + 16 * i));
-  return (marks_t){sse2_equal(v, '\n'), sse2_equal(v, '\r'), sse2_equal(v, '.'),
-                   sse2_bits(v[0], v[1], v[2], v[3])};
+  return scan_avx2(s, len, true, high);
 }
 
-#define AVX2 __attribute__((target("avx2")))
-
-AVX2 static inline uint64_t avx2_bits(__m256i a, __m256i b)
+static size_t lines(const char *s, size_t len, bool *high)
 {
-  return (uint64_t)(uint32_t)_mm256_movemask_epi8(a) | (uint64_t)(uint32_t)_mm256_movemask_epi8(b)
-                                                           << 32;
+  return UVSMTP__WIDE > 1 && __builtin_cpu_supports("avx2") ? lines_avx2(s, len, high)
+                                                            : scan_sse2(s, len, false, high);
 }
 
-AVX2 static inline uint64_t avx2_equal(__m256i a, __m256i b, char octet)
+static size_t data(const char *s, size_t len, bool *high)
 {
-  __m256i all = _mm256_set1_epi8(octet);
-  return avx2_bits(_mm256_cmpeq_epi8(a, all), _mm256_cmpeq_epi8(b, all));
+  return UVSMTP__WIDE > 1 && __builtin_cpu_supports("avx2") ? data_avx2(s, len, high)
+                                                            : scan_sse2(s, len, true, high);
 }
 
-AVX2 static inline marks_t avx2_marks(const char *s)
-{
-  __m256i a = _mm256_loadu_si256((const __m256i *)(const void *)s);
-  __m256i b = _mm256_loadu_si256((const __m256i *)(const void *)(s + 32));
-  return (marks_t){avx2_equal(a, b, '\n'), avx2_equal(a, b, '\r'), avx2_equal(a, b, '.'),
-                   avx2_bits(a, b)};
-}
-
-DEFINE_SCAN(scan_sse2, , sse2_marks)
-DEFINE_SCAN(scan_avx2, AVX2, avx2_marks)
-
-static inline size_t scan(const char *s, size_t len, bool dots, bool *high)
-{
-  return UVSMTP__WIDE > 1 && __builtin_cpu_supports("avx2") ? scan_avx2(s, len, dots, high)
-                                                            : scan_sse2(s, len, dots, high);
-}
-
-#elif defined(__aarch64__) && UVSMTP__WIDE > 0
+#else
+#if defined(__aarch64__) && UVSMTP__WIDE > 0
 #include <arm_neon.h>
 
-/* One bit of each octet, the first octet's in the lowest place. */
-static inline uint64_t neon_bits(const uint8x16_t v[4])
+/* Four bits for each octet, in their order. */
+static inline size_t neon_first(uint8x16_t v)
 {
-  const uint8x16_t weights = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
-  uint8x16_t ab = vpaddq_u8(vandq_u8(v[0], weights), vandq_u8(v[1], weights));
-  uint8x16_t cd = vpaddq_u8(vandq_u8(v[2], weights), vandq_u8(v[3], weights));
-  uint8x16_t sum = vpaddq_u8(ab, cd);
-  return vgetq_lane_u64(vreinterpretq_u64_u8(vpaddq_u8(sum, sum)), 0);
+  uint8x8_t nibbles = vshrn_n_u16(vreinterpretq_u16_u8(v), 4);
+  uint64_t bits = vget_lane_u64(vreinterpret_u64_u8(nibbles), 0);
+  return bits != 0 ? (size_t)__builtin_ctzll(bits) / 4 : 16;
 }
 
-static inline uint64_t neon_equal(const uint8x16_t v[4], char octet)
-{
-  uint8x16_t all = vdupq_n_u8((uint8_t)octet), equal[4];
-  for (int i = 0; i < 4; i++)
-    equal[i] = vceqq_u8(v[i], all);
-  return neon_bits(equal);
-}
-
-static inline marks_t neon_marks(const char *s)
-{
-  uint8x16_t v[4], high[4];
-  for (int i = 0; i < 4; i++) {
-    v[i] = vld1q_u8((const uint8_t *)s + 16 * i);
-    high[i] = vcltzq_s8(vreinterpretq_s8_u8(v[i]));
-  }
-  return (marks_t){neon_equal(v, '\n'), neon_equal(v, '\r'), neon_equal(v, '.'), neon_bits(high)};
-}
-
-DEFINE_SCAN(scan, , neon_marks)
+#define LOAD_16(s) vld1q_u8((const uint8_t *)(s))
+#define EQUAL_16(v, octet) vceqq_u8(v, vdupq_n_u8((uint8_t)(octet)))
+#define HIGH_16(v) (vmaxvq_u8(v) > 127)
+DEFINE_SCAN(scan, , uint8x16_t, LOAD_16, EQUAL_16, vandq_u8, vorrq_u8, veorq_u8, neon_first,
+            HIGH_16)
 
 #else
 
 #define EACH(octet) (UINT64_C(0x0101010101010101) * (uint8_t)(octet))
 
-/* The highest bit of each octet, gathered in the lowest eight. */
-static inline uint64_t word_bits(uint64_t word)
-{
-  return ((word >> 7 & EACH(1)) * UINT64_C(0x0102040810204080)) >> 56;
-}
-
-static inline uint64_t word_equal(uint64_t word, char octet)
-{
-  uint64_t differs = word ^ EACH(octet);
-  return word_bits(~((differs & EACH(0x7f)) + EACH(0x7f)) & ~differs);
-}
-
+/* The first octet in the lowest place, whatever the order of the machine. */
 static inline uint64_t load_word(const char *s)
 {
   uint64_t word = 0;
@@ -166,35 +138,53 @@ static inline uint64_t load_word(const char *s)
   return word;
 }
 
-static inline marks_t word_marks(const char *s)
+/* The highest bit of the octets that are equal. */
+static inline uint64_t equal_word(uint64_t word, char octet)
 {
-  marks_t m = {0, 0, 0, 0};
-  for (int at = 0; at < BLOCK; at += 8) {
-    uint64_t word = load_word(s + at);
-    m.lf |= word_equal(word, '\n') << at;
-    m.cr |= word_equal(word, '\r') << at;
-    m.dot |= word_equal(word, '.') << at;
-    m.high |= word_bits(word) << at;
-  }
-  return m;
+  uint64_t differs = word ^ EACH(octet);
+  return ~((differs & EACH(0x7f)) + EACH(0x7f)) & ~differs & EACH(0x80);
 }
 
-DEFINE_SCAN(scan, , word_marks)
+static inline size_t first_word(uint64_t word)
+{
+  return word != 0 ? (size_t)__builtin_ctzll(word) / 8 : 8;
+}
+
+#define AND_WORD(a, b) ((a) & (b))
+#define OR_WORD(a, b) ((a) | (b))
+#define XOR_WORD(a, b) ((a) ^ (b))
+#define HIGH_WORD(v) (((v)&EACH(0x80)) != 0)
+DEFINE_SCAN(scan, , uint64_t, load_word, equal_word, AND_WORD, OR_WORD, XOR_WORD, first_word,
+            HIGH_WORD)
 
 #endif
 
-/* From the place that was found to the octet that stops. */
-static inline size_t stop_at(const char *s, size_t found)
+static size_t lines(const char *s, size_t len, bool *high)
+{
+  return scan(s, len, false, high);
+}
+
+static size_t data(const char *s, size_t len, bool *high)
+{
+  return scan(s, len, true, high);
+}
+
+#endif
+
+/* From the octet that was found to the one that stops: a bare CR stands before it, or at the end.
+ */
+static size_t stop_at(const char *s, size_t found)
 {
   return found > 0 && s[found - 1] == '\r' ? found - 1 : found;
 }
 
 size_t uvsmtp__clean_lines(const char *s, size_t len, bool *high)
 {
-  return stop_at(s, scan(s, len, false, high));
+  return stop_at(s, lines(s, len, high));
 }
 
 size_t uvsmtp__clean_data(const char *s, size_t len)
 {
-  return stop_at(s, scan(s, len, true, NULL));
+  bool high = false;
+  return stop_at(s, data(s, len, &high));
 }
