@@ -232,6 +232,16 @@ UVSMTP_EXTERN size_t uvsmtp_protocol_outstanding(const uvsmtp_protocol_t *protoc
  */
 UVSMTP_EXTERN bool uvsmtp_protocol_needs_reset(const uvsmtp_protocol_t *protocol);
 
+/** The last reply that answered a command, also one that was no event (see uvsmtp_flight_t). */
+typedef struct uvsmtp_last_reply_s {
+  uvsmtp_command_t command;
+  int code; /* 0: there was none */
+  uint16_t enhanced[3];
+} uvsmtp_last_reply_t;
+/** Stays in place, and changes with the next reply. Since 0.1 */
+UVSMTP_EXTERN const uvsmtp_last_reply_t *
+uvsmtp_protocol_last_reply(const uvsmtp_protocol_t *protocol);
+
 /** True once the server has said 421 or 221, or broke the rules: no new command. Since 0.1 */
 UVSMTP_EXTERN bool uvsmtp_protocol_is_closing(const uvsmtp_protocol_t *protocol);
 
@@ -421,6 +431,30 @@ UVSMTP_EXTERN int uvsmtp_protocol_end_data(uvsmtp_protocol_t *protocol, void *ta
  */
 UVSMTP_EXTERN int uvsmtp_protocol_chunk(uvsmtp_protocol_t *protocol, const uvsmtp_slice_t *slices,
                                         size_t count, bool last, void *tag);
+
+/**
+ * A message that leaves as one flight, for a server that offers PIPELINING and CHUNKING: RSET if
+ * asked for, MAIL, RCPT for each recipient, and one BDAT with all of the content.
+ */
+typedef struct uvsmtp_flight_s {
+  const uvsmtp_envelope_t *envelope; /* with at least one recipient */
+  const uvsmtp_mail_needs_t *needs;
+  const uvsmtp_slice_t *slices; /* the content, borrowed until it has been sent */
+  size_t count;
+  bool reset;              /* RSET goes first: the transaction before may still be open */
+  void *tag;               /* of RSET, MAIL and BDAT */
+  void *recipient_tag;     /* of the first RCPT, */
+  size_t recipient_stride; /* and how many octets that of the next lies behind it */
+} uvsmtp_flight_t;
+
+/**
+ * Issues a flight. As long as all goes well, the reply to its BDAT is the only event: successes of
+ * its RSET, MAIL and RCPT are no events before the first refusal of one of these, so a recipient
+ * of whom nothing was told before has been accepted. The errors are those of the commands; if any
+ * of them cannot be issued, none is. Since 0.1
+ */
+UVSMTP_EXTERN int uvsmtp_protocol_flight(uvsmtp_protocol_t *protocol,
+                                         const uvsmtp_flight_t *flight);
 
 UVSMTP_EXTERN int uvsmtp_protocol_reset(uvsmtp_protocol_t *protocol, void *tag);
 UVSMTP_EXTERN int uvsmtp_protocol_noop(uvsmtp_protocol_t *protocol, void *tag);

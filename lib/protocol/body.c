@@ -123,8 +123,7 @@ static int chunk_allowed(uvsmtp_protocol_t *p)
   return 0;
 }
 
-/* Writes "BDAT <size>[ LAST]". */
-static size_t chunk_line(char *line, uint64_t size, bool last)
+size_t uvsmtp__chunk_line(char *line, uint64_t size, bool last)
 {
   size_t len = 5;
   memcpy(line, "BDAT ", 5);
@@ -136,27 +135,40 @@ static size_t chunk_line(char *line, uint64_t size, bool last)
   return len;
 }
 
+uint64_t uvsmtp__chunk_measure(const uvsmtp_slice_t *slices, size_t count, size_t *copied)
+{
+  uint64_t size = 0;
+  *copied = 0;
+  for (size_t i = 0; i < count; i++) {
+    size += slices[i].len;
+    *copied += slices[i].len < UVSMTP__COPY_BELOW ? slices[i].len : 0;
+  }
+  return size;
+}
+
+void uvsmtp__chunk_content(uvsmtp_protocol_t *p, const uvsmtp_slice_t *slices, size_t count)
+{
+  for (size_t i = 0; i < count; i++)
+    if (slices[i].len > 0)
+      uvsmtp__out_ref(p, slices[i].base, slices[i].len);
+}
+
 int uvsmtp_protocol_chunk(uvsmtp_protocol_t *p, const uvsmtp_slice_t *slices, size_t count,
                           bool last, void *tag)
 {
   char line[40];
-  size_t len, copied = 0;
-  uint64_t size = 0;
+  size_t len, copied;
+  uint64_t size;
   int err = chunk_allowed(p);
   if (err != 0)
     return err;
-  for (size_t i = 0; i < count; i++) {
-    size += slices[i].len;
-    copied += slices[i].len < 256 ? slices[i].len : 0;
-  }
-  len = chunk_line(line, size, last);
+  size = uvsmtp__chunk_measure(slices, count, &copied);
+  len = uvsmtp__chunk_line(line, size, last);
   if ((err = uvsmtp__out_reserve(p, len + 2 + copied, count + 1)) != 0 ||
       (err = uvsmtp__command_line(p, last ? UVSMTP_COMMAND_BDAT_LAST : UVSMTP_COMMAND_BDAT, tag, 0,
                                   line, len)) != 0)
     return err;
-  for (size_t i = 0; i < count; i++)
-    if (slices[i].len > 0)
-      uvsmtp__out_ref(p, slices[i].base, slices[i].len);
+  uvsmtp__chunk_content(p, slices, count);
   uvsmtp__queue_last(p)->complete = p->out.issued;
   p->in_chunks = !last;
   if (last)

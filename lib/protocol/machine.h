@@ -26,7 +26,8 @@ enum {
   EXPECT_NEEDS_EHLO = 1, /* EHLO: HELO must not follow */
   EXPECT_CANCELLED = 2,  /* AUTH: "*" was sent */
   EXPECT_CHALLENGED = 4, /* AUTH: the challenge waits for the caller's answer */
-  EXPECT_PRDR = 8        /* MAIL: it asked for PRDR; the content: 353 has come */
+  EXPECT_PRDR = 8,       /* MAIL: it asked for PRDR; the content: 353 has come */
+  EXPECT_QUIET = 16      /* of a flight: a success is no event */
 };
 
 /* A ring of expectations; its size is a power of two. */
@@ -93,6 +94,7 @@ struct uvsmtp_protocol_s {
   uint64_t in_limit; /* octets that had been sent when it was fed */
   uint64_t now_ms;
   uint64_t progress_ms; /* when a reply was read or octets were sent last */
+  uvsmtp_last_reply_t last_reply;
   uvsmtp_capabilities_t capabilities;
   char *capability_text; /* owned */
   char *domain;          /* of our EHLO, for HELO */
@@ -114,6 +116,11 @@ void uvsmtp__reader_init(reader_t *reader, const uvsmtp_mem_t *mem, size_t max_b
  */
 int uvsmtp__reader_next(reader_t *reader, const uvsmtp_protocol_options_t *options, const char **in,
                         size_t *in_len, uvsmtp_reply_t *reply, uvsmtp_slice_t *bad);
+/*
+ * Is a success of one line the next that was fed, and whole? Then it is read, but not taken.
+ */
+bool uvsmtp__reader_peek_success(const reader_t *reader, const uvsmtp_protocol_options_t *options,
+                                 const char *in, size_t in_len, uvsmtp_reply_t *reply);
 
 /* ---- queue.c ---- */
 int uvsmtp__queue_grow(uvsmtp_protocol_t *p, unsigned more);
@@ -164,6 +171,8 @@ static inline void uvsmtp__queue_put_back(uvsmtp_protocol_t *p, const expectatio
 }
 
 /* ---- output.c ---- */
+/* Below this a copy costs less than a segment of its own in the gathered write. */
+#define UVSMTP__COPY_BELOW 256
 int uvsmtp__out_grow(uvsmtp_protocol_t *p, size_t octets, size_t segments);
 void uvsmtp__out_free(uvsmtp_protocol_t *p);
 
@@ -219,6 +228,14 @@ int uvsmtp__command_line(uvsmtp_protocol_t *p, uvsmtp_command_t command, void *t
 void uvsmtp__trace_sent(uvsmtp_protocol_t *p, const char *line, size_t len);
 void uvsmtp__trace_received(uvsmtp_protocol_t *p, const uvsmtp_reply_t *reply);
 
+/* ---- body.c: chunks ---- */
+/* The octets in all, and those that will be copied. */
+uint64_t uvsmtp__chunk_measure(const uvsmtp_slice_t *slices, size_t count, size_t *copied);
+/* Writes "BDAT <size>[ LAST]" to 40 octets at `line`; returns the length. */
+size_t uvsmtp__chunk_line(char *line, uint64_t size, bool last);
+/* After a reserve of what was measured. */
+void uvsmtp__chunk_content(uvsmtp_protocol_t *p, const uvsmtp_slice_t *slices, size_t count);
+
 /* ---- the judges: what the reply to the front command means; each may set event->last ---- */
 void uvsmtp__judge_greeting(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *event);
 void uvsmtp__judge_hello(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *event);
@@ -227,6 +244,9 @@ void uvsmtp__judge_auth(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *
 void uvsmtp__judge_transaction(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *event);
 
 /* ---- transaction.c ---- */
+#define UVSMTP__LINE_OCTETS 2048 /* of a command with its parameters and its end */
+/* What a success of RSET, MAIL or RCPT leads to. */
+void uvsmtp__apply_success(uvsmtp_protocol_t *p, const expectation_t *e);
 /* Computes the projected state anew from the confirmed one and the queue, after a refusal. */
 void uvsmtp__project(uvsmtp_protocol_t *p);
 

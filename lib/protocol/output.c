@@ -11,8 +11,6 @@
 
 #define FIRST_BYTES 1024
 #define FIRST_SEGMENTS 16
-/* Below this a copy costs less than a segment of its own in the gathered write. */
-#define COPY_BELOW 256
 
 static int grow_bytes(uvsmtp_protocol_t *p, size_t octets)
 {
@@ -83,7 +81,7 @@ void uvsmtp__out_bytes(uvsmtp_protocol_t *p, const char *bytes, size_t len)
 void uvsmtp__out_ref(uvsmtp_protocol_t *p, const char *bytes, size_t len)
 {
   output_t *out = &p->out;
-  if (len < COPY_BELOW && len <= out->size - out->used) {
+  if (len < UVSMTP__COPY_BELOW && len <= out->size - out->used) {
     uvsmtp__out_bytes(p, bytes, len);
     return;
   }

@@ -178,6 +178,11 @@ bool uvsmtp_protocol_needs_reset(const uvsmtp_protocol_t *p)
   return p->needs_reset;
 }
 
+const uvsmtp_last_reply_t *uvsmtp_protocol_last_reply(const uvsmtp_protocol_t *p)
+{
+  return &p->last_reply;
+}
+
 bool uvsmtp_protocol_is_closing(const uvsmtp_protocol_t *p)
 {
   return p->closing || p->err != 0;
@@ -272,6 +277,31 @@ static void judge(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *event)
   }
 }
 
+static void note_last(uvsmtp_protocol_t *p, const expectation_t *e, const uvsmtp_reply_t *reply)
+{
+  p->last_reply.command = (uvsmtp_command_t)e->command;
+  p->last_reply.code = reply->code;
+  memcpy(p->last_reply.enhanced, reply->enhanced, sizeof(reply->enhanced));
+}
+
+/* Takes replies that only say that a flight goes well. */
+static void take_quiet(uvsmtp_protocol_t *p, uvsmtp_reply_t *reply)
+{
+  const expectation_t *e;
+  while ((e = uvsmtp__queue_front(p)) != NULL && (e->flags & EXPECT_QUIET) != 0 &&
+         p->in_limit >= e->answerable &&
+         uvsmtp__reader_peek_success(&p->reader, &p->options, p->in, p->in_len, reply)) {
+    p->in += reply->raw.len;
+    p->in_len -= reply->raw.len;
+    if (p->options.trace)
+      uvsmtp__trace_received(p, reply);
+    p->progress_ms = p->now_ms;
+    note_last(p, e, reply);
+    uvsmtp__apply_success(p, e);
+    uvsmtp__queue_pop(p);
+  }
+}
+
 /* A whole reply has come: whose is it, and what does it mean? */
 static void match(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
 {
@@ -295,6 +325,7 @@ static void match(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
     return;
   }
   p->progress_ms = p->now_ms;
+  note_last(p, e, &event->reply);
   event->type = UVSMTP_EVENT_REPLY;
   event->command = e->command;
   event->tag = e->tag;
@@ -304,6 +335,8 @@ static void match(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
   /* The judges see the queue as it will be, and may issue commands. */
   uvsmtp__queue_pop(p);
   judge(p, &copy, event);
+  if ((copy.flags & EXPECT_QUIET) != 0 && UVSMTP_REPLY_CLASS(&event->reply) == 2)
+    event->type = UVSMTP_EVENT_NONE;
 }
 
 static bool error_event(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
@@ -355,6 +388,7 @@ bool uvsmtp_protocol_next_event(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
     memset(event, 0, sizeof(*event));
     if (p->err != 0)
       return error_event(p, event);
+    take_quiet(p, &event->reply);
     got = uvsmtp__reader_next(&p->reader, &p->options, &p->in, &p->in_len, &event->reply, &bad);
     if (got < 0)
       return bad_line(p, event, got, bad);

@@ -84,26 +84,31 @@ static void read_enhanced(uvsmtp_reply_t *reply, const char *text, size_t len)
 }
 
 /*
- * Most replies are one line that lies whole in the bytes fed: 1 with that one taken, or 0 with
- * nothing done, for the careful way to judge.
+ * Most replies are one line that lies whole in the bytes fed: true with that one read, or false,
+ * for the careful way to judge.
  */
-static int read_single(const uvsmtp_protocol_options_t *options, const char **in, size_t *in_len,
-                       uvsmtp_reply_t *reply)
+static bool read_single(const uvsmtp_protocol_options_t *options, const char *line, size_t in_len,
+                        uvsmtp_reply_t *reply)
 {
-  const char *line = *in, *lf = memchr(line, '\n', *in_len);
+  const char *lf = memchr(line, '\n', in_len);
   size_t len = lf != NULL ? (size_t)(lf - line) + 1 : 0, text;
   if (len < 6 || line[3] != ' ' || line[0] < '2' || line[0] > '5' ||
       !uvsmtp__ascii_digit(line[1]) || !uvsmtp__ascii_digit(line[2]) ||
       len > options->max_reply_line || len > options->max_reply_bytes)
-    return 0;
+    return false;
   text = len - 1 - (lf[-1] == '\r');
   reply->code = (line[0] - '0') * 100 + (line[1] - '0') * 10 + (line[2] - '0');
   reply->lines = 1;
   reply->raw = (uvsmtp_slice_t){line, len};
   read_enhanced(reply, line + 4, text - 4);
-  *in = lf + 1;
-  *in_len -= len;
-  return 1;
+  return true;
+}
+
+bool uvsmtp__reader_peek_success(const reader_t *reader, const uvsmtp_protocol_options_t *options,
+                                 const char *in, size_t in_len, uvsmtp_reply_t *reply)
+{
+  return (reader->done || uvsmtp__buffer_len(&reader->partial) == 0) && in_len > 0 && *in == '2' &&
+         read_single(options, in, in_len, reply);
 }
 
 /* One whole reply lies at `raw`. Its enhanced code is that of its first line. */
@@ -194,8 +199,11 @@ int uvsmtp__reader_next(reader_t *reader, const uvsmtp_protocol_options_t *optio
   }
   if (*in_len == 0)
     return 0;
-  if (uvsmtp__buffer_len(&reader->partial) == 0 && read_single(options, in, in_len, reply) != 0)
+  if (uvsmtp__buffer_len(&reader->partial) == 0 && read_single(options, *in, *in_len, reply)) {
+    *in += reply->raw.len;
+    *in_len -= reply->raw.len;
     return 1;
+  }
   if (uvsmtp__buffer_len(&reader->partial) > 0)
     err = read_held(reader, options, in, in_len, reply, bad);
   else

@@ -4,8 +4,6 @@
 #include "base/text.h"
 #include "protocol/machine.h"
 
-#define LINE_MAX_OCTETS 2048
-
 /* The state after a command of which all has gone well. */
 static uint8_t state_after(uint8_t state, uvsmtp_command_t command, bool *in_chunks)
 {
@@ -54,7 +52,7 @@ static bool between_transactions(const uvsmtp_protocol_t *p)
 static int issue_line(uvsmtp_protocol_t *p, uvsmtp_command_t command, void *tag, uint8_t flags)
 {
   uvsmtp_slice_t line = {uvsmtp__buffer_data(&p->line), uvsmtp__buffer_len(&p->line)};
-  int err = uvsmtp__command_issue(p, command, tag, flags, &line, 1, LINE_MAX_OCTETS);
+  int err = uvsmtp__command_issue(p, command, tag, flags, &line, 1, UVSMTP__LINE_OCTETS);
   if (err == 0)
     p->projected = state_after(p->projected, command, &p->in_chunks);
   return err;
@@ -114,7 +112,8 @@ static int issue_text(uvsmtp_protocol_t *p, uvsmtp_command_t command, const char
     parts[1] = uvsmtp_slice(" ");
     parts[2] = uvsmtp_slice(argument);
   }
-  err = uvsmtp__command_issue(p, command, tag, 0, parts, argument != NULL ? 3 : 1, LINE_MAX_OCTETS);
+  err = uvsmtp__command_issue(p, command, tag, 0, parts, argument != NULL ? 3 : 1,
+                              UVSMTP__LINE_OCTETS);
   if (err == 0)
     p->projected = state_after(p->projected, command, &p->in_chunks);
   return err;
@@ -235,30 +234,42 @@ static void judge_end(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *ev
   p->chunks_begun = false;
 }
 
-static void judge_mail(uvsmtp_protocol_t *p, const expectation_t *e, bool ok)
+void uvsmtp__apply_success(uvsmtp_protocol_t *p, const expectation_t *e)
 {
-  p->accepted = 0;
-  p->chunks_begun = false;
-  p->prdr = ok && (e->flags & EXPECT_PRDR) != 0;
-  if (ok)
+  switch ((uvsmtp_command_t)e->command) {
+  case UVSMTP_COMMAND_MAIL:
+    p->accepted = 0;
+    p->chunks_begun = false;
+    p->prdr = (e->flags & EXPECT_PRDR) != 0;
     p->state = UVSMTP_STATE_MAILTX;
+    break;
+  case UVSMTP_COMMAND_RCPT:
+    p->accepted++;
+    p->state = UVSMTP_STATE_RECIPIENT_SENT;
+    break;
+  default: /* RSET */
+    p->accepted = 0;
+    p->needs_reset = p->chunks_begun = false;
+    p->state = UVSMTP_STATE_READY;
+    break;
+  }
 }
 
-static void judge_rcpt(uvsmtp_protocol_t *p, bool ok)
+static void judge_mail_refused(uvsmtp_protocol_t *p)
 {
-  if (!ok)
-    return;
-  p->accepted++;
-  p->state = UVSMTP_STATE_RECIPIENT_SENT;
-}
-
-static void judge_rset(uvsmtp_protocol_t *p, bool ok)
-{
-  if (!ok)
-    return;
   p->accepted = 0;
-  p->needs_reset = p->chunks_begun = false;
-  p->state = UVSMTP_STATE_READY;
+  p->chunks_begun = p->prdr = false;
+}
+
+/* From its first refusal on, all that the server says to a flight is told. */
+static void end_quiet(uvsmtp_protocol_t *p)
+{
+  for (uint32_t i = 0; i < p->queue.count; i++) {
+    expectation_t *e = uvsmtp__queue_at(p, i);
+    if ((e->flags & EXPECT_QUIET) == 0)
+      return;
+    e->flags &= (uint8_t)~EXPECT_QUIET;
+  }
 }
 
 void uvsmtp__judge_transaction(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *event)
@@ -266,10 +277,12 @@ void uvsmtp__judge_transaction(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_ev
   bool ok = UVSMTP_REPLY_CLASS(&event->reply) == 2;
   switch ((uvsmtp_command_t)e->command) {
   case UVSMTP_COMMAND_MAIL:
-    judge_mail(p, e, ok);
-    break;
   case UVSMTP_COMMAND_RCPT:
-    judge_rcpt(p, ok);
+  case UVSMTP_COMMAND_RSET:
+    if (ok)
+      uvsmtp__apply_success(p, e);
+    else if (e->command == UVSMTP_COMMAND_MAIL)
+      judge_mail_refused(p);
     break;
   case UVSMTP_COMMAND_DATA:
     judge_data(p, event);
@@ -283,15 +296,14 @@ void uvsmtp__judge_transaction(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_ev
     p->needs_reset |= !ok;
     p->chunks_begun = ok;
     break;
-  case UVSMTP_COMMAND_RSET:
-    judge_rset(p, ok);
-    break;
   case UVSMTP_COMMAND_QUIT:
     p->state = UVSMTP_STATE_FINISHED;
     break;
   default:
     break;
   }
+  if (!ok && (e->flags & EXPECT_QUIET) != 0)
+    end_quiet(p);
   if (!ok || p->queue.count == 0)
     uvsmtp__project(p);
 }

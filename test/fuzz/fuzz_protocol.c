@@ -68,9 +68,18 @@ static void transact(session_t *s, unsigned what)
   static const uvsmtp_slice_t chunk = {content, sizeof(content) - 1};
   uvsmtp_envelope_t envelope = UVSMTP_ENVELOPE_INIT;
   uvsmtp_mail_needs_t needs = {.size = sizeof(content)};
+  uvsmtp_flight_t flight = {.envelope = &envelope,
+                            .needs = &needs,
+                            .slices = &chunk,
+                            .count = 1,
+                            .reset = true,
+                            .tag = s,
+                            .recipient_tag = s};
   size_t taken = 0;
 
   envelope.sender = "s@h.example";
+  envelope.recipients = &recipient;
+  envelope.recipient_count = 1;
   switch (what) {
   case 0:
     uvsmtp_protocol_mail(s->p, &envelope, &needs, s);
@@ -87,6 +96,9 @@ static void transact(session_t *s, unsigned what)
     break;
   case 4:
     uvsmtp_protocol_end_data(s->p, s);
+    break;
+  case 5:
+    uvsmtp_protocol_flight(s->p, &flight);
     break;
   default:
     uvsmtp_protocol_chunk(s->p, &chunk, 1, what % 2 == 0, s);

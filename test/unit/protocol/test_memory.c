@@ -118,11 +118,49 @@ static void a_command_that_memory_refused_can_be_issued_again(void **state)
   }
 }
 
+/* A flight that failed for want of memory leaves nothing behind, and can be issued again. */
+static void a_flight_that_memory_refused_can_be_issued_again(void **state)
+{
+  static const uvsmtp_slice_t chunk = {"Hi\r\n", 4};
+  static const uvsmtp_recipient_t recipient = {.address = "b@y.example"};
+  static const uvsmtp_mail_needs_t needs = {.size = 4};
+  unsigned refused = 0;
+  for (size_t fail_at = 1; fail_at < 20; fail_at++) {
+    scarce_t scarce;
+    uvsmtp_protocol_options_t options = UVSMTP_PROTOCOL_OPTIONS_INIT;
+    uvsmtp_envelope_t envelope = UVSMTP_ENVELOPE_INIT;
+    uvsmtp_flight_t flight = {&envelope, &needs, &chunk, 1, false, NULL, NULL, 0};
+    session_t s;
+    scarce_init(&scarce, 0);
+    options.mem = &scarce.mem;
+    envelope.sender = "a@x.example";
+    envelope.recipients = &recipient;
+    envelope.recipient_count = 1;
+    session_ready(&s, &options, "250-PIPELINING\r\n250 CHUNKING");
+    uvsmtp_protocol_trim(s.protocol);
+    scarce.fail_at = scarce.count + fail_at;
+    int err = uvsmtp_protocol_flight(s.protocol, &flight);
+    if (err != 0) {
+      refused++;
+      assert_int_equal(err, UVSMTP_ENOMEM);
+      assert_int_equal(uvsmtp_protocol_output_len(s.protocol), 0);
+      assert_int_equal(uvsmtp_protocol_outstanding(s.protocol), 0);
+      assert_int_equal(uvsmtp_protocol_flight(s.protocol, &flight), 0);
+    }
+    session_written(&s,
+                    "MAIL FROM:<a@x.example>\r\nRCPT TO:<b@y.example>\r\nBDAT 4 LAST\r\nHi\r\n");
+    session_free(&s);
+    assert_int_equal(scarce.held, 0);
+  }
+  assert_in_range(refused, 3, 10);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(running_out_of_memory_is_an_error_wherever_it_happens),
       cmocka_unit_test(a_command_that_memory_refused_can_be_issued_again),
+      cmocka_unit_test(a_flight_that_memory_refused_can_be_issued_again),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -221,7 +221,7 @@ static void check_tag(play_t *play, const uvsmtp_event_t *event)
     complain(play, "the event of %s has no tag", name);
   if (event->command == UVSMTP_COMMAND_HELO)
     name = "EHLO"; /* the machine's own second try */
-  if (strcmp(issued->verb, name) != 0)
+  if (strcmp(issued->verb, name) != 0 && strcmp(issued->verb, "FLIGHT") != 0)
     complain(play, "the tag of %s came with an event of %s", issued->verb, name);
   if (issued->order < play->last_order)
     complain(play, "a reply to %s came after the reply to a later command", name);
@@ -532,19 +532,50 @@ static int do_end(play_t *play, const word_t *args, size_t count)
   return uvsmtp_protocol_end_data(play->protocol, tag_of(play, "DATA_END"));
 }
 
+/* A content in pieces as the play cuts, at most 64. */
+static size_t slices_of(play_t *play, const word_t *content, uvsmtp_slice_t *slices)
+{
+  const char *bytes = keep(play, content);
+  size_t n = 0;
+  for (size_t at = 0; at < content->len; at += slices[n++].len) {
+    size_t left = content->len - at, len = n < 63 ? piece_of(play, left) : left;
+    slices[n] = (uvsmtp_slice_t){bytes + at, len};
+  }
+  return n;
+}
+
 static int do_bdat(play_t *play, const word_t *args, size_t count)
 {
   uvsmtp_slice_t slices[64];
   bool last = has_word(args + 1, count - 1, "last");
-  size_t n = 0, at = 0;
-  const char *bytes = keep(play, &args[0]);
-  while (at < args[0].len) {
-    size_t left = args[0].len - at, len = n < 63 ? piece_of(play, left) : left;
-    slices[n++] = (uvsmtp_slice_t){bytes + at, len};
-    at += len;
-  }
+  size_t n = slices_of(play, &args[0], slices);
   return uvsmtp_protocol_chunk(play->protocol, slices, n, last,
                                tag_of(play, last ? "BDAT_LAST" : "BDAT"));
+}
+
+/* flight FROM TO[,TO …] "…" [reset] [dsn] */
+static int do_flight(play_t *play, const word_t *args, size_t count)
+{
+  uvsmtp_envelope_t envelope = UVSMTP_ENVELOPE_INIT;
+  uvsmtp_mail_needs_t needs = {.size = args[2].len};
+  uvsmtp_recipient_t recipients[8] = {{0}};
+  uvsmtp_slice_t slices[64];
+  char *to = keep(play, &args[1]);
+  issued_t *tag = tag_of(play, "FLIGHT");
+  uvsmtp_flight_t flight = {.envelope = &envelope,
+                            .needs = &needs,
+                            .slices = slices,
+                            .count = slices_of(play, &args[2], slices),
+                            .reset = has_word(args + 3, count - 3, "reset"),
+                            .tag = tag,
+                            .recipient_tag = tag};
+  to[args[1].len] = 0;
+  for (char *at = strtok(to, ","); at != NULL; at = strtok(NULL, ","))
+    recipients[envelope.recipient_count++].address = at;
+  envelope.sender = strcmp(args[0].base, "<>") != 0 ? args[0].base : NULL;
+  envelope.recipients = recipients;
+  envelope.ret = has_word(args + 3, count - 3, "dsn") ? UVSMTP_RET_FULL : UVSMTP_RET_UNSAID;
+  return uvsmtp_protocol_flight(play->protocol, &flight);
 }
 
 static int do_starttls(play_t *play, const word_t *args, size_t count)
@@ -619,15 +650,25 @@ static void line_do(play_t *play, char *text)
     const char *verb;
     size_t min_args;
     int (*run)(play_t *play, const word_t *args, size_t count);
-  } rows[] = {{"greeting", 1, do_greeting}, {"mail", 1, do_mail},
-              {"rcpt", 1, do_rcpt},         {"data", 0, do_data},
-              {"body", 1, do_body},         {"end", 0, do_end},
-              {"bdat", 1, do_bdat},         {"starttls", 0, do_starttls},
-              {"auth", 1, do_auth},         {"tls_started", 0, do_tls_started},
-              {"respond", 1, do_respond},   {"cancel", 0, do_cancel},
-              {"rset", 0, do_rset},         {"noop", 0, do_noop},
-              {"quit", 0, do_quit},         {"vrfy", 1, do_vrfy},
-              {"command", 1, do_command},   {"eof", 0, do_eof},
+  } rows[] = {{"greeting", 1, do_greeting},
+              {"mail", 1, do_mail},
+              {"rcpt", 1, do_rcpt},
+              {"data", 0, do_data},
+              {"body", 1, do_body},
+              {"end", 0, do_end},
+              {"bdat", 1, do_bdat},
+              {"flight", 3, do_flight},
+              {"starttls", 0, do_starttls},
+              {"auth", 1, do_auth},
+              {"tls_started", 0, do_tls_started},
+              {"respond", 1, do_respond},
+              {"cancel", 0, do_cancel},
+              {"rset", 0, do_rset},
+              {"noop", 0, do_noop},
+              {"quit", 0, do_quit},
+              {"vrfy", 1, do_vrfy},
+              {"command", 1, do_command},
+              {"eof", 0, do_eof},
               {"expire", 1, do_expire}};
   word_t words[WORD_MAX];
   size_t count = split_words(play, text, words);
