@@ -5,6 +5,7 @@
 #include "uvsmtp/address.h"
 #include "uvsmtp/auth.h"
 #include "uvsmtp/base.h"
+#include "uvsmtp/blocking.h"
 #include "uvsmtp/client.h"
 #include "uvsmtp/connection.h"
 #include "uvsmtp/crypto.h"

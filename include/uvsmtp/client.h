@@ -114,6 +114,14 @@ UVSMTP_EXTERN void uvsmtp_borrow_cancel(uvsmtp_borrow_t *borrow);
 UVSMTP_EXTERN void uvsmtp_client_give_back(uvsmtp_client_t *client,
                                            uvsmtp_connection_t *connection);
 
+/**
+ * Copies a result with all its words, so that it outlives the callback; uvsmtp_result_free releases
+ * it (NULL is fine). `mem` NULL: malloc. UVSMTP_EINVAL, UVSMTP_ENOMEM. Any thread. Since 0.1
+ */
+UVSMTP_EXTERN int uvsmtp_result_copy(uvsmtp_result_t **copy, const uvsmtp_result_t *result,
+                                     const uvsmtp_mem_t *mem);
+UVSMTP_EXTERN void uvsmtp_result_free(uvsmtp_result_t *copy);
+
 typedef struct uvsmtp_client_stats_s {
   size_t queued, in_flight;                        /* now: sends */
   size_t connections, opening, idle, busy, lent;   /* now: connections */

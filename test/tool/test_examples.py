@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The example programs do what they say. Usage: test_examples.py UVSMTP BULK SESSION CUSTOM"""
+"""The example programs do what they say. Usage: test_examples.py UVSMTP BULK SESSION CUSTOM BLOCKING"""
 import base64
 import http.server
 import os
@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import tool
 from tool import Sink, contains, equal, test
 
-BULK, SESSION, CUSTOM = (os.path.abspath(name) for name in sys.argv[2:5])
+BULK, SESSION, CUSTOM, BLOCKING = (os.path.abspath(name) for name in sys.argv[2:6])
 
 
 def run(*args, status=0):
@@ -48,6 +48,18 @@ def session_goes_step_by_step_and_stops_at_a_refusal():
         out, _ = run(SESSION, sink.plain, 'me@here.example', 'you@there.example', status=1)
     contains(out, 'RCPT: 550')
     equal(len(sink.messages), 0)
+
+
+@test
+def blocking_returns_what_became_of_the_message():
+    with Sink('--maildir', 'inbox') as sink:
+        out, _ = run(BLOCKING, sink.plain)
+    equal(out, 'accepted \n')
+    contains(tool.stored('inbox')[0], b'\r\n\r\nHello!\r\n')
+    with Sink('--rule', 'rcpt : reply "550 5.1.1 nobody"') as sink:
+        out, _ = run(BLOCKING, sink.plain, status=1)
+    contains(out, 'rejected')
+    contains(out, 'nobody')
 
 
 class Signer(http.server.BaseHTTPRequestHandler):
