@@ -75,8 +75,8 @@ typedef struct uvsmtp_dkim_options_s {
 #define UVSMTP_DKIM_OPTIONS_INIT UVSMTP__SIZED(uvsmtp_dkim_options_t)
 
 /**
- * Makes a signer. Used by one thread at a time, for any number of messages; a key signs one after
- * the other.
+ * Makes a signer. Used by one thread at a time, for any number of messages. With `work` it makes
+ * up to four signatures at the same time; others wait for these.
  * Ownership  `*signer` is yours, to be given to uvsmtp_dkim_free.
  * Returns    0; with the reason in `detail` (of `detail_size` bytes, may be NULL with 0):
  *            UVSMTP_EINVAL (domain, selector, identity, headers without From, not one key),

@@ -8,15 +8,19 @@
 
 #define UVSMTP__SIGNATURE_MAX 2048 /* bytes: RSA of 16384 bits */
 
+#define UVSMTP__SIGNED_NAME_MAX 70 /* of a field that is signed */
+#define UVSMTP__SIGNER_KEYS 4      /* as many threads as libuv's pool has by default */
+
 /* A signature that is being made: lives until it is done, whatever becomes of who wanted it. */
 typedef struct uvsmtp__job_s {
   uvsmtp_mem_t mem;
   uvsmtp_dkim_t *signer;
-  struct uvsmtp__job_s *next;  /* of those that wait for the same key */
+  struct uvsmtp__job_s *next;  /* of those that wait for a key */
   bool pause;                  /* no signature: only gives way to other work of the loop */
   void (*finished)(void *who); /* NULL: nobody waits any more */
   void *who;
-  bool done;
+  size_t key; /* number of the key that it holds */
+  bool begun, done;
   int err;
   uint8_t digest[32];
   uint8_t signature[UVSMTP__SIGNATURE_MAX];
@@ -26,15 +30,18 @@ typedef struct uvsmtp__job_s {
 struct uvsmtp_dkim_s {
   uvsmtp_mem_t mem;
   const uvsmtp_crypto_t *crypto;
-  uvsmtp_key_t *key;
+  uvsmtp_key_t *keys[UVSMTP__SIGNER_KEYS]; /* the same key, once for each signature at a time */
+  size_t key_count;
+  unsigned busy; /* bits of the keys that sign */
   char *domain, *selector, *identity, *headers;
   uint64_t expire;
   int64_t signed_at;
   unsigned flags;
   uvsmtp_work_fn work;
   void *work_ctx;
-  bool freed;                       /* by its owner, while jobs go on */
-  uvsmtp__job_t *running, *waiting; /* one key makes one signature at a time */
+  bool freed;  /* by its owner, while jobs go on */
+  size_t jobs; /* that run or wait */
+  uvsmtp__job_t *waiting, *last_waiting;
 };
 
 /* The header of a message, and the digests of its body in both forms. */
@@ -54,6 +61,11 @@ int uvsmtp__dkim_field(const uvsmtp_dkim_t *signer, const uvsmtp__signed_t *mess
 int uvsmtp__dkim_append(uvsmtp__buffer_t *out, const uint8_t *signature, size_t len);
 /* How long the signatures of this key are. */
 size_t uvsmtp__dkim_signature_len(const uvsmtp_dkim_t *signer);
+
+/* The next name of a list with colons between; 0 at the end. */
+size_t uvsmtp__dkim_next_name(const char **list, const char **name);
+/* Frees a signer that has no job. */
+void uvsmtp__signer_free(uvsmtp_dkim_t *signer);
 
 /*
  * Starts a job: makes the signature of its digest, here and now if there is no other thread to do
