@@ -6,23 +6,23 @@
 
 /* ---- Addresses ---- */
 
-/* What stands behind an element: comma, colon of a group, semicolon of its end. */
-static const char *tail_of(const uvsmtp__mailbox_t *b)
+/* What stands behind a mailbox or the name of a group: comma, colon, semicolon of the group's end,
+ * which the caller may have left out. */
+static const char *tail_of(const uvsmtp__mailbox_t *b, bool in_group)
 {
   const uvsmtp__mailbox_t *next = b->next;
-  bool ends = next != NULL && next->kind == UVSMTP__GROUP_END;
-  bool follows = ends ? next->next != NULL : next != NULL;
+  bool ends = in_group && (next == NULL || next->kind == UVSMTP__GROUP_END);
+  bool follows = next != NULL && (!ends || next->next != NULL);
   if (b->kind == UVSMTP__GROUP_BEGIN)
     return !ends ? ":" : follows ? ":;," : ":;";
   return ends ? (follows ? ";," : ";") : follows ? "," : "";
 }
 
-static void write_mailbox(uvsmtp__writer_t *w, const uvsmtp__mailbox_t *b)
+static void write_mailbox(uvsmtp__writer_t *w, const uvsmtp__mailbox_t *b, const char *tail)
 {
   char word[UVSMTP_ADDRESS_SIZE + 8];
   bool name = b->name[0] != '\0';
   size_t len = strlen(b->address), n = 0;
-  const char *tail = tail_of(b);
   if (name) {
     uvsmtp__field_phrase(w, b->name, strlen(b->name));
     word[n++] = '<';
@@ -35,25 +35,29 @@ static void write_mailbox(uvsmtp__writer_t *w, const uvsmtp__mailbox_t *b)
   uvsmtp__field_word(w, word, n + strlen(tail));
 }
 
+static void write_group_name(uvsmtp__writer_t *w, const char *name, const char *tail)
+{
+  w->tail = strlen(tail);
+  uvsmtp__field_phrase(w, name, strlen(name));
+  w->tail = 0;
+  uvsmtp__field_glue(w, tail);
+}
+
 static void write_addresses(const uvsmtp_message_t *m, uvsmtp__writer_t *w, uvsmtp_field_t field)
 {
   const uvsmtp__mailboxes_t *list = uvsmtp__message_field(m, field);
-  bool open = false;
+  bool in_group = false;
   if (list->first == NULL)
     return;
   uvsmtp__field_begin(w, uvsmtp__field_name(field));
   for (const uvsmtp__mailbox_t *b = list->first; b != NULL; b = b->next) {
-    if (b->kind == UVSMTP__MAILBOX) {
-      write_mailbox(w, b);
-    } else if (b->kind == UVSMTP__GROUP_BEGIN) {
-      uvsmtp__field_phrase(w, b->name, strlen(b->name));
-      uvsmtp__field_glue(w, tail_of(b));
-    }
     if (b->kind != UVSMTP__MAILBOX)
-      open = b->kind == UVSMTP__GROUP_BEGIN;
+      in_group = b->kind == UVSMTP__GROUP_BEGIN;
+    if (b->kind == UVSMTP__MAILBOX)
+      write_mailbox(w, b, tail_of(b, in_group));
+    else if (in_group)
+      write_group_name(w, b->name, tail_of(b, true));
   }
-  if (open) /* the caller left the group open */
-    uvsmtp__field_glue(w, ";");
   uvsmtp__field_end(w);
 }
 

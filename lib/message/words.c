@@ -16,11 +16,13 @@
 #include "message/address.h"
 #include "message/encode.h"
 
-#define MAX_WORD 75   /* of an encoded word */
-#define MAX_LINE 76   /* with encoded words in it */
-#define OVERHEAD 12   /* "=?utf-8?q?" and "?=" */
-#define MIN_ROOM 24   /* less on a line is not worth beginning a word */
-#define MAX_QUOTED 70 /* longer names fold better as encoded words */
+#define MAX_WORD 75 /* of an encoded word */
+#define MAX_LINE 76 /* with encoded words in it */
+#define OVERHEAD 12 /* "=?utf-8?q?" and "?=" */
+#define MIN_ROOM 24 /* less on a line is not worth beginning a word */
+#define MAX_QUOTED                                                                                 \
+  70                  /* longer names are encoded words: some readers take the fold in a name for  \
+                         a part of it */
 #define MAX_PLAIN 900 /* longer words cannot stand on a line */
 
 static bool is_blank(char c)
@@ -44,9 +46,15 @@ static size_t q_len(const char *s, size_t len)
   return n;
 }
 
-static size_t encoded_len(const char *s, size_t len, bool q)
+/* Whether the encoded form has at most `room` characters; looks at no more than it must. */
+static bool fits(const char *s, size_t len, bool q, size_t room)
 {
-  return q ? q_len(s, len) : uvsmtp__base64_encoded_len(len);
+  size_t n = 0;
+  if (!q)
+    return uvsmtp__base64_encoded_len(len) <= room;
+  for (size_t i = 0; i < len && n <= room; i++)
+    n += q_len(s + i, 1);
+  return n <= room;
 }
 
 static size_t put_q(char *out, const char *s, size_t len)
@@ -67,16 +75,33 @@ static size_t put_q(char *out, const char *s, size_t len)
   return n;
 }
 
+/*
+ * How many bytes of `s`, whole characters, one encoded word takes. Base64 that another word follows
+ * has to do without padding, since GMime takes the two for one, which would end at the "="; 0 if
+ * that cannot be.
+ */
+static size_t word_bytes(const char *s, size_t len, bool q, size_t room)
+{
+  size_t taken = 0, whole = 0; /* `whole`: the last place without padding */
+  while (taken < len) {
+    size_t next = taken + uvsmtp__char_len(s + taken, len - taken);
+    if (!fits(s, next, q, room - OVERHEAD))
+      break;
+    taken = next;
+    if (taken % 3 == 0)
+      whole = taken;
+  }
+  return q || taken == len ? taken : whole;
+}
+
 /* Writes one encoded word of as many whole characters as fit into `room`; returns their bytes. */
 static size_t put_encoded_word(uvsmtp__writer_t *w, const char *s, size_t len, bool q, size_t room)
 {
   char word[MAX_WORD + 1];
-  size_t taken = 0, n;
-  while (taken < len) {
-    size_t next = taken + uvsmtp__char_len(s + taken, len - taken);
-    if (encoded_len(s, next, q) > room - OVERHEAD)
-      break;
-    taken = next;
+  size_t taken = word_bytes(s, len, q, room), n;
+  if (taken == 0) {
+    q = true;
+    taken = word_bytes(s, len, q, room);
   }
   memcpy(word, q ? "=?utf-8?q?" : "=?utf-8?b?", 10);
   n = 10;
@@ -95,16 +120,19 @@ static size_t put_encoded_word(uvsmtp__writer_t *w, const char *s, size_t len, b
 static void put_encoded(uvsmtp__writer_t *w, const char *s, size_t len)
 {
   bool q = uvsmtp__prefer_q(q_len(s, len), uvsmtp__base64_encoded_len(len));
+  size_t used = w->column + 1 + w->tail, most = MAX_WORD - w->tail;
+  size_t room = used < MAX_LINE ? MAX_LINE - used : 0;
+  bool fold = room < MIN_ROOM && (room < OVERHEAD || !fits(s, len, q, room - OVERHEAD));
   while (len > 0 && w->err == 0) {
-    size_t left = w->column + 1 < MAX_LINE ? MAX_LINE - w->column - 1 : 0;
-    size_t whole = OVERHEAD + encoded_len(s, len, q), taken;
-    if (left < MIN_ROOM && left < whole) {
+    size_t taken;
+    if (fold) {
       uvsmtp__field_fold(w);
-      left = MAX_WORD;
+      room = most;
     }
-    taken = put_encoded_word(w, s, len, q, left < MAX_WORD ? left : MAX_WORD);
+    taken = put_encoded_word(w, s, len, q, room < most ? room : most);
     s += taken;
     len -= taken;
+    fold = true;
   }
 }
 
@@ -221,8 +249,8 @@ void uvsmtp__field_phrase(uvsmtp__writer_t *w, const char *name, size_t len)
   size_t quoted_len = len <= MAX_QUOTED ? uvsmtp__quote(quoted, name, len) : SIZE_MAX;
   if (needs_encoding(w, name, len))
     put_encoded(w, name, len);
-  else if (is_atoms(w, name, len))
-    put_plain(w, name, len);
+  else if (len <= MAX_QUOTED && is_atoms(w, name, len))
+    uvsmtp__field_word(w, name, len);
   else if (quoted_len > MAX_QUOTED)
     put_encoded(w, name, len);
   else
@@ -234,7 +262,7 @@ void uvsmtp__field_param_word(uvsmtp__writer_t *w, const char *name, const char 
   char word[UVSMTP__LINE_SOFT];
   size_t len = strlen(value), n = strlen(name);
   bool q = uvsmtp__prefer_q(q_len(value, len), uvsmtp__base64_encoded_len(len));
-  size_t encoded = encoded_len(value, len, q);
+  size_t encoded = q ? q_len(value, len) : uvsmtp__base64_encoded_len(len);
   if (n + 3 + OVERHEAD + encoded > MAX_LINE - 2)
     return;
   memcpy(word, name, n);

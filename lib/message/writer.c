@@ -37,6 +37,7 @@ void uvsmtp__field_begin(uvsmtp__writer_t *w, const char *name)
   w->name = name;
   w->column = 0;
   w->soft = UVSMTP__LINE_SOFT;
+  w->tail = 0;
   w->empty = true;
   put(w, name, strlen(name));
   put(w, ":", 1);
@@ -58,7 +59,7 @@ void uvsmtp__field_fold(uvsmtp__writer_t *w)
 void uvsmtp__field_word_after(uvsmtp__writer_t *w, const char *blanks, size_t blanks_len,
                               const char *word, size_t len)
 {
-  bool over = w->column + blanks_len + len > w->soft;
+  bool over = w->column + blanks_len + len + w->tail > w->soft;
   /* Behind the colon a fold is worth it only if the word then fits. */
   if (over && (!w->empty || blanks_len + len <= UVSMTP__LINE_SOFT))
     uvsmtp__field_fold(w);

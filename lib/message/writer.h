@@ -20,6 +20,7 @@ typedef struct uvsmtp__writer_s {
   const char *name; /* of the field that is being written */
   size_t column;
   size_t soft; /* where the line that is being written should end */
+  size_t tail; /* characters that will be glued to the next words */
   bool empty;  /* nothing stands behind the colon yet */
   int err;
   char *detail; /* UVSMTP__DETAIL_SIZE bytes */

@@ -327,7 +327,7 @@ static void encoded_words_are_cut_between_characters(void **state)
                                              "\xf0\x9f\x98\x80"};
     char text[1000] = "", out[6000];
     for (int shift = 0; shift < 20; shift++) {
-      size_t n = (size_t)shift, line = 0;
+      size_t n = (size_t)shift, line = 0, padded = 0;
       memset(text, 'x', n);
       for (int i = 0; i < 60; i++, n += width)
         memcpy(text + n, characters[width], width);
@@ -342,10 +342,12 @@ static void encoded_words_are_cut_between_characters(void **state)
         if (word[8] != 'b')
           continue;
         len = strlen(word) - 12;
+        padded += word[len + 9] == '=';
         assert_int_equal(uvsmtp__base64_decode(decoded, &len, word + 10, len), 0);
         assert_true(uvsmtp__bad_text_at(decoded, len) == 0);
       }
       assert_true(line > 1);
+      assert_true(padded <= 1); /* the last one only: GMime reads no word behind a padded one */
     }
   }
 }
