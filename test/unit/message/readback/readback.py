@@ -5,7 +5,8 @@ usage: readback.py GENERATE COUNT READER...
 GENERATE is generate.c built: it prints messages with what they must say. READER is a command that
 reads messages in base64, one a line, and prints for each a line of JSON with what it found, and
 what it is known to get wrong ("flaws"); or the word "python" for Python's own email package (which
-makes LF of the line ends in binary parts). The seed comes from UVSMTP_TEST_SEED and is printed.
+makes LF of the line ends in binary parts, and whose later versions read no address literals). The
+seed comes from UVSMTP_TEST_SEED and is printed.
 
 The invariants that hold of every message whatever is in it are checked on the bytes, here.
 """
@@ -82,7 +83,7 @@ def python_read(raw):
     found = {"subject": message["Subject"], "header": message["X-Any"],
              "from": python_names(legacy, "From"), "to": python_names(legacy, "To"),
              "text": None, "html": None, "calendar": None, "attached_message": None,
-             "attachments": [], "flaws": ["changes binary parts"]}
+             "attachments": [], "flaws": ["changes binary parts", "reads no address literals"]}
     for part in python_leaves(message):
         python_part(part, found)
     assert message["Date"].datetime is not None
@@ -108,6 +109,8 @@ def same(what, found, want):
 def compare_people(found, want, flaws=()):
     same("number of addresses", len(found), len(want))
     for (group, name, address), (want_group, want_name, want_address) in zip(found, want):
+        if "reads no address literals" in flaws and "[" in want_address:
+            continue
         if "unquotes local parts" in flaws:
             want_address = want_address.replace('"', "")
             address = address.replace('"', "")
