@@ -33,7 +33,13 @@
  *     }
  *     ... not logged in: err, choice.detail
  *
- * All functions belong to the loop's thread. Times are milliseconds of any monotonic clock
+ * Threads: an authenticator is made on any thread, and then belongs to the first one that uses it:
+ * the one where a client or connection is made with it (uvsmtp_auth_claim). From there on all
+ * clients and loops of that thread may share it, with one token, one set of keys and one memory of
+ * refusals; another thread is refused with UVSMTP_EAUTHTHREAD and makes one of its own. Only
+ * uvsmtp_auth_acquire and uvsmtp_auth_free are legal everywhere.
+ *
+ * All other functions belong to that thread. Times are milliseconds of any monotonic clock
  * (uv_now), the same one for all users of an authenticator.
  *
  * DIGEST-MD5 (retired by RFC 6331) and NTLM (without a public standard, MD4 and RC4 at its heart)
@@ -190,12 +196,23 @@ UVSMTP_EXTERN int uvsmtp_auth_gssapi_new(uvsmtp_auth_t **auth,
 
 /**
  * Lets go of an authenticator. It goes when the last connection that uses it has let go too, and
- * with it its secrets. NULL is fine. Legal in every callback. Since 0.1
+ * with it its secrets. NULL is fine. Legal in every callback, and on every thread; but free_data
+ * and cancel_fetch run where the last hold is given back. Since 0.1
  */
 UVSMTP_EXTERN void uvsmtp_auth_free(uvsmtp_auth_t *auth);
 
-/** Takes one more hold of an authenticator, given back by uvsmtp_auth_free. Since 0.1 */
+/**
+ * Takes one more hold of an authenticator, given back by uvsmtp_auth_free. Legal on every thread.
+ * Since 0.1
+ */
 UVSMTP_EXTERN uvsmtp_auth_t *uvsmtp_auth_acquire(uvsmtp_auth_t *auth);
+
+/**
+ * Makes the calling thread the one that uses the authenticator, if there is none yet. Connections
+ * and exchanges do that by themselves. 0, or UVSMTP_EAUTHTHREAD if it belongs to another. Legal on
+ * every thread. Since 0.1
+ */
+UVSMTP_EXTERN int uvsmtp_auth_claim(uvsmtp_auth_t *auth);
 
 /**
  * The name of the authenticator's mechanism number `i`, in order of preference; NULL beyond the
@@ -221,17 +238,19 @@ UVSMTP_EXTERN uint64_t uvsmtp_auth_rest_ms(const uvsmtp_auth_t *auth, const char
  *               and is not cached; UVSMTP_TOKEN_UNTIL_REFUSED
  * Returns    0; UVSMTP_ECANCELED if nobody waits for the request any more; UVSMTP_EAUTHTOKEN if the
  *            token is empty or has characters that no token has (counted as a failed fetch);
- *            UVSMTP_ENOMEM (likewise)
+ *            UVSMTP_ENOMEM (likewise); UVSMTP_EAUTHTHREAD on another thread than the one of the
+ *            fetch: the request is still to be answered, from there (uv_async_send)
  * Since 0.1
  */
 UVSMTP_EXTERN int uvsmtp_auth_token_set(uvsmtp_token_request_t *request, int err, const char *token,
                                         uint64_t lifetime_s);
 
 /**
- * Drops the cached token, if any: the next exchange fetches a fresh one. A fetch that runs goes on.
- * Since 0.1
+ * Drops the cached token, if any: the next exchange fetches a fresh one. A fetch that runs goes on;
+ * exchanges that have the token already use it. Nothing happens to an authenticator without tokens,
+ * or with a fixed one. Returns 0, UVSMTP_EAUTHTHREAD. Since 0.1
  */
-UVSMTP_EXTERN void uvsmtp_auth_clear_cached_token(uvsmtp_auth_t *auth);
+UVSMTP_EXTERN int uvsmtp_auth_clear_cached_token(uvsmtp_auth_t *auth);
 
 /* ---- Writing a mechanism ------------------------------------------------------------------ */
 
@@ -332,10 +351,10 @@ UVSMTP_EXTERN void uvsmtp_exchange_set_timeout(uvsmtp_exchange_t *exchange, uint
 
 /**
  * Ends a suspension: the connection will call step again, where uvsmtp_exchange_result is `result`
- * (0 or an error, as you like). Legal inside step too, before it returns UVSMTP_PENDING. Not from
- * other threads.
+ * (0 or an error, as you like). Legal inside step too, before it returns UVSMTP_PENDING.
  * Returns    0; UVSMTP_ECANCELED if the exchange was cancelled, has failed or lost its connection;
- *            UVSMTP_ESTATE if it is not suspended (a second resume). Neither has any effect.
+ *            UVSMTP_ESTATE if it is not suspended (a second resume); UVSMTP_EAUTHTHREAD on another
+ *            thread than the exchange's. None of these has any effect.
  * Since 0.1
  */
 UVSMTP_EXTERN int uvsmtp_exchange_resume(uvsmtp_exchange_t *exchange, int result);
@@ -469,7 +488,7 @@ struct uvsmtp_auth_context_s {
 /**
  * Begins a run of `auth`, which the exchange holds.
  * Returns    0; UVSMTP_EMECHANISM (the authenticator has no such mechanism); UVSMTP_EAUTHPLAINTEXT;
- *            UVSMTP_EOPTIONSIZE; UVSMTP_EINVAL; UVSMTP_ENOMEM
+ *            UVSMTP_EAUTHTHREAD; UVSMTP_EOPTIONSIZE; UVSMTP_EINVAL; UVSMTP_ENOMEM
  * Since 0.1
  */
 UVSMTP_EXTERN int uvsmtp_exchange_new(uvsmtp_exchange_t **exchange, uvsmtp_auth_t *auth,
@@ -556,8 +575,9 @@ typedef struct uvsmtp_auth_choice_s {
   char detail[256];      /* after an error: why, in a sentence */
 
   /* private */
-  uint16_t tried[UVSMTP_AUTH_CHOICE_MAX]; /* bit i: mechanism i of the authenticator */
-  uint16_t refused, again, rested;        /* bit i: authenticator i */
+  uint16_t tried[UVSMTP_AUTH_CHOICE_MAX];  /* bit i: mechanism i of the authenticator */
+  uint16_t broken[UVSMTP_AUTH_CHOICE_MAX]; /* likewise: those broken off by "*" */
+  uint16_t refused, again, rested;         /* bit i: authenticator i */
   uint16_t at_auth, at_mechanism;
   int err; /* the most telling error so far */
 } uvsmtp_auth_choice_t;
@@ -578,8 +598,12 @@ typedef struct uvsmtp_auth_choice_s {
  * - The server refused the mechanism (534, 504, 501, 432, 538, or an enhanced code that says so),
  *   its challenge was malformed, or this side cannot run it: the next mechanism.
  * - No token could be had, or a suspension timed out: the next authenticator.
- * - The server did not prove that it knows the password (UVSMTP_EAUTHSERVER), a temporary failure,
- *   cancellation, no memory: that is the end.
+ * - The server did not prove that it knows the password, or channel binding shows that somebody
+ *   stands between (UVSMTP_EAUTHSERVER), a temporary failure, cancellation, no memory: that is the
+ *   end.
+ * - 521: that is the end too; it says nothing of the credentials. UVSMTP_EAUTHTEMPORARY if an
+ *   exchange was broken off before on this connection (see uvsmtp_auth_choice_lost), else
+ *   UVSMTP_EAUTH.
  *
  * Returns    0 with `auth` and `mechanism`; or, when nothing is left, the most telling error of
  *            those tried; if none was: UVSMTP_EAUTHPLAINTEXT (what is offered would need TLS),
@@ -589,6 +613,14 @@ typedef struct uvsmtp_auth_choice_s {
  */
 UVSMTP_EXTERN int uvsmtp_auth_choose(uvsmtp_auth_choice_t *choice, uvsmtp_exchange_t *last,
                                      uint64_t now_ms);
+
+/**
+ * The connection ended before there was a last choice. Some servers do not survive that an exchange
+ * is broken off with "*": they take the next AUTH for an answer and close. If one was, its
+ * mechanism is the last choice of the connections to come to this server for an hour, so that they
+ * get past it. The same happens by itself when the server answers AUTH with 521. Since 0.1
+ */
+UVSMTP_EXTERN void uvsmtp_auth_choice_lost(uvsmtp_auth_choice_t *choice, uint64_t now_ms);
 
 #ifdef __cplusplus
 }

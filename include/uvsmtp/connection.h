@@ -114,7 +114,8 @@ typedef void (*uvsmtp_connection_close_cb)(uvsmtp_connection_t *connection);
  * Makes a connection and starts to open it. `cb` runs once it is ready (logged in, if there are
  * authenticators) or has failed; after a failure it still has to be closed. `detail` (of
  * `detail_size` bytes, may be NULL) gets a sentence if options are refused. UVSMTP_EINVAL,
- * UVSMTP_EURL, UVSMTP_EINJECTION, UVSMTP_EOPTIONSIZE, UVSMTP_ENOMEM, libuv's codes. Since 0.1
+ * UVSMTP_EURL, UVSMTP_EINJECTION, UVSMTP_EAUTHTHREAD, UVSMTP_EOPTIONSIZE, UVSMTP_ENOMEM, libuv's
+ * codes. Since 0.1
  */
 UVSMTP_EXTERN int uvsmtp_connection_open(uvsmtp_connection_t **connection, uv_loop_t *loop,
                                          const uvsmtp_connection_options_t *options,

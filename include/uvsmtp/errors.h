@@ -88,6 +88,7 @@ typedef enum uvsmtp_err_class_e {
   X(EAUTHUNSUPPORTED, -5405, AUTH, "the mechanism was not built into this library")                \
   X(EAUTHTEMPORARY, -5406, AUTH, "the server cannot check credentials now")                        \
   X(EAUTHBACKOFF, -5407, AUTH, "the credentials were refused a short while ago")                   \
+  X(EAUTHTHREAD, -5408, USAGE, "the authenticator belongs to another thread")                      \
   X(ESOURCE, -5500, USAGE, "the message's source failed")                                          \
   X(EBARELINE, -5501, USAGE, "the message has a bare CR or LF")                                    \
   X(ELINETOOLONG, -5502, USAGE, "the message has a line of over 998 octets")                       \

@@ -265,7 +265,8 @@ typedef struct uvsmtp_event_s {
   unsigned index; /* which reply to this command it is, from 0: for LMTP, the accepted recipient */
   uvsmtp_reply_t reply;
   uvsmtp_slice_t challenge; /* of a 334 to AUTH, decoded; until the next call */
-  int err; /* EVENT_ERROR; or UVSMTP_EAUTHCHALLENGE for a 334 that is not base64 */
+  int err; /* EVENT_ERROR; or UVSMTP_EAUTHCHALLENGE for a 334 that is not base64, and UVSMTP_ENOMEM
+              for a reply whose content could not be kept */
 } uvsmtp_event_t;
 
 /**

@@ -10,6 +10,8 @@
 #define DEFAULT_BACKOFF_MS 30000
 /* The back-off doubles so many times. */
 #define MAX_DOUBLINGS 6
+/* A server that breaks down when an exchange is broken off is not likely to be mended sooner. */
+#define AVOID_MS ((uint64_t)3600 * 1000)
 /* RFC 4422 section 3.1. */
 #define MAX_NAME 20
 
@@ -111,20 +113,34 @@ int uvsmtp_auth_custom_new(uvsmtp_auth_t **out, const uvsmtp_mechanism_t *mechan
 
 uvsmtp_auth_t *uvsmtp_auth_acquire(uvsmtp_auth_t *auth)
 {
-  auth->refs++;
+  atomic_fetch_add(&auth->refs, 1);
   return auth;
 }
 
 void uvsmtp_auth_free(uvsmtp_auth_t *auth)
 {
   uvsmtp_mem_t mem;
-  if (auth == NULL || --auth->refs != 0)
+  if (auth == NULL || atomic_fetch_sub(&auth->refs, 1) != 1)
     return;
   if (auth->free_data != NULL)
     auth->free_data(auth->data);
   mem = auth->mem;
   uvsmtp__free(&mem, auth->own_name);
   uvsmtp__free(&mem, auth);
+}
+
+const void *uvsmtp__auth_thread(void)
+{
+  static _Thread_local char here;
+  return &here;
+}
+
+int uvsmtp_auth_claim(uvsmtp_auth_t *auth)
+{
+  const void *owner = NULL, *self = uvsmtp__auth_thread();
+  if (atomic_compare_exchange_strong(&auth->thread, &owner, self) || owner == self)
+    return 0;
+  return UVSMTP_EAUTHTHREAD;
 }
 
 const char *uvsmtp_auth_mechanism(const uvsmtp_auth_t *auth, size_t i)
@@ -143,55 +159,88 @@ static uint64_t server_hash(const char *host, uint16_t port)
   return hash != 0 ? hash : 1;
 }
 
-static uvsmtp__refusal_t *find_refusal(uvsmtp_auth_t *auth, uint64_t server)
+static const uvsmtp__refusal_t *find_refusal(const uvsmtp_auth_t *auth, const char *host,
+                                             uint16_t port)
 {
+  static const uvsmtp__refusal_t none;
+  uint64_t server = server_hash(host, port);
   for (size_t i = 0; i < UVSMTP__AUTH_REFUSALS; i++)
     if (auth->refusals[i].server == server)
       return &auth->refusals[i];
-  return NULL;
+  return &none;
 }
 
-static uvsmtp__refusal_t *oldest_refusal(uvsmtp_auth_t *auth)
+static uint64_t last_needed(const uvsmtp__refusal_t *refusal)
 {
+  return refusal->until_ms > refusal->avoided_until_ms ? refusal->until_ms
+                                                       : refusal->avoided_until_ms;
+}
+
+/* The one of this server; the one that is needed least long gives way to a new one. */
+static uvsmtp__refusal_t *take_refusal(uvsmtp_auth_t *auth, const char *host, uint16_t port)
+{
+  uint64_t server = server_hash(host, port);
   uvsmtp__refusal_t *oldest = &auth->refusals[0];
-  for (size_t i = 1; i < UVSMTP__AUTH_REFUSALS; i++)
-    if (auth->refusals[i].until_ms < oldest->until_ms)
+  for (size_t i = 0; i < UVSMTP__AUTH_REFUSALS; i++) {
+    if (auth->refusals[i].server == server)
+      return &auth->refusals[i];
+    if (last_needed(&auth->refusals[i]) < last_needed(oldest))
       oldest = &auth->refusals[i];
+  }
+  *oldest = (uvsmtp__refusal_t){.server = server};
   return oldest;
+}
+
+static uint64_t add_ms(uint64_t now_ms, uint64_t ms)
+{
+  return ms > UINT64_MAX - now_ms ? UINT64_MAX : now_ms + ms;
 }
 
 void uvsmtp__auth_refused(uvsmtp_auth_t *auth, const char *host, uint16_t port, uint64_t now_ms)
 {
-  uint64_t server = server_hash(host, port), wait_ms;
-  uvsmtp__refusal_t *refusal = find_refusal(auth, server);
+  uvsmtp__refusal_t *refusal;
   unsigned doublings;
   if (auth->backoff_ms == UINT64_MAX)
     return;
-  if (refusal == NULL) {
-    refusal = oldest_refusal(auth);
-    *refusal = (uvsmtp__refusal_t){.server = server};
-  }
+  refusal = take_refusal(auth, host, port);
   doublings = refusal->count < MAX_DOUBLINGS ? refusal->count : MAX_DOUBLINGS;
-  wait_ms = auth->backoff_ms > UINT64_MAX >> doublings ? UINT64_MAX : auth->backoff_ms << doublings;
   refusal->count++;
-  refusal->until_ms = wait_ms > UINT64_MAX - now_ms ? UINT64_MAX : now_ms + wait_ms;
+  refusal->until_ms = auth->backoff_ms > UINT64_MAX >> doublings
+                          ? UINT64_MAX
+                          : add_ms(now_ms, auth->backoff_ms << doublings);
 }
 
 void uvsmtp__auth_accepted(uvsmtp_auth_t *auth, const char *host, uint16_t port)
 {
-  uvsmtp__refusal_t *refusal = find_refusal(auth, server_hash(host, port));
-  if (refusal != NULL)
-    *refusal = (uvsmtp__refusal_t){0};
+  if (find_refusal(auth, host, port)->count != 0) {
+    uvsmtp__refusal_t *refusal = take_refusal(auth, host, port);
+    refusal->count = 0;
+    refusal->until_ms = 0;
+  }
 }
 
 uint64_t uvsmtp_auth_rest_ms(const uvsmtp_auth_t *auth, const char *host, uint16_t port,
                              uint64_t now_ms)
 {
-  uint64_t server = server_hash(host, port);
-  for (size_t i = 0; i < UVSMTP__AUTH_REFUSALS; i++)
-    if (auth->refusals[i].server == server && now_ms < auth->refusals[i].until_ms)
-      return auth->refusals[i].until_ms - now_ms;
-  return 0;
+  uint64_t until_ms = find_refusal(auth, host, port)->until_ms;
+  if (until_ms == UINT64_MAX)
+    return UINT64_MAX;
+  return until_ms > now_ms ? until_ms - now_ms : 0;
+}
+
+void uvsmtp__auth_avoid(uvsmtp_auth_t *auth, const char *host, uint16_t port, uint16_t mechanisms,
+                        uint64_t now_ms)
+{
+  uvsmtp__refusal_t *refusal = take_refusal(auth, host, port);
+  refusal->avoided = (uint16_t)(uvsmtp__auth_avoided(auth, host, port, now_ms) | mechanisms);
+  refusal->avoided_until_ms = add_ms(now_ms, AVOID_MS);
+}
+
+uint16_t uvsmtp__auth_avoided(const uvsmtp_auth_t *auth, const char *host, uint16_t port,
+                              uint64_t now_ms)
+{
+  const uvsmtp__refusal_t *refusal = find_refusal(auth, host, port);
+  return now_ms < refusal->avoided_until_ms ? refusal->avoided : 0;
 }
 
 bool uvsmtp__auth_next_word(const char **list, uvsmtp_slice_t *word)

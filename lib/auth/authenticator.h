@@ -1,6 +1,8 @@
 #ifndef UVSMTP_AUTH_AUTHENTICATOR_H
 #define UVSMTP_AUTH_AUTHENTICATOR_H
 
+#include <stdatomic.h>
+
 #include "uvsmtp/auth.h"
 
 /*
@@ -15,11 +17,14 @@ typedef struct uvsmtp__refusal_s {
   uint64_t server;   /* hash of host and port; 0: free */
   uint64_t until_ms; /* until then the credentials rest */
   unsigned count;    /* refusals in a row */
+  uint64_t avoided_until_ms;
+  uint16_t avoided; /* bit i: until then mechanism i is the last choice */
 } uvsmtp__refusal_t;
 
 struct uvsmtp_auth_s {
   uvsmtp_mem_t mem;
-  unsigned refs; /* the owner, exchanges, running jobs */
+  atomic_uint refs;             /* the owner, exchanges, running jobs */
+  _Atomic(const void *) thread; /* uvsmtp__auth_thread() of the one that uses it; NULL: none yet */
   const uvsmtp_mechanism_t *mechanisms[UVSMTP_AUTH_CHOICE_MAX];
   size_t mechanism_count;
   uvsmtp_mechanism_t own; /* a custom mechanism's copy */
@@ -51,6 +56,18 @@ int uvsmtp__auth_add_named(uvsmtp_auth_t *auth, const uvsmtp_mechanism_t *const 
 /* The credentials were refused by, or accepted by, a server. */
 void uvsmtp__auth_refused(uvsmtp_auth_t *auth, const char *host, uint16_t port, uint64_t now_ms);
 void uvsmtp__auth_accepted(uvsmtp_auth_t *auth, const char *host, uint16_t port);
+
+/*
+ * Mechanisms (bit i: number i) that the server did not survive being broken off; and those of which
+ * that is known.
+ */
+void uvsmtp__auth_avoid(uvsmtp_auth_t *auth, const char *host, uint16_t port, uint16_t mechanisms,
+                        uint64_t now_ms);
+uint16_t uvsmtp__auth_avoided(const uvsmtp_auth_t *auth, const char *host, uint16_t port,
+                              uint64_t now_ms);
+
+/* Tells threads apart; never NULL. */
+const void *uvsmtp__auth_thread(void);
 
 /* Takes the next word of a blank-separated list; false at its end. */
 bool uvsmtp__auth_next_word(const char **list, uvsmtp_slice_t *word);

@@ -52,6 +52,25 @@ static void credentials_refused(uvsmtp_auth_choice_t *choice, size_t i, uint64_t
   set_bit(&choice->refused, i);
 }
 
+/* True if an exchange was broken off on this connection and something else is left to try. */
+static bool note_broken(uvsmtp_auth_choice_t *choice, uint64_t now_ms)
+{
+  bool any = false;
+  for (size_t i = 0; i < choice->auth_count; i++) {
+    if (choice->broken[i] == 0)
+      continue;
+    any = true;
+    uvsmtp__auth_avoid(choice->auths[i], choice->host, choice->port, choice->broken[i], now_ms);
+  }
+  return any;
+}
+
+void uvsmtp_auth_choice_lost(uvsmtp_auth_choice_t *choice, uint64_t now_ms)
+{
+  if (choice->size == sizeof(*choice) && choice->auth != NULL)
+    note_broken(choice, now_ms);
+}
+
 /* Whether the search may go on; else the error that ends it. */
 static int judge(uvsmtp_auth_choice_t *choice, const uvsmtp_exchange_t *last, uint64_t now_ms)
 {
@@ -59,12 +78,15 @@ static int judge(uvsmtp_auth_choice_t *choice, const uvsmtp_exchange_t *last, ui
   uvsmtp__verdict_t verdict = uvsmtp__exchange_verdict(last);
   int err = uvsmtp__exchange_err(last);
   set_bit(&choice->tried[i], choice->at_mechanism);
+  if (uvsmtp__exchange_broken_off(last))
+    set_bit(&choice->broken[i], choice->at_mechanism);
   if (verdict == UVSMTP__VERDICT_NONE || verdict == UVSMTP__VERDICT_IN)
     return UVSMTP_ESTATE;
   if (verdict == UVSMTP__VERDICT_END) {
     choice->err = 0;
     note_error(choice, last, err);
-    return err;
+    /* The server has not refused us, it has lost its way: another connection may do. */
+    return err == UVSMTP_EAUTH && note_broken(choice, now_ms) ? UVSMTP_EAUTHTEMPORARY : err;
   }
   note_error(choice, last, err);
   if (verdict == UVSMTP__VERDICT_AGAIN && !is_bit(choice->again, i)) {
@@ -100,13 +122,14 @@ static bool can_run(const uvsmtp_auth_choice_t *choice, const uvsmtp_mechanism_t
   return true;
 }
 
+/* Among those that are not in `without`. */
 static bool search_mechanisms(uvsmtp_auth_choice_t *choice, size_t i, unsigned required,
-                              hindrances_t *hindrances)
+                              uint16_t without, hindrances_t *hindrances)
 {
   const uvsmtp_auth_t *auth = choice->auths[i];
   for (size_t j = 0; j < auth->mechanism_count; j++) {
     const uvsmtp_mechanism_t *mechanism = auth->mechanisms[j];
-    if (is_bit(choice->tried[i], j) || (mechanism->flags & required) != required ||
+    if (is_bit(without, j) || (mechanism->flags & required) != required ||
         !can_run(choice, mechanism, hindrances))
       continue;
     choice->auth = choice->auths[i];
@@ -122,14 +145,18 @@ static bool search_auth(uvsmtp_auth_choice_t *choice, size_t i, uint64_t now_ms,
                         hindrances_t *hindrances)
 {
   bool refused = is_bit(choice->refused, i);
+  uint16_t tried = choice->tried[i];
+  uint16_t avoided = uvsmtp__auth_avoided(choice->auths[i], choice->host, choice->port, now_ms);
   if (uvsmtp_auth_rest_ms(choice->auths[i], choice->host, choice->port, now_ms) != 0) {
     hindrances->resting = true;
     return false;
   }
   /* Refused once: show the password itself rather than prove it in another way. */
-  if (refused && search_mechanisms(choice, i, UVSMTP_AUTH_PLAINTEXT, hindrances))
+  if (refused && search_mechanisms(choice, i, UVSMTP_AUTH_PLAINTEXT, tried, hindrances))
     return true;
-  if (search_mechanisms(choice, i, 0, hindrances))
+  /* Better something that went wrong on an earlier connection than nothing. */
+  if (search_mechanisms(choice, i, 0, tried | avoided, hindrances) ||
+      search_mechanisms(choice, i, 0, tried, hindrances))
     return true;
   if (refused)
     put_to_rest(choice, i, now_ms);
@@ -187,6 +214,7 @@ static int reset(uvsmtp_auth_choice_t *choice)
       choice->auth_count > UVSMTP_AUTH_CHOICE_MAX)
     return UVSMTP_EINVAL;
   memset(choice->tried, 0, sizeof(choice->tried));
+  memset(choice->broken, 0, sizeof(choice->broken));
   choice->refused = choice->again = choice->rested = 0;
   choice->err = 0;
   choice->detail[0] = '\0';

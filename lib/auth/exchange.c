@@ -46,6 +46,7 @@ typedef enum phase_e {
 
 struct uvsmtp_exchange_s {
   unsigned refs;
+  const void *thread; /* where it runs */
   uvsmtp_mem_t mem;
   uvsmtp_auth_t *auth; /* held */
   const uvsmtp_mechanism_t *mechanism;
@@ -57,6 +58,7 @@ struct uvsmtp_exchange_s {
   int place;    /* of the coroutine */
   int err;
   uvsmtp__verdict_t verdict;
+  bool broken_off; /* by "*", which the server has answered */
   unsigned challenges;
   uint64_t now_ms, deadline_ms;
   char detail[MAX_DETAIL];
@@ -104,10 +106,14 @@ int uvsmtp_exchange_new(uvsmtp_exchange_t **out, uvsmtp_auth_t *auth,
     return UVSMTP_EAUTHPLAINTEXT;
   if (mechanism->state_size > SIZE_MAX - sizeof(*exchange))
     return UVSMTP_EINVAL;
+  err = uvsmtp_auth_claim(auth);
+  if (err != 0)
+    return err;
   exchange = uvsmtp__calloc(known.mem, 1, sizeof(*exchange) + mechanism->state_size);
   if (exchange == NULL)
     return UVSMTP_ENOMEM;
   exchange->refs = 1;
+  exchange->thread = uvsmtp__auth_thread();
   exchange->mem = *uvsmtp__mem(known.mem);
   exchange->auth = uvsmtp_auth_acquire(auth);
   exchange->mechanism = mechanism;
@@ -226,6 +232,8 @@ int uvsmtp_exchange_result(const uvsmtp_exchange_t *exchange)
 
 int uvsmtp_exchange_resume(uvsmtp_exchange_t *exchange, int result)
 {
+  if (exchange->thread != uvsmtp__auth_thread())
+    return UVSMTP_EAUTHTHREAD;
   if (exchange->phase == CANCELLED || exchange->phase == FAILED || exchange->phase == FINISHED)
     return UVSMTP_ECANCELED;
   if (exchange->resumed || (exchange->phase != SUSPENDED && exchange->phase != STEPPING))
@@ -459,6 +467,8 @@ static uvsmtp__verdict_t verdict_of_reply(int code, const char *enhanced, const 
   case 534: /* too weak */
   case 538: /* needs encryption */
     return UVSMTP__VERDICT_MECHANISM;
+  case 521: /* "bad protocol", and the server is gone: says nothing of the credentials */
+    return UVSMTP__VERDICT_END;
   default:
     return blames_mechanism(enhanced, text) ? UVSMTP__VERDICT_MECHANISM
                                             : UVSMTP__VERDICT_CREDENTIALS;
@@ -511,13 +521,13 @@ static int succeed(uvsmtp_exchange_t *exchange, int code)
 
 static int refuse(uvsmtp_exchange_t *exchange, int code, const char *enhanced, const char *text)
 {
-  uvsmtp__verdict_t verdict = verdict_of_reply(code, enhanced, text);
   int again = 0;
+  exchange->verdict = verdict_of_reply(code, enhanced, text);
   if (exchange->mechanism->finish != NULL)
     again = exchange->mechanism->finish(exchange, exchange->state, code);
-  if (again == UVSMTP_AUTH_AGAIN && verdict == UVSMTP__VERDICT_CREDENTIALS)
-    verdict = UVSMTP__VERDICT_AGAIN;
-  return end(exchange, verdict, UVSMTP_EAUTH);
+  if (again == UVSMTP_AUTH_AGAIN && exchange->verdict == UVSMTP__VERDICT_CREDENTIALS)
+    exchange->verdict = UVSMTP__VERDICT_AGAIN;
+  return end(exchange, exchange->verdict, UVSMTP_EAUTH);
 }
 
 int uvsmtp_exchange_finish(uvsmtp_exchange_t *exchange, uint64_t now_ms, int code,
@@ -526,6 +536,7 @@ int uvsmtp_exchange_finish(uvsmtp_exchange_t *exchange, uint64_t now_ms, int cod
   phase_t from = exchange->phase;
   int err;
   exchange->now_ms = now_ms;
+  exchange->broken_off = from == FAILED && code != 0;
   if (from == FAILED || from == CANCELLED)
     return fail(exchange, exchange->err);
   if (from == STEPPING || from == FINISHED)
@@ -551,6 +562,11 @@ int uvsmtp_exchange_finish(uvsmtp_exchange_t *exchange, uint64_t now_ms, int cod
 uvsmtp__verdict_t uvsmtp__exchange_verdict(const uvsmtp_exchange_t *exchange)
 {
   return exchange->verdict;
+}
+
+bool uvsmtp__exchange_broken_off(const uvsmtp_exchange_t *exchange)
+{
+  return exchange->broken_off;
 }
 
 int uvsmtp__exchange_err(const uvsmtp_exchange_t *exchange)

@@ -15,6 +15,8 @@ typedef enum uvsmtp__verdict_e {
 } uvsmtp__verdict_t;
 
 uvsmtp__verdict_t uvsmtp__exchange_verdict(const uvsmtp_exchange_t *exchange);
+/* Whether it failed on this side after AUTH was sent, so that the server had to bear a "*". */
+bool uvsmtp__exchange_broken_off(const uvsmtp_exchange_t *exchange);
 /* The error that the exchange ended with. */
 int uvsmtp__exchange_err(const uvsmtp_exchange_t *exchange);
 

@@ -26,6 +26,7 @@ typedef struct oauth_s {
 
 typedef struct state_s {
   uvsmtp__token_waiter_t waiter;
+  bool refused; /* by an error challenge */
 } state_t;
 
 static int respond_text(uvsmtp_exchange_t *exchange, const char *text)
@@ -103,6 +104,7 @@ static void note_error(uvsmtp_exchange_t *exchange, uvsmtp_slice_t challenge)
   uvsmtp__exchange_fail_text(exchange, 0, "the token was refused: ", challenge.base, challenge.len);
 }
 
+/* What is alike in both mechanisms. */
 static int step(uvsmtp_exchange_t *exchange, state_t *state, uvsmtp_slice_t challenge,
                 int (*respond)(uvsmtp_exchange_t *, const oauth_t *, const char *),
                 const char *error_answer)
@@ -119,6 +121,7 @@ static int step(uvsmtp_exchange_t *exchange, state_t *state, uvsmtp_slice_t chal
   if (err != 0)
     return err;
   UVSMTP_CO_SEND();
+  state->refused = true;
   note_error(exchange, challenge);
   err = respond_text(exchange, error_answer);
   if (err != 0)
@@ -140,7 +143,9 @@ static int finish(uvsmtp_exchange_t *exchange, void *opaque, int code)
 {
   oauth_t *oauth = uvsmtp_exchange_data(exchange);
   const state_t *state = opaque;
-  if (code / 100 != 5 || state->waiter.token == NULL)
+  bool refused =
+      state->refused || uvsmtp__exchange_verdict(exchange) == UVSMTP__VERDICT_CREDENTIALS;
+  if (code / 100 != 5 || !refused || state->waiter.token == NULL)
     return 0;
   return uvsmtp__token_refused(&oauth->tokens, state->waiter.token) ? UVSMTP_AUTH_AGAIN : 0;
 }
@@ -159,27 +164,20 @@ static void cleanup(uvsmtp_exchange_t *exchange, void *opaque)
   uvsmtp__token_release(state->waiter.token);
 }
 
-static const uvsmtp_mechanism_t oauthbearer = {
-    .size = sizeof(uvsmtp_mechanism_t),
-    .name = "OAUTHBEARER",
-    .flags = UVSMTP_AUTH_CLIENT_FIRST | UVSMTP_AUTH_PLAINTEXT,
-    .state_size = sizeof(state_t),
-    .step = oauthbearer_step,
-    .finish = finish,
-    .cancel = cancel,
-    .cleanup = cleanup,
-};
+#define MECHANISM(identifier, text, step_function)                                                 \
+  static const uvsmtp_mechanism_t identifier = {                                                   \
+      .size = sizeof(uvsmtp_mechanism_t),                                                          \
+      .name = text,                                                                                \
+      .flags = UVSMTP_AUTH_CLIENT_FIRST | UVSMTP_AUTH_PLAINTEXT,                                   \
+      .state_size = sizeof(state_t),                                                               \
+      .step = step_function,                                                                       \
+      .finish = finish,                                                                            \
+      .cancel = cancel,                                                                            \
+      .cleanup = cleanup,                                                                          \
+  }
 
-static const uvsmtp_mechanism_t xoauth2 = {
-    .size = sizeof(uvsmtp_mechanism_t),
-    .name = "XOAUTH2",
-    .flags = UVSMTP_AUTH_CLIENT_FIRST | UVSMTP_AUTH_PLAINTEXT,
-    .state_size = sizeof(state_t),
-    .step = xoauth2_step,
-    .finish = finish,
-    .cancel = cancel,
-    .cleanup = cleanup,
-};
+MECHANISM(oauthbearer, "OAUTHBEARER", oauthbearer_step);
+MECHANISM(xoauth2, "XOAUTH2", xoauth2_step);
 
 /* ---- Making one ---- */
 
@@ -273,9 +271,11 @@ int uvsmtp_auth_xoauth2_new(uvsmtp_auth_t **auth, const uvsmtp_auth_options_t *o
   return auth_new(auth, options, one, 1);
 }
 
-void uvsmtp_auth_clear_cached_token(uvsmtp_auth_t *auth)
+int uvsmtp_auth_clear_cached_token(uvsmtp_auth_t *auth)
 {
+  int err = uvsmtp_auth_claim(auth);
   /* Only those of this file have tokens. */
-  if (auth->free_data == oauth_free)
+  if (err == 0 && auth->free_data == oauth_free)
     uvsmtp__token_clear(&((oauth_t *)auth->data)->tokens);
+  return err;
 }

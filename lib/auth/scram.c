@@ -44,7 +44,8 @@ typedef struct scram_s {
   uvsmtp__scram_waiter_t waiter;
   uvsmtp__scram_key_t key;
   uint8_t server_signature[UVSMTP_DIGEST_MAX];
-  bool verified;
+  bool refused;  /* by "e=…" */
+  bool verified; /* the server's signature was right */
 } scram_t;
 
 /* ---- Pieces ---- */
@@ -365,6 +366,7 @@ static int client_final(uvsmtp_exchange_t *exchange, scram_t *s, uvsmtp_slice_t 
   if (err == 0)
     err = respond_final(exchange, s, proof, final_at);
   uvsmtp__wipe(&s->key, sizeof(s->key));
+  uvsmtp__wipe(proof, sizeof(proof));
   return err;
 }
 
@@ -390,14 +392,30 @@ static int check_server(uvsmtp_exchange_t *exchange, scram_t *s, uvsmtp_slice_t 
   return 0;
 }
 
-/* "e=…" in the place of an answer: an empty response, upon which the server refuses. */
-static bool is_server_error(uvsmtp_exchange_t *exchange, uvsmtp_slice_t challenge)
+static bool is_text(uvsmtp_slice_t slice, const char *text)
+{
+  return slice.len == strlen(text) && memcmp(slice.base, text, slice.len) == 0;
+}
+
+/*
+ * "e=…" in the place of an answer: an empty response, upon which the server refuses. Two errors
+ * say that the server at the other end of TLS is not the one that we talk to (RFC 5802 section 6):
+ * that ends all attempts, or the password would be shown to whoever stands between.
+ */
+static int read_error(uvsmtp_exchange_t *exchange, scram_t *s, uvsmtp_slice_t challenge)
 {
   uvsmtp_slice_t value;
-  if (!take_attribute(&challenge, 'e', &value))
-    return false;
-  uvsmtp__exchange_fail_text(exchange, 0, "SCRAM error ", value.base, value.len);
-  return true;
+  s->refused = take_attribute(&challenge, 'e', &value);
+  if (!s->refused)
+    return 0;
+  if (is_text(value, "channel-bindings-dont-match"))
+    return uvsmtp_exchange_fail(exchange, UVSMTP_EAUTHSERVER,
+                                "the TLS connection that the server sees is not ours");
+  if (is_text(value, "server-does-support-channel-binding"))
+    return uvsmtp_exchange_fail(exchange, UVSMTP_EAUTHSERVER,
+                                "somebody has taken the mechanisms with channel binding out of the "
+                                "server's offer");
+  return uvsmtp__exchange_fail_text(exchange, 0, "SCRAM error ", value.base, value.len);
 }
 
 static int step(uvsmtp_exchange_t *exchange, void *state, uvsmtp_slice_t challenge)
@@ -409,21 +427,23 @@ static int step(uvsmtp_exchange_t *exchange, void *state, uvsmtp_slice_t challen
   if (err != 0)
     return err;
   UVSMTP_CO_SEND();
-  if (!is_server_error(exchange, challenge)) {
+  err = read_error(exchange, s, challenge);
+  if (err == 0 && !s->refused)
     err = read_first(exchange, s, challenge);
-    if (err != 0)
-      return err;
+  if (err != 0)
+    return err;
+  if (!s->refused) {
     UVSMTP_CO_AWAIT(err, get_key(exchange, s));
     if (err == 0)
       err = client_final(exchange, s, challenge);
     if (err != 0)
       return err;
     UVSMTP_CO_SEND();
-    if (!is_server_error(exchange, challenge)) {
+    err = read_error(exchange, s, challenge);
+    if (err == 0 && !s->refused)
       err = check_server(exchange, s, challenge);
-      if (err != 0)
-        return err;
-    }
+    if (err != 0)
+      return err;
   }
   UVSMTP_CO_END();
 }

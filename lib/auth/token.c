@@ -15,6 +15,7 @@
 
 #include <string.h>
 
+#include "auth/authenticator.h"
 #include "base/mem.h"
 #include "base/secret.h"
 
@@ -26,6 +27,7 @@
 struct uvsmtp_token_request_s {
   uvsmtp_mem_t mem;
   uvsmtp__token_cache_t *cache; /* NULL: cut loose */
+  const void *thread;           /* where the answer is awaited */
   uint64_t started_ms, overdue_ms;
 };
 
@@ -203,6 +205,7 @@ static int start_fetch(uvsmtp__token_cache_t *cache, uint64_t now_ms)
     return UVSMTP_ENOMEM;
   request->mem = cache->mem;
   request->cache = cache;
+  request->thread = uvsmtp__auth_thread();
   request->started_ms = now_ms;
   request->overdue_ms = add_ms(now_ms, cache->timeout_ms);
   cache->request = request;
@@ -303,8 +306,11 @@ static int settle_request(uvsmtp__token_cache_t *cache, const uvsmtp_token_reque
 int uvsmtp_auth_token_set(uvsmtp_token_request_t *request, int err, const char *token,
                           uint64_t lifetime_s)
 {
-  uvsmtp_token_request_t answered = *request;
+  uvsmtp_token_request_t answered;
   int rc;
+  if (request->thread != uvsmtp__auth_thread())
+    return UVSMTP_EAUTHTHREAD;
+  answered = *request;
   if (err > 0)
     err = UVSMTP_EAUTHTOKEN;
   uvsmtp__free(&answered.mem, request);

@@ -66,7 +66,10 @@ static inline uvsmtp_send_t *uvsmtp__send_of(uvsmtp__link_t *link)
 /* settings.c */
 int uvsmtp__settings_init(uvsmtp__settings_t *settings, const uvsmtp_connection_options_t *options,
                           const uvsmtp_mem_t *mem, char *detail, size_t detail_size);
-/* New connections log in so; what was held before is let go. UVSMTP_ENOMEM changes nothing. */
+/*
+ * New connections log in so; what was held before is let go. UVSMTP_ENOMEM and UVSMTP_EAUTHTHREAD
+ * change nothing.
+ */
 int uvsmtp__settings_log_in_as(uvsmtp__settings_t *settings, uvsmtp_auth_t *const *auths,
                                size_t count, const uvsmtp_mem_t *mem);
 void uvsmtp__settings_clear(uvsmtp__settings_t *settings, const uvsmtp_mem_t *mem);

@@ -68,8 +68,11 @@ int uvsmtp__settings_log_in_as(uvsmtp__settings_t *s, uvsmtp_auth_t *const *auth
   uvsmtp_connection_options_t *o = &s->options;
   uvsmtp_auth_t *const *before = o->auths, **held;
   size_t before_count = o->auth_count;
-  if (count == 0)
-    return 0;
+  int err = 0;
+  for (size_t i = 0; i < count && err == 0; i++)
+    err = uvsmtp_auth_claim(auths[i]);
+  if (err != 0 || count == 0)
+    return err;
   held = uvsmtp__calloc(mem, count, sizeof(*held));
   if (held == NULL)
     return UVSMTP_ENOMEM;
@@ -140,8 +143,11 @@ int uvsmtp__settings_init(uvsmtp__settings_t *s, const uvsmtp_connection_options
   err = copy_strings(o, mem, detail, detail_size);
   if (err == 0 && o->history == NULL)
     err = uvsmtp_history_new(&o->history, &s->mem);
-  if (err == 0)
+  if (err == 0) {
     err = uvsmtp__settings_log_in_as(s, auths, auth_count, mem);
+    if (err != 0)
+      explain(detail, detail_size, uvsmtp_strerror(err));
+  }
   if (err == 0 && o->url == NULL && o->host == NULL && o->unix_path == NULL) {
     explain(detail, detail_size, "one of url, host and unix_path is required");
     err = UVSMTP_EINVAL;

@@ -1,9 +1,9 @@
 /*
  * Logging in: authenticators are tried one after another, each exchange step by step.
  *
- *   choose -> exchange -> step(NULL) -> AUTH -> 334 -> step(challenge) -> … -> final reply ->
- * finish
- *          <------------------------ the next, after a refusal <-------------------------------+
+ *   choose -> exchange -> step(NULL) -> AUTH -> 334 -> step(challenge) -> … -> reply -> finish
+ *     ^                                                                               |
+ *     +-------------------------- the next, after a refusal -----------------------------+
  *
  * A step that is suspended leaves the connection waiting, with reading on; it goes on by wake, or
  * when its time is up. Nothing is freed while a step may be running: a connection that ends
@@ -109,6 +109,8 @@ static void try_next(uvsmtp_connection_t *c)
   c->exchange = NULL;
   c->suspended = false;
   uvsmtp_exchange_free(last);
+  if (!uvsmtp__connection_alive(c)) /* the mechanism's cleanup has closed it */
+    return;
   if (err != 0) {
     give_up(c, err, c->choice.detail);
     return;
@@ -162,11 +164,13 @@ void uvsmtp__login_begin(uvsmtp_connection_t *c)
 
 static int send_response(uvsmtp_connection_t *c, uvsmtp_slice_t response)
 {
+  int err;
   if (c->auth_sent)
     return uvsmtp_protocol_send_authentication_data(c->protocol, response.base, response.len);
-  c->auth_sent = true;
-  return uvsmtp_protocol_authenticate(c->protocol, c->choice.mechanism, response.base, response.len,
-                                      NULL);
+  err = uvsmtp_protocol_authenticate(c->protocol, c->choice.mechanism, response.base, response.len,
+                                     NULL);
+  c->auth_sent = err == 0;
+  return err;
 }
 
 /* This side does not go on: "*", whose 501 ends the exchange; or at once, before AUTH was sent. */
@@ -199,8 +203,12 @@ static void step(uvsmtp_connection_t *c, const uvsmtp_slice_t *challenge)
     return;
   }
   err = send_response(c, response);
-  if (err != 0)
+  if (err == UVSMTP_ETOOLONG) {
+    uvsmtp_exchange_fail(c->exchange, err, "the response is too long for a line of the dialogue");
+    break_off(c);
+  } else if (err != 0) {
     give_up(c, err, "");
+  }
 }
 
 void uvsmtp__login_wake(uvsmtp_connection_t *c)
@@ -209,6 +217,14 @@ void uvsmtp__login_wake(uvsmtp_connection_t *c)
     return;
   step(c, NULL);
   uvsmtp__connection_flush(c);
+}
+
+static void clear(uvsmtp_connection_t *c)
+{
+  uvsmtp_exchange_t *exchange = c->exchange;
+  c->exchange = NULL;
+  c->suspended = false;
+  uvsmtp_exchange_free(exchange);
 }
 
 static void finish(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply)
@@ -224,7 +240,7 @@ static void finish(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply)
   if (!uvsmtp__connection_alive(c))
     return;
   if (err == 0) {
-    uvsmtp__login_clear(c);
+    clear(c);
     uvsmtp__connection_ready(c);
     return;
   }
@@ -237,7 +253,9 @@ void uvsmtp__login_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
   if (event->reply.code != 334) {
     finish(c, &event->reply);
   } else if (event->err != 0) {
-    uvsmtp_exchange_fail(c->exchange, event->err, "the challenge is not base64");
+    uvsmtp_exchange_fail(c->exchange, event->err,
+                         event->err == UVSMTP_EAUTHCHALLENGE ? "the challenge is not base64"
+                                                             : uvsmtp_strerror(event->err));
     break_off(c);
   } else {
     step(c, &event->challenge);
@@ -246,8 +264,7 @@ void uvsmtp__login_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
 
 void uvsmtp__login_clear(uvsmtp_connection_t *c)
 {
-  uvsmtp_exchange_t *exchange = c->exchange;
-  c->exchange = NULL;
-  c->suspended = false;
-  uvsmtp_exchange_free(exchange);
+  if (c->exchange != NULL && c->err != UVSMTP_ECANCELED)
+    uvsmtp_auth_choice_lost(&c->choice, uv_now(c->loop));
+  clear(c);
 }

@@ -76,6 +76,8 @@ static int take_auths(uvsmtp__config_t *config, const uvsmtp_mem_t *mem, const u
     config->auths[i] = uvsmtp_auth_acquire(config->o.auths[i]);
   if (err == 0)
     config->auth_count = count;
+  for (size_t i = 0; err == 0 && i < count; i++)
+    err = uvsmtp_auth_claim(config->auths[i]);
   return err;
 }
 

@@ -117,6 +117,8 @@ void uvsmtp__session_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
   case UVSMTP_COMMAND_EHLO:
   case UVSMTP_COMMAND_LHLO:
   case UVSMTP_COMMAND_HELO:
+    if (event->err != 0)
+      break; /* what was offered could not be kept: the machine's error comes next */
     if (accepted)
       after_ehlo(c);
     else if (event->last)

@@ -34,7 +34,7 @@ static bool valid_name(const char *mechanism)
   for (size_t i = 0; i < len; i++)
     if (!uvsmtp__ascii_alnum(mechanism[i]) && mechanism[i] != '-' && mechanism[i] != '_')
       return false;
-  return len > 0 && len <= 64;
+  return len > 0 && len <= 20;
 }
 
 /* The response as it stands in a line: base64, or `empty` for no octets. The caller wipes it. */
@@ -56,7 +56,7 @@ static char *encode(uvsmtp_protocol_t *p, const void *response, size_t len, cons
 static int write_line(uvsmtp_protocol_t *p, const char *verb, const char *secret)
 {
   size_t verb_len = strlen(verb), secret_len = strlen(secret);
-  char shown[96];
+  char shown[48];
   int err = uvsmtp__out_reserve(p, verb_len + secret_len + 2, 1);
   if (err != 0)
     return err;
@@ -72,7 +72,7 @@ static int write_line(uvsmtp_protocol_t *p, const char *verb, const char *secret
 
 static int start(uvsmtp_protocol_t *p, const char *mechanism, char *text, void *tag)
 {
-  char verb[80] = "AUTH ";
+  char verb[32] = "AUTH ";
   bool late = text != NULL && strlen(mechanism) + strlen(text) + 8 > COMMAND_MAX;
   char *late_response = late ? uvsmtp__strdup(p->mem, text) : NULL;
   int err = late && late_response == NULL ? UVSMTP_ENOMEM : uvsmtp__queue_reserve(p, 1);
@@ -182,8 +182,11 @@ static int decode_challenge(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
   while (text.len > 0 && text.base[text.len - 1] == ' ')
     text.len--;
   uvsmtp__buffer_clear(&p->challenge);
-  if (event->reply.lines > 1 || uvsmtp__buffer_reserve(&p->challenge, text.len + 1) != 0)
+  if (event->reply.lines > 1)
     return UVSMTP_EAUTHCHALLENGE;
+  err = uvsmtp__buffer_reserve(&p->challenge, text.len + 1);
+  if (err != 0)
+    return err == UVSMTP_ENOMEM ? err : UVSMTP_EAUTHCHALLENGE;
   err = uvsmtp__base64_decode(p->challenge.base, &len, text.base, text.len);
   event->challenge = (uvsmtp_slice_t){p->challenge.base, len};
   return err != 0 ? UVSMTP_EAUTHCHALLENGE : 0;

@@ -62,6 +62,7 @@ void uvsmtp__judge_hello(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t 
     uvsmtp__capabilities_clear(p);
     if (e->command != UVSMTP_COMMAND_HELO)
       err = uvsmtp__capabilities_read(p, &event->reply);
+    event->err = err;
     if (err != 0)
       uvsmtp__protocol_fail(p, err, uvsmtp_strerror(err), NULL, 0);
     else

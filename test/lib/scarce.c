@@ -1,6 +1,15 @@
 #include "scarce.h"
 
+#include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
+
+/* What stands before each block. */
+typedef union header_u {
+  size_t size;
+  max_align_t align;
+} header_t;
 
 static int refuses(scarce_t *scarce)
 {
@@ -10,31 +19,63 @@ static int refuses(scarce_t *scarce)
   return scarce->for_good ? scarce->count >= scarce->fail_at : scarce->count == scarce->fail_at;
 }
 
-static void *scarce_malloc(void *ctx, size_t size)
+static int is_secret(const scarce_t *scarce, const void *block, size_t size)
 {
-  scarce_t *scarce = ctx;
-  void *p = refuses(scarce) ? NULL : malloc(size);
-  scarce->held += p != NULL;
-  return p;
+  for (size_t i = 0; i < scarce->secret_count; i++)
+    if (memmem(block, size, scarce->secrets[i].base, scarce->secrets[i].len) != NULL)
+      return 1;
+  return 0;
 }
 
+static void give_back(scarce_t *scarce, void *p)
+{
+  header_t *header = (header_t *)p - 1;
+  scarce->held--;
+  scarce->leaks += is_secret(scarce, p, header->size);
+  free(header);
+}
+
+static void *take(scarce_t *scarce, size_t size)
+{
+  header_t *header = malloc(sizeof(*header) + size);
+  if (header == NULL)
+    return NULL;
+  header->size = size;
+  scarce->held++;
+  return header + 1;
+}
+
+static void *scarce_malloc(void *ctx, size_t size)
+{
+  return refuses(ctx) ? NULL : take(ctx, size);
+}
+
+/* Always moves, as far as those can tell who use it. */
 static void *scarce_realloc(void *ctx, void *old, size_t size)
 {
-  scarce_t *scarce = ctx;
-  void *p = refuses(scarce) ? NULL : realloc(old, size);
-  scarce->held += p != NULL && old == NULL;
+  void *p = refuses(ctx) ? NULL : take(ctx, size);
+  if (p != NULL && old != NULL) {
+    size_t had = ((header_t *)old - 1)->size;
+    memcpy(p, old, had < size ? had : size);
+    give_back(ctx, old);
+  }
   return p;
 }
 
 static void scarce_free(void *ctx, void *p)
 {
-  scarce_t *scarce = ctx;
-  scarce->held -= p != NULL;
-  free(p);
+  if (p != NULL)
+    give_back(ctx, p);
 }
 
 void scarce_init(scarce_t *scarce, size_t fail_at)
 {
   *scarce = (scarce_t){.fail_at = fail_at};
   scarce->mem = (uvsmtp_mem_t){scarce, scarce_malloc, scarce_realloc, scarce_free};
+}
+
+void scarce_watch(scarce_t *scarce, const void *secret, size_t len)
+{
+  assert(scarce->secret_count < SCARCE_SECRETS);
+  scarce->secrets[scarce->secret_count++] = (uvsmtp_slice_t){secret, len};
 }

@@ -102,42 +102,6 @@ void peer_end(peer_t *peer)
   peer->exchange = NULL;
 }
 
-/* ---- Scarce memory ---- */
-
-static void *scarce_malloc(void *ctx, size_t size)
-{
-  scarce_t *scarce = ctx;
-  void *p;
-  if (++scarce->count == scarce->fail_at)
-    return NULL;
-  p = malloc(size);
-  if (p != NULL)
-    scarce->held++;
-  return p;
-}
-
-static void scarce_free(void *ctx, void *p)
-{
-  scarce_t *scarce = ctx;
-  if (p != NULL)
-    scarce->held--;
-  free(p);
-}
-
-static void *scarce_realloc(void *ctx, void *p, size_t size)
-{
-  scarce_t *scarce = ctx;
-  if (p == NULL)
-    return scarce_malloc(ctx, size);
-  return ++scarce->count == scarce->fail_at ? NULL : realloc(p, size);
-}
-
-void scarce_init(scarce_t *scarce, size_t fail_at)
-{
-  *scarce = (scarce_t){.fail_at = fail_at};
-  scarce->mem = (uvsmtp_mem_t){scarce, scarce_malloc, scarce_realloc, scarce_free};
-}
-
 uvsmtp_auth_options_t user_options(const char *user, const char *password)
 {
   uvsmtp_auth_options_t options = UVSMTP_AUTH_OPTIONS_INIT;

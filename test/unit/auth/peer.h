@@ -1,7 +1,7 @@
 #ifndef TEST_UNIT_AUTH_PEER_H
 #define TEST_UNIT_AUTH_PEER_H
 
-/* What all tests of lib/auth share: a connection without a network, and memory that runs out. */
+/* What all tests of lib/auth share: a connection without a network. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "../../lib/scarce.h"
 #include "uvsmtp/auth.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -51,14 +52,6 @@ void peer_end(peer_t *peer);
     assert_memory_equal((peer)->response.base, (bytes), (n));                                      \
   } while (0)
 #define assert_response_text(peer, text) assert_response(peer, text, strlen(text))
-
-/* Memory whose allocation number `fail_at` (from 1 on) fails, and that counts what is held. */
-typedef struct scarce_s {
-  uvsmtp_mem_t mem;
-  size_t count, fail_at, held;
-} scarce_t;
-
-void scarce_init(scarce_t *scarce, size_t fail_at);
 
 /* The password authenticators' usual options. */
 uvsmtp_auth_options_t user_options(const char *user, const char *password);

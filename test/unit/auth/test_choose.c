@@ -257,6 +257,59 @@ static void authenticators_are_tried_in_order_of_preference(void **state)
   }
 }
 
+/* ---- Servers that do not survive "*" ---- */
+
+/* One connection: CRAM-MD5 is broken off, and then the server's next reply, 0: it just closes. */
+static void break_off_and_lose(uvsmtp_auth_t *auth, int code, int err)
+{
+  static const play_t play = {.offered = "CRAM-MD5 PLAIN"};
+  uvsmtp_auth_choice_t choice = choice_of(&play, &auth, 1);
+  peer_t peer;
+  peer_for(&peer, &play);
+  assert_int_equal(uvsmtp_auth_choose(&choice, NULL, 0), 0);
+  run_choice(&choice, &peer, "CRAM-MD5 *");
+  assert_int_equal(uvsmtp_auth_choose(&choice, peer.exchange, 0), 0);
+  peer_end(&peer);
+  run_choice(&choice, &peer, "PLAIN 521 bad protocol");
+  if (code == 0)
+    uvsmtp_auth_choice_lost(&choice, 0);
+  else
+    assert_int_equal(uvsmtp_auth_choose(&choice, peer.exchange, 0), err);
+  peer_end(&peer);
+}
+
+static void what_a_server_did_not_survive_comes_last_on_the_next_connection(void **state)
+{
+  static const play_t next = {.offered = "CRAM-MD5 PLAIN", .replies = {"PLAIN 235 ok"}};
+  static const play_t only = {.offered = "CRAM-MD5", .replies = {"CRAM-MD5 235 ok"}};
+  static const play_t later = {.offered = "CRAM-MD5 PLAIN", .replies = {"CRAM-MD5 235 ok"}};
+  for (int code = 0; code <= 521; code += 521) {
+    uvsmtp_auth_t *auth = password_auth(NULL);
+    uvsmtp_auth_choice_t choice;
+    break_off_and_lose(auth, code, UVSMTP_EAUTHTEMPORARY);
+    play_at(&next, &auth, 1, 1);
+    play_at(&only, &auth, 1, 2);
+    choice = choice_of(&next, &auth, 1);
+    choice.host = "other.example.com";
+    assert_int_equal(uvsmtp_auth_choose(&choice, NULL, 3), 0);
+    assert_string_equal(choice.mechanism, "CRAM-MD5");
+    play_at(&later, &auth, 1, 3600000);
+    uvsmtp_auth_free(auth);
+  }
+}
+
+static void a_521_without_reason_refuses_but_not_the_credentials(void **state)
+{
+  static const play_t rows[] = {
+      {.offered = "PLAIN", .replies = {"PLAIN 521 bye"}, .err = UVSMTP_EAUTH},
+      {.offered = "PLAIN", .replies = {"PLAIN 235 ok"}},
+  };
+  uvsmtp_auth_t *auth = password_auth(NULL);
+  for (size_t i = 0; i < COUNT(rows); i++)
+    play_at(&rows[i], &auth, 1, 0);
+  uvsmtp_auth_free(auth);
+}
+
 /* ---- Rest ---- */
 
 static const play_t refused = {
@@ -463,6 +516,8 @@ int main(void)
       cmocka_unit_test(an_unproven_server_is_not_shown_the_password),
       cmocka_unit_test(what_this_side_cannot_run_is_passed_over),
       cmocka_unit_test(authenticators_are_tried_in_order_of_preference),
+      cmocka_unit_test(what_a_server_did_not_survive_comes_last_on_the_next_connection),
+      cmocka_unit_test(a_521_without_reason_refuses_but_not_the_credentials),
       cmocka_unit_test(refused_credentials_rest_longer_each_time),
       cmocka_unit_test(both_attempts_with_one_password_count_as_one_refusal),
       cmocka_unit_test(one_attempt_without_a_second_counts_too),

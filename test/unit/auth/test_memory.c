@@ -4,8 +4,11 @@
 #include "peer.h"
 
 #include "auth/scram.h"
+#include "uvsmtp/tls.h"
 
 #define NONCE "fyko+d2lbbFgONRv9qkxdawL"
+#define PASSWORD "pencil"
+#define TOKEN "ya29.a0AfH6SMBx-long-token"
 /* With four iterations, so that many fit into a test. */
 #define SIGNATURE "v=usd8qbEVd8W4kaaRZl0GV7WX1a0="
 
@@ -16,7 +19,7 @@ typedef int (*constructor_t)(uvsmtp_auth_t **, const uvsmtp_auth_options_t *);
 static int token_at_once(uvsmtp_auth_t *auth, uvsmtp_token_request_t *request, void *data)
 {
   /* An error would say that the request is still there. */
-  uvsmtp_auth_token_set(request, 0, "token", 3600);
+  uvsmtp_auth_token_set(request, 0, TOKEN, 3600);
   return 0;
 }
 
@@ -56,16 +59,52 @@ static int dialogue(const scenario_t *scenario, peer_t *peer, uvsmtp_auth_t *aut
   return err;
 }
 
+/* The keys that the dialogues with SCRAM make of the password are as good as the password. */
+static uvsmtp__scram_key_t keys[2];
+
+static int derive_keys(void **state)
+{
+  static const struct {
+    uvsmtp_digest_t digest;
+    const char *salt;
+    size_t salt_len;
+  } rows[] = {
+      {UVSMTP_DIGEST_SHA1, "\x41\x25\xc2\x47\xe4\x3a\xb1\xe9\x3c\x6d\xff\x76", 12},
+      {UVSMTP_DIGEST_SHA256, "defghijklmnopqrs", 16},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    const uvsmtp__scram_recipe_t recipe = {.crypto = uvsmtp_tls_crypto(),
+                                           .digest = rows[i].digest,
+                                           .password = PASSWORD,
+                                           .salt = {rows[i].salt, rows[i].salt_len},
+                                           .iterations = 4096};
+    if (uvsmtp__scram_derive(&recipe, &keys[i]) != 0)
+      return -1;
+  }
+  return 0;
+}
+
+static void watch_secrets(scarce_t *scarce)
+{
+  scarce_watch(scarce, PASSWORD, strlen(PASSWORD));
+  scarce_watch(scarce, TOKEN, strlen(TOKEN));
+  for (size_t i = 0; i < COUNT(keys); i++) {
+    scarce_watch(scarce, keys[i].client_key, 20);
+    scarce_watch(scarce, keys[i].server_key, 20);
+  }
+}
+
 /* Runs it with the allocation number `fail_at` failing; whether that was one of its own. */
 static bool run_scarce(const scenario_t *scenario, size_t fail_at)
 {
-  uvsmtp_auth_options_t options = user_options("user", "pencil");
+  uvsmtp_auth_options_t options = user_options("user", PASSWORD);
   uvsmtp_auth_t *auth = NULL;
   scarce_t scarce;
   peer_t peer;
   bool failed;
   int err;
   scarce_init(&scarce, fail_at);
+  watch_secrets(&scarce);
   options.mem = &scarce.mem;
   options.fetch = scenario->token ? token_at_once : NULL;
   peer_init(&peer);
@@ -80,10 +119,11 @@ static bool run_scarce(const scenario_t *scenario, size_t fail_at)
   peer_end(&peer);
   uvsmtp_auth_free(auth);
   assert_int_equal(scarce.held, 0);
+  assert_int_equal(scarce.leaks, 0);
   return failed;
 }
 
-static void running_out_of_memory_is_an_error_and_no_leak(void **state)
+static void running_out_of_memory_is_an_error_and_leaks_neither_memory_nor_secrets(void **state)
 {
   static const scenario_t scenarios[] = {
       {uvsmtp_auth_plain_new, NULL, {NULL}, false},
@@ -108,6 +148,34 @@ static void running_out_of_memory_is_an_error_and_no_leak(void **state)
     while (run_scarce(&scenarios[i], fail_at))
       fail_at++;
     assert_true(fail_at > 3);
+  }
+}
+
+/* Whatever point of the dialogue it is at, and whether its job still runs. */
+static void a_cancelled_exchange_leaves_no_secret(void **state)
+{
+  static const char first[] = "r=" NONCE "3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096";
+  static const char *const mechanisms[] = {"PLAIN", "CRAM-MD5", "LOGIN", "SCRAM-SHA-1"};
+  for (size_t i = 0; i < 2 * COUNT(mechanisms); i++) {
+    uvsmtp_auth_options_t options = user_options("user", PASSWORD);
+    uvsmtp_auth_t *auth = NULL;
+    scarce_t scarce;
+    peer_t peer;
+    scarce_init(&scarce, 0);
+    watch_secrets(&scarce);
+    options.mem = &scarce.mem;
+    peer_init(&peer);
+    peer_offload(&peer);
+    peer.context.mem = &scarce.mem;
+    assert_int_equal(uvsmtp_auth_password_new(&auth, &options), 0);
+    assert_int_equal(peer_start(&peer, auth, mechanisms[i / 2]), 0);
+    if (i % 2 == 1)
+      peer_challenge(&peer, first);
+    uvsmtp_auth_free(auth);
+    peer_end(&peer);
+    peer_run_jobs(&peer);
+    assert_int_equal(scarce.held, 0);
+    assert_int_equal(scarce.leaks, 0);
   }
 }
 
@@ -249,10 +317,11 @@ static void random_first_messages_point_into_themselves(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(running_out_of_memory_is_an_error_and_no_leak),
+      cmocka_unit_test(running_out_of_memory_is_an_error_and_leaks_neither_memory_nor_secrets),
+      cmocka_unit_test(a_cancelled_exchange_leaves_no_secret),
       cmocka_unit_test(random_challenges_are_answered_or_refused),
       cmocka_unit_test(random_error_texts_of_oauth_servers_are_harmless),
       cmocka_unit_test(random_first_messages_point_into_themselves),
   };
-  return cmocka_run_group_tests_name("auth/memory", tests, NULL, NULL);
+  return cmocka_run_group_tests_name("auth/memory", tests, derive_keys, NULL);
 }

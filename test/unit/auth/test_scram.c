@@ -213,6 +213,62 @@ static void the_servers_error_stands_in_the_detail(void **state)
   uvsmtp_auth_free(auth);
 }
 
+/* RFC 5802 section 6: the server's answer to "y", and to a binding that is not its own. */
+static void a_server_that_sees_another_connection_ends_all_attempts(void **state)
+{
+  static const struct {
+    const char *mechanism, *offered, *first, *final;
+  } rows[] = {
+      {"SCRAM-SHA-1", "SCRAM-SHA-1 PLAIN", "e=server-does-support-channel-binding", NULL},
+      {"SCRAM-SHA-1", "SCRAM-SHA-1 PLAIN", FIRST, "e=server-does-support-channel-binding"},
+      {"SCRAM-SHA-1-PLUS", "SCRAM-SHA-1-PLUS PLAIN", FIRST, "e=channel-bindings-dont-match"},
+  };
+  uvsmtp_auth_t *auth;
+  uvsmtp_auth_options_t options = user_options("user", "pencil");
+  assert_int_equal(uvsmtp_auth_password_new(&auth, &options), 0);
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    uvsmtp_auth_choice_t choice = UVSMTP_AUTH_CHOICE_INIT;
+    peer_t peer;
+    int err;
+    peer_init(&peer);
+    peer_bind(&peer, "tls-unique");
+    peer.context.offered = choice.offered = rows[i].offered;
+    choice.auths = &auth;
+    choice.auth_count = 1;
+    choice.tls = choice.channel_binding = true;
+    assert_int_equal(uvsmtp_auth_choose(&choice, NULL, 0), 0);
+    assert_string_equal(choice.mechanism, rows[i].mechanism);
+    assert_int_equal(peer_start(&peer, auth, choice.mechanism), 0);
+    err = peer_challenge(&peer, rows[i].first);
+    if (rows[i].final != NULL) {
+      assert_int_equal(err, 0);
+      err = peer_challenge(&peer, rows[i].final);
+    }
+    assert_int_equal(err, UVSMTP_EAUTHSERVER);
+    assert_int_equal(peer_finish(&peer, 501, "cancelled"), UVSMTP_EAUTHSERVER);
+    assert_int_equal(uvsmtp_auth_choose(&choice, peer.exchange, 0), UVSMTP_EAUTHSERVER);
+    peer_end(&peer);
+  }
+  uvsmtp_auth_free(auth);
+}
+
+static void after_the_servers_error_there_is_nothing_more_to_say(void **state)
+{
+  uvsmtp_auth_t *auth = make("user", "pencil", NULL);
+  for (int late = 0; late < 2; late++) {
+    peer_t peer;
+    peer_init(&peer);
+    assert_int_equal(peer_start(&peer, auth, "SCRAM-SHA-1"), 0);
+    if (late)
+      assert_int_equal(peer_challenge(&peer, FIRST), 0);
+    assert_int_equal(peer_challenge(&peer, "e=other-error"), 0);
+    assert_response_text(&peer, "");
+    assert_int_equal(peer_challenge(&peer, "e=other-error"), UVSMTP_EAUTHCHALLENGE);
+    peer_end(&peer);
+  }
+  uvsmtp_auth_free(auth);
+}
+
 static void the_binding_flag_tells_the_server_what_we_saw(void **state)
 {
   static const struct {
@@ -503,6 +559,8 @@ int main(void)
       cmocka_unit_test(success_without_the_servers_signature_is_not_believed),
       cmocka_unit_test(a_wrong_server_signature_ends_the_exchange),
       cmocka_unit_test(the_servers_error_stands_in_the_detail),
+      cmocka_unit_test(a_server_that_sees_another_connection_ends_all_attempts),
+      cmocka_unit_test(after_the_servers_error_there_is_nothing_more_to_say),
       cmocka_unit_test(the_binding_flag_tells_the_server_what_we_saw),
       cmocka_unit_test(plus_without_a_binding_cannot_run),
       cmocka_unit_test(a_key_is_computed_once_for_all_connections),

@@ -492,6 +492,31 @@ static void a_refused_token_is_dropped_but_a_newer_one_is_not(void **state)
   uvsmtp_auth_free(auth);
 }
 
+static void only_a_refusal_of_the_token_drops_it(void **state)
+{
+  static const struct {
+    int code;
+    bool error_challenge, kept;
+  } rows[] = {{504, false, true},  {534, false, true},  {538, false, true}, {521, false, true},
+              {535, false, false}, {550, false, false}, {501, true, false}};
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    issuer_t issuer;
+    uvsmtp_auth_t *auth = fetching(&issuer, 0);
+    peer_t peer;
+    fetch_token(auth, &issuer, 0, "token", 3600);
+    assert_int_equal(start_at(&peer, auth, 1), 0);
+    if (rows[i].error_challenge)
+      assert_int_equal(peer_challenge(&peer, ERROR_JSON), 0);
+    assert_int_equal(peer_finish(&peer, rows[i].code, "no"), UVSMTP_EAUTH);
+    peer_end(&peer);
+    if (rows[i].kept)
+      assert_cached(auth, 2, "token");
+    else
+      fetch_token(auth, &issuer, 2, "fresh", 3600);
+    uvsmtp_auth_free(auth);
+  }
+}
+
 static void a_temporary_failure_keeps_the_token(void **state)
 {
   issuer_t issuer;
@@ -528,6 +553,7 @@ int main(void)
       cmocka_unit_test(a_failed_renewal_leaves_the_old_token_to_its_end),
       cmocka_unit_test(an_authenticator_that_goes_cancels_its_fetch),
       cmocka_unit_test(a_refused_token_is_dropped_but_a_newer_one_is_not),
+      cmocka_unit_test(only_a_refusal_of_the_token_drops_it),
       cmocka_unit_test(a_temporary_failure_keeps_the_token),
   };
   return cmocka_run_group_tests_name("auth/token", tests, NULL, NULL);

@@ -153,6 +153,11 @@ void uvsmtp_auth_free(uvsmtp_auth_t *auth)
 {
 }
 
+int uvsmtp_auth_claim(uvsmtp_auth_t *auth)
+{
+  return 0;
+}
+
 int uvsmtp_url_parse(uvsmtp_url_t *url, const char *text, char *detail, size_t detail_size)
 {
   return UVSMTP_EURL;
