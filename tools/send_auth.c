@@ -145,6 +145,7 @@ static int make_family(login_t *login, const plan_t *plan, family_t family)
     options.password = plan->password;
   if (family == OAUTH) {
     options.fetch = token_fetch;
+    options.cancel_fetch = token_cancel;
     options.data = login;
   }
   err = make[family](&login->auths[login->count], &options);

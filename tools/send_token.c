@@ -4,22 +4,24 @@
  */
 #include "tool.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { MAX_OUTPUT = 64 * 1024 };
 
-typedef struct run_s {
+typedef struct token_run_s {
   uv_process_t process;
   uv_pipe_t pipe;
+  login_t *login; /* NULL: nobody waits any more, and the login may be gone */
   uvsmtp_token_request_t *request;
   unsigned handles; /* that are not closed yet */
-  bool exited, ended;
+  bool exited, ended, full;
   int64_t status;
-  int err;
+  int signal, err;
   size_t len;
   char output[MAX_OUTPUT + 1];
-} run_t;
+} token_run_t;
 
 /* ---- what it printed ---- */
 
@@ -40,18 +42,39 @@ static const char *member(const char *json, const char *name)
   return NULL;
 }
 
-/* Cuts a JSON string out, in place. Tokens have no character that needs more than "\/". */
+/* The character of "\\uXXXX" if it is one of ASCII, as all of a token's are; else 0. */
+static char escaped(const char *digits)
+{
+  unsigned code = 0;
+
+  return sscanf(digits, "%4x", &code) == 1 && code < 0x80 ? (char)code : '\0';
+}
+
+/* Cuts a JSON string out, in place. */
 static const char *cut_string(char *p)
 {
   char *out = p, *start = p;
 
   for (p++; *p != '"' && *p != '\0'; p++) {
+    if (p[0] == '\\' && p[1] == 'u' && strlen(p) >= 6) {
+      *out++ = escaped(p + 2);
+      p += 5;
+      continue;
+    }
     if (*p == '\\' && p[1] != '\0')
       p++;
     *out++ = *p;
   }
   *out = '\0';
   return start;
+}
+
+/* Seconds; some servers write them as a string, or with a fraction. */
+static uint64_t lifetime_of(const char *text)
+{
+  double seconds = strtod(text + (*text == '"'), NULL);
+
+  return seconds > 0 && seconds < 1e15 ? (uint64_t)seconds : 0;
 }
 
 static const char *cut_token(char *output, uint64_t *lifetime_s)
@@ -67,56 +90,77 @@ static const char *cut_token(char *output, uint64_t *lifetime_s)
   }
   found = member(output, "expires_in");
   if (found != NULL)
-    *lifetime_s = strtoull(found + (*found == '"'), NULL, 10);
+    *lifetime_s = lifetime_of(found);
   found = member(output, "access_token");
   return found != NULL && *found == '"' ? cut_string(output + (found - output)) : "";
 }
 
 /* ---- running ---- */
 
-static void finish(run_t *run)
+static void say_why(token_run_t *run, char *why, size_t size)
+{
+  why[0] = '\0';
+  if (run->err != 0)
+    snprintf(why, size, "the token command cannot be run: %s", uvsmtp_strerror(run->err));
+  else if (run->signal != 0)
+    snprintf(why, size, "the token command was ended by signal %d", run->signal);
+  else if (run->status != 0)
+    snprintf(why, size, "the token command ended with status %d", (int)run->status);
+  else if (run->full)
+    snprintf(why, size, "the token command printed more than %d octets", MAX_OUTPUT);
+}
+
+static void finish(token_run_t *run)
 {
   uint64_t lifetime_s = 0;
-  const char *token = "";
+  const char *token;
+  char why[160];
 
   run->output[run->len] = '\0';
-  if (run->err == 0 && run->status != 0)
-    run->err = UVSMTP_EAUTHTOKEN;
-  if (run->err == 0)
-    token = cut_token(run->output, &lifetime_s);
-  uvsmtp_auth_token_set(run->request, run->err, token, lifetime_s);
+  say_why(run, why, sizeof why);
+  if (run->login != NULL)
+    run->login->token_run = NULL;
+  token = why[0] == '\0' ? cut_token(run->output, &lifetime_s) : why;
+  if (why[0] == '\0' && token[0] == '\0')
+    token = strcpy(why, "the token command printed no token");
+  uvsmtp_auth_token_set(run->request, why[0] != '\0' ? UVSMTP_EAUTHTOKEN : 0, token, lifetime_s);
   wipe(run, sizeof *run);
   free(run);
 }
 
 static void on_closed(uv_handle_t *handle)
 {
-  run_t *run = handle->data;
+  token_run_t *run = handle->data;
 
   if (--run->handles == 0)
     finish(run);
 }
 
-static void close_if_over(run_t *run)
+static void close_handles(token_run_t *run)
 {
-  if (!run->exited || !run->ended)
-    return;
   uv_close((uv_handle_t *)&run->process, on_closed);
   uv_close((uv_handle_t *)&run->pipe, on_closed);
 }
 
+static void close_if_over(token_run_t *run)
+{
+  if (run->exited && run->ended)
+    close_handles(run);
+}
+
 static void on_exit_status(uv_process_t *process, int64_t status, int signal)
 {
-  run_t *run = process->data;
+  token_run_t *run = process->data;
 
-  run->status = signal != 0 ? -1 : status;
+  run->status = status;
+  run->signal = signal;
   run->exited = true;
   close_if_over(run);
 }
 
 static void on_space(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
-  run_t *run = handle->data;
+  token_run_t *run = handle->data;
 
   (void)suggested;
   *buf = uv_buf_init(run->output + run->len, (unsigned)(MAX_OUTPUT - run->len));
@@ -125,21 +169,23 @@ static void on_space(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 /* Too much output ends it as well: there is no more space. */
 static void on_output(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
-  run_t *run = stream->data;
+  token_run_t *run = stream->data;
 
   (void)buf;
   if (n >= 0) {
     run->len += (size_t)n;
     return;
   }
-  if (n != UV_EOF)
+  if (n == UV_ENOBUFS)
+    run->full = true;
+  else if (n != UV_EOF)
     run->err = (int)n;
   uv_read_stop(stream);
   run->ended = true;
   close_if_over(run);
 }
 
-static int spawn(run_t *run, uv_loop_t *loop, const char *command)
+static int spawn(token_run_t *run, uv_loop_t *loop, const char *command)
 {
   char shell[] = "/bin/sh", option[] = "-c";
   char *arguments[] = {shell, option, (char *)(uintptr_t)command, NULL};
@@ -160,14 +206,16 @@ static int spawn(run_t *run, uv_loop_t *loop, const char *command)
 int token_fetch(uvsmtp_auth_t *auth, uvsmtp_token_request_t *request, void *data)
 {
   login_t *login = data;
-  run_t *run = calloc(1, sizeof *run);
+  token_run_t *run = calloc(1, sizeof *run);
 
   (void)auth;
   if (run == NULL)
     return UVSMTP_ENOMEM;
+  run->login = login;
   run->request = request;
   run->handles = 2;
   run->process.data = run->pipe.data = run;
+  login->token_run = run;
   uv_pipe_init(login->loop, &run->pipe, 0);
   run->err = spawn(run, login->loop, login->token_command);
   /* A handle whose process did not start has to be closed nevertheless. */
@@ -178,4 +226,21 @@ int token_fetch(uvsmtp_auth_t *auth, uvsmtp_token_request_t *request, void *data
   }
   uv_read_start((uv_stream_t *)&run->pipe, on_space, on_output);
   return 0;
+}
+
+/* What the command has started in its turn is not looked for; nobody waits for it either. */
+void token_cancel(uvsmtp_token_request_t *request, void *data)
+{
+  login_t *login = data;
+  token_run_t *run = login->token_run;
+
+  if (run == NULL || run->request != request)
+    return;
+  login->token_run = NULL;
+  run->login = NULL;
+  if (uv_is_closing((uv_handle_t *)&run->process))
+    return;
+  if (!run->exited)
+    uv_process_kill(&run->process, SIGTERM);
+  close_handles(run);
 }

@@ -144,6 +144,7 @@ typedef struct login_s {
   size_t count;
   uv_loop_t *loop; /* where the token command runs */
   const char *token_command;
+  struct token_run_s *token_run; /* the last that was started; NULL: it is over */
 } login_t;
 
 /* Makes the authenticators of the options and the URL. A status, with the reason printed. */
@@ -151,6 +152,8 @@ int login_new(login_t *login, const settings_t *settings, const uvsmtp_url_t *ur
 void login_free(login_t *login);
 /* The uvsmtp_token_fetch_cb that runs the command; `data` is the login_t. */
 int token_fetch(uvsmtp_auth_t *auth, uvsmtp_token_request_t *request, void *data);
+/* The uvsmtp_token_cancel_cb that ends it. */
+void token_cancel(uvsmtp_token_request_t *request, void *data);
 
 /* ---- send_report.c: what became of it ------------------------------------------------------ */
 

@@ -233,7 +233,8 @@ UVSMTP_EXTERN uint64_t uvsmtp_auth_rest_ms(const uvsmtp_auth_t *auth, const char
 /**
  * Answers a token request: exactly once, after which it is gone.
  * `err`         0, or why there is no token: those who wait fail with it
- * `token`       the access token (RFC 6750 section 2.1), copied
+ * `token`       the access token (RFC 6750 section 2.1), copied; with an `err`: what went wrong, a
+ *               sentence without secrets for the detail of those who fail, or NULL
  * `lifetime_s`  how long it is good from the start of the fetch on; 0: it serves those who wait now
  *               and is not cached; UVSMTP_TOKEN_UNTIL_REFUSED
  * Returns    0; UVSMTP_ECANCELED if nobody waits for the request any more; UVSMTP_EAUTHTOKEN if the

@@ -159,9 +159,10 @@ static int negotiate(uvsmtp_exchange_t *exchange, gssapi_t *g, uvsmtp_slice_t ch
 static int negotiated(uvsmtp_exchange_t *exchange, gssapi_t *g)
 {
   if (GSS_ERROR(g->major))
-    return uvsmtp__exchange_fail_text(exchange,
-                                      g->began ? UVSMTP_EAUTHCHALLENGE : UVSMTP_EAUTHTOKEN,
-                                      "GSSAPI: ", g->why, strlen(g->why));
+    return uvsmtp__exchange_fail_text(
+        exchange, g->began ? UVSMTP_EAUTHCHALLENGE : UVSMTP_EAUTHTOKEN,
+        g->began ? "Kerberos refuses the server: " : "no ticket can be had: ", g->why,
+        strlen(g->why));
   g->began = true;
   g->complete = (g->major & GSS_S_CONTINUE_NEEDED) == 0;
   return uvsmtp_exchange_respond(exchange, g->out.value, g->out.length);

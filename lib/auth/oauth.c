@@ -94,6 +94,8 @@ static int no_token(uvsmtp_exchange_t *exchange, int err)
   const oauth_t *oauth = uvsmtp_exchange_data(exchange);
   const char *why =
       uvsmtp_strerror(err == UVSMTP_EAUTHTOKEN && oauth->tokens.err != 0 ? oauth->tokens.err : err);
+  if (oauth->tokens.why[0] != '\0')
+    why = oauth->tokens.why;
   return uvsmtp__exchange_fail_text(exchange, err, "the access token could not be fetched: ", why,
                                     strlen(why));
 }

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "auth/authenticator.h"
+#include "auth/exchange.h"
 #include "base/mem.h"
 #include "base/secret.h"
 
@@ -162,10 +163,13 @@ static uint64_t retry_delay(const uvsmtp__token_cache_t *cache)
   return delay_ms < LAST_RETRY_MS ? delay_ms : LAST_RETRY_MS;
 }
 
-static void note_failure(uvsmtp__token_cache_t *cache, int err, uint64_t now_ms)
+static void note_failure(uvsmtp__token_cache_t *cache, int err, const char *why, uint64_t now_ms)
 {
   cache->failures++;
   cache->err = err;
+  cache->why[0] = '\0';
+  if (why != NULL)
+    uvsmtp__auth_quote(cache->why, sizeof(cache->why), why, strlen(why));
   cache->retry_ms = add_ms(now_ms, retry_delay(cache));
 }
 
@@ -193,7 +197,7 @@ static void answer(uvsmtp__token_cache_t *cache, uvsmtp__token_t *token, int err
 static void expire(uvsmtp__token_cache_t *cache, uint64_t now_ms)
 {
   abandon(cache);
-  note_failure(cache, UVSMTP_ETIMEOUT, now_ms);
+  note_failure(cache, UVSMTP_ETIMEOUT, "it takes too long", now_ms);
   answer(cache, NULL, UVSMTP_EAUTHTOKEN);
 }
 
@@ -214,7 +218,7 @@ static int start_fetch(uvsmtp__token_cache_t *cache, uint64_t now_ms)
     return 0;
   cache->request = NULL;
   uvsmtp__free(&cache->mem, request);
-  note_failure(cache, err, now_ms);
+  note_failure(cache, err, NULL, now_ms);
   return err;
 }
 
@@ -285,12 +289,13 @@ static int settle_request(uvsmtp__token_cache_t *cache, const uvsmtp_token_reque
                           int err, const char *text, uint64_t lifetime_s)
 {
   uvsmtp__token_t *token = NULL;
+  const char *why = err != 0 ? text : NULL;
   if (err == 0 && (text == NULL || !uvsmtp__token_is_valid(text)))
     err = UVSMTP_EAUTHTOKEN;
   if (err == 0 && (token = token_new(&cache->mem, text)) == NULL)
     err = UVSMTP_ENOMEM;
   if (err != 0) {
-    note_failure(cache, err, request->started_ms);
+    note_failure(cache, err, why, request->started_ms);
     cache->undated = true;
     answer(cache, NULL, err);
     return err;

@@ -32,6 +32,7 @@ typedef struct uvsmtp__token_cache_s {
   uint64_t retry_ms; /* no fetch before that */
   bool undated;      /* the last failure came when nobody knew the time */
   int err;           /* the last failure */
+  char why[160];     /* and what the fetch said of it; "": nothing */
 } uvsmtp__token_cache_t;
 
 /* An exchange that wants a token; part of its state. */

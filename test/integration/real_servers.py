@@ -70,13 +70,14 @@ def delivers(name, url, *arguments, folder, **keywords):
     check(name + ": arrives unchanged", got.endswith(b"\n\n" + want), got[-120:])
 
 
-def fails(name, url, *arguments, status, error=None, code=None, **keywords):
+def fails(name, url, *arguments, status, error=None, code=None, text="", **keywords):
     got, result, errors = send(url, *arguments, **keywords)
     ok = got == status and result is not None
     if ok and error:
         ok = result["error"] is not None and result["error"]["name"] == error
     if ok and code:
         ok = code in [r["code"] for r in result["recipients"]]
+    ok = ok and text in json.dumps(result)
     check(name, ok, "exit status %d, wanted %d" % (got, status), result, errors)
 
 
@@ -86,7 +87,8 @@ def postfix():
     delivers("STARTTLS and AUTH", plain, folder=mail)
     delivers("implicit TLS and AUTH", "smtps://%s:%s" % (HOST, port("PORT_TLS")), folder=mail)
     delivers("submission", "smtp://%s:%s" % (HOST, port("PORT_SUBMISSION")), folder=mail)
-    for mechanism in ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256"):
+    for mechanism in ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256",
+                      "SCRAM-SHA-512"):
         delivers("AUTH " + mechanism, plain, "--auth", mechanism, folder=mail)
     fails("a wrong password", plain, password="wrong", status=77)
     fails("an unknown issuer", plain, ca=env["TEST_OTHER_CA_FILE"], status=77,
@@ -128,6 +130,15 @@ def dovecot():
                  "echo " + env["DOVECOT_TOKEN"], folder=env["DOVECOT_RELAY_MAILDIR"])
         fails("a bad token by " + mechanism, submission, "--auth", mechanism, "--token-command",
               "echo nonsense", status=77)
+        fails("no token for " + mechanism, submission, "--auth", mechanism, "--token-command",
+              "echo 'the service is away' >&2; exit 3", status=77, error="UVSMTP_EAUTHTOKEN")
+    ours = ("--cert", env["TEST_CLIENT_CERT"], "--key", env["TEST_CLIENT_KEY"])
+    delivers("AUTH EXTERNAL", submission, "--auth", "EXTERNAL", "--authzid", "ada", *ours,
+             user=None, folder=env["DOVECOT_RELAY_MAILDIR"])
+    fails("AUTH EXTERNAL as another", submission, "--auth", "EXTERNAL", "--authzid", "grace",
+          *ours, user=None, status=77, code=535)
+    fails("AUTH EXTERNAL without a certificate", submission, "--auth", "EXTERNAL", user=None,
+          status=77)
 
 
 def aiosmtpd():
@@ -136,8 +147,10 @@ def aiosmtpd():
 
 
 def exim():
-    delivers("STARTTLS and AUTH", "smtp://%s:%s" % (HOST, port("PORT")),
-             folder=env["EXIM_MAILDIR"])
+    plain = "smtp://%s:%s" % (HOST, port("PORT"))
+    delivers("STARTTLS and AUTH", plain, folder=env["EXIM_MAILDIR"])
+    for mechanism in ("PLAIN", "LOGIN", "CRAM-MD5"):
+        delivers("AUTH " + mechanism, plain, "--auth", mechanism, folder=env["EXIM_MAILDIR"])
 
 
 def opensmtpd():
@@ -147,7 +160,67 @@ def opensmtpd():
              folder=env["OPENSMTPD_MAILDIR"])
 
 
-{"postfix": postfix, "dovecot": dovecot, "aiosmtpd": aiosmtpd, "exim": exim,
+def sasl_library(mechanisms, mismatch):
+    """A SASL library of others with channel binding, rightly and with somebody in between."""
+    right, stripped, elsewhere = ("smtp://%s:%s" % (HOST, port(name))
+                                  for name in ("PORT", "PORT_STRIPPED", "PORT_ELSEWHERE"))
+    mail = env[prefix + "MAILDIR"]
+    for mechanism in mechanisms:
+        delivers("AUTH " + mechanism, right, "--auth", mechanism, folder=mail)
+        fails("a wrong password by " + mechanism, right, "--auth", mechanism, password="wrong",
+              status=77, code=535)
+    status, result, trace = send(right, "--trace")
+    check("the strongest is taken, bound to TLS",
+          status == 0 and ("AUTH " + mechanisms[0] + " [secret]") in trace, status, result, trace)
+    for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-1"):
+        # It says that it could have bound, had -PLUS been offered; the server knows better.
+        fails("-PLUS taken out of the offer: " + mechanism, stripped, "--auth", mechanism,
+              status=77, code=535, text=mismatch[0])
+        fails("TLS that ends elsewhere: " + mechanism, elsewhere, "--auth", mechanism + "-PLUS",
+              status=77, code=535, text=mismatch[1])
+        # Where -PLUS is offered and not used, that is no lie, and the server takes it.
+        delivers("-PLUS offered and not used: " + mechanism, right, "--auth", mechanism,
+                 folder=mail)
+
+
+def cyrus():
+    sasl_library(["SCRAM-SHA-512-PLUS", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-512",
+                  "SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5", "PLAIN", "LOGIN"],
+                 ["client incorrectly assumed server had no channel binding",
+                  "Channel bindings mismatch"])
+    delivers("AUTH PLAIN as another", "smtp://%s:%s" % (HOST, port("PORT")), "--auth", "PLAIN",
+             "--authzid", "ada", folder=env["CYRUS_MAILDIR"])
+
+
+def gsasl():
+    sasl_library(["SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1",
+                  "CRAM-MD5", "LOGIN"],
+                 ["Error authenticating user", "Error authenticating user"])
+    right = "smtp://%s:%s" % (HOST, port("PORT"))
+    delivers("AUTH ANONYMOUS", right, "--auth", "ANONYMOUS", folder=env["GSASL_MAILDIR"])
+    delivers("AUTH EXTERNAL", right, "--auth", "EXTERNAL", "--authzid", "ada", user=None,
+             folder=env["GSASL_MAILDIR"])
+
+
+def kerberos():
+    env["KRB5_CONFIG"] = env["KERBEROS_KRB5_CONFIG"]
+    env["KRB5CCNAME"] = env["KERBEROS_KRB5_CCACHE"]
+    plain = "smtp://%s:%s" % (HOST, port("PORT"))
+    mail = env["KERBEROS_MAILDIR"]
+    delivers("AUTH GSSAPI", plain, "--auth", "GSSAPI", user=None, folder=mail)
+    delivers("a principal by name", plain, "--auth", "GSSAPI", user="ada", folder=mail)
+    delivers("over implicit TLS", "smtps://%s:%s" % (HOST, port("PORT_TLS")), "--auth", "GSSAPI",
+             user=None, folder=mail)
+    fails("a principal without a ticket", plain, "--auth", "GSSAPI", user="grace", status=77,
+          error="UVSMTP_EAUTHTOKEN", text="no ticket")
+    fails("an identity that is not the principal's", plain, "--auth", "GSSAPI", "--authzid",
+          "grace@test.example", user=None, status=77, code=535)
+    env["KRB5CCNAME"] = env["KERBEROS_KRB5_CCACHE_EMPTY"]
+    fails("no ticket at all", plain, "--auth", "GSSAPI", user=None, status=77,
+          error="UVSMTP_EAUTHTOKEN", text="no ticket")
+
+
+{"cyrus": cyrus, "gsasl": gsasl, "kerberos": kerberos, "postfix": postfix, "dovecot": dovecot, "aiosmtpd": aiosmtpd, "exim": exim,
  "opensmtpd": opensmtpd}[server]()
 print("%d failures" % len(failures))
 sys.exit(1 if failures else 0)

@@ -205,6 +205,16 @@ class Stage:
             time.sleep(0.05)
         raise Failed("%s gave no greeting at %s\n%s" % (server, where, self.tail(server)))
 
+    def wait_port(self, server, name, port, seconds=30):
+        """Until what was started as NAME takes connections."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not self.ended(name):
+            with socket.socket() as probe:
+                if probe.connect_ex((HOST, port)) == 0:
+                    return
+            time.sleep(0.05)
+        raise Failed("%s does not listen\n%s" % (server, self.tail(server)))
+
     def tail(self, server):
         """The ends of a server's logs."""
         text = []

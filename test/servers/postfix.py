@@ -59,6 +59,7 @@ smtpd_sasl_path = smtpd
 cyrus_sasl_config_path = @DIR@/etc/sasl
 smtpd_sasl_local_domain = test.example
 smtpd_sasl_authenticated_header = yes
+import_environment = MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ LANG=C @ENVIRONMENT@
 
 smtpd_delay_reject = no
 smtpd_sender_restrictions = check_sender_access inline:{
@@ -148,8 +149,9 @@ SASL = """
 pwcheck_method: auxprop
 auxprop_plugin: sasldb
 sasldb_path: @DIR@/sasl/sasldb2
-mech_list: PLAIN LOGIN CRAM-MD5 DIGEST-MD5 SCRAM-SHA-1 SCRAM-SHA-256
+mech_list: @MECHANISMS@
 """
+MECHANISMS = "PLAIN LOGIN CRAM-MD5 DIGEST-MD5 SCRAM-SHA-1 SCRAM-SHA-256 SCRAM-SHA-512"
 
 
 def services(ports, values):
@@ -174,13 +176,14 @@ def make_users(saslpasswd, base):
     database.chmod(0o600)
 
 
-def start(stage):
+def start(stage, name=NAME, mechanisms=MECHANISMS, environment=()):
+    """As another server, NAME, logs in by other mechanisms, with more in the environment."""
     postfix = need_program("postfix")
     saslpasswd = need_program("saslpasswd2")
     need_root()
     if not shutil.which("master", path="/usr/lib/postfix/sbin:/usr/libexec/postfix"):
         raise Missing("postfix is there, its master is not")
-    base = stage.dir / NAME
+    base = stage.dir / name
     folder(base / "queue")
     folder(base / "data", "postfix")
     folder(base / "mail", NOBODY)
@@ -189,17 +192,19 @@ def start(stage):
     shutil.copy(HERE / "greylist.py", base)
     ports = {name: stage.port() for name, _ in PORTS}
     # The system's Python, as Postfix runs the greylist without our environment.
-    values = dict(dir=base, certs=stage.certs, nobody=NOBODY, host=HOST, tlsname=TLS_NAME,
+    variables = " ".join("%s=%s" % row for row in dict(environment).items())
+    values = dict(dir=base, mechanisms=mechanisms, environment=variables, certs=stage.certs,
+                  nobody=NOBODY, host=HOST, tlsname=TLS_NAME,
                   python=need_program("/usr/bin/python3", "python3"))
     write(base / "etc/main.cf", fill(MAIN, **values))
     write(base / "etc/master.cf", services(ports, values))
     write(base / "etc/mailboxes", MAILBOXES)
     write(base / "etc/sasl/smtpd.conf", fill(SASL, **values))
     make_users(saslpasswd, base)
-    stage.log(NAME)
-    stage.start(NAME, "start", [postfix, "-c", base / "etc", "start-fg"])
-    stage.wait_greeting(NAME, "start", ports["PORT"])
-    if stage.ended("start"):
-        raise Failed(stage.tail(NAME))
+    stage.log(name)
+    stage.start(name, name, [postfix, "-c", base / "etc", "start-fg"])
+    stage.wait_greeting(name, name, ports["PORT"])
+    if stage.ended(name):
+        raise Failed(stage.tail(name))
     return {**ports, "MAILDIR": base / "mail", "LOG": base / "log/mail.log",
             "CONFIG": base / "etc"}

@@ -91,16 +91,58 @@ def credentials_do_not_go_in_the_clear_by_default():
 @test
 def a_token_command_logs_in():
     write('letter', LETTER)
-    for output in ('t0ken', '{"token_type":"Bearer", "expires_in" : 3600,"access_token":"t0ken"}'):
+    for output in ('t+/ken', '{"token_type":"Bearer", "expires_in" : 3600,"access_token":"t+/ken"}',
+                   '{"access_token": "t\\u002b\\/ken", "expires_in": "3599.5"}',
+                   '  t+/ken \n', '{"expires_in":-1,"access_token":"t\\u002B/ken"}'):
         write('output', output.encode())
-        with Sink('--auth', 'ann:t0ken', '--auth-mechanisms', 'xoauth2,oauthbearer') as sink:
+        with Sink('--auth', 'ann:t+/ken', '--auth-mechanisms', 'xoauth2,oauthbearer') as sink:
             send(sink.plain, *TO, '--user', 'ann', '--token-command', 'cat output',
                  '--allow-plaintext-auth', 'letter')
         equal(sink.messages[0]['user'], 'ann')
+
+
+@test
+def a_token_command_that_fails_is_told_apart():
+    write('letter', LETTER)
     with Sink('--auth', 'ann:t0ken', '--auth-mechanisms', 'xoauth2') as sink:
-        result = send(sink.plain, *TO, '--user', 'ann', '--token-command', 'exit 3', '--json',
-                      '--allow-plaintext-auth', 'letter', status=77).result()
-    equal(result['error']['name'], 'UVSMTP_EAUTHTOKEN')
+        for command, why in (('exit 3', 'ended with status 3'), ('kill -9 $$', 'by signal 9'),
+                             ('true', 'printed no token'), ('echo "{}"', 'printed no token'),
+                             ('yes | head -c 70000', 'printed more than')):
+            result = send(sink.plain, *TO, '--user', 'ann', '--token-command', command, '--json',
+                          '--allow-plaintext-auth', 'letter', status=77).result()
+            equal(result['error']['name'], 'UVSMTP_EAUTHTOKEN')
+            contains(result['error']['text'], why)
+
+
+@test
+def the_named_mechanism_is_the_one_that_is_used():
+    write('letter', LETTER)
+    everything = 'plain,login,cram-md5,scram-sha-1,scram-sha-256,scram-sha-512'
+    for wanted in everything.upper().split(','):
+        with Sink('--auth', 'ann:open sesame', '--auth-mechanisms', everything) as sink:
+            run = send(sink.plain.replace('//', '//ann:open%20sesame@'), *TO, '--trace', '--auth',
+                       wanted, '--allow-plaintext-auth', 'letter')
+        contains(run.err, 'AUTH ' + wanted)
+        equal(run.err.count('AUTH '), 2)  # the offer, and this
+    with Sink('--auth', 'ann:open sesame', '--auth-mechanisms', 'plain') as sink:
+        result = send(sink.plain.replace('//', '//ann:open%20sesame@'), *TO, '--json', '--auth',
+                      'SCRAM-SHA-1,cram-md5', '--allow-plaintext-auth', 'letter',
+                      status=77).result()
+    contains(result['error']['text'], 'could use SCRAM-SHA-1 CRAM-MD5; the server offers PLAIN')
+    send('smtp://ann:x@127.0.0.1', *TO, '--auth', 'PLAIN,NTLM', 'letter', status=64)
+
+
+@test
+def an_authorization_identity_is_sent_where_the_mechanism_has_one():
+    write('letter', LETTER)
+    with Sink('--auth', 'ann:open sesame', '--auth-mechanisms', 'plain,login,cram-md5') as sink:
+        url = sink.plain.replace('//', '//ann:open%20sesame@')
+        more = ('--allow-plaintext-auth', '--json', 'letter')
+        send(url, *TO, '--authzid', 'ann', *more)
+        # The sink lets nobody be somebody else.
+        result = send(url, *TO, '--authzid', 'bob', *more, status=77).result()
+        contains(result['error']['text'], 'PLAIN: ')
+        send(url, *TO, '--authzid', 'bob', '--auth', 'LOGIN', *more, status=64)
 
 
 @test

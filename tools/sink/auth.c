@@ -132,14 +132,18 @@ static bool make_nonce(sink_session_t *s, char *out)
   return true;
 }
 
-/* PLAIN (RFC 4616): authzid NUL user NUL password. */
+/* PLAIN (RFC 4616): authzid NUL user NUL password. Nobody may be somebody else here. */
 static outcome_t run_plain(sink_session_t *s, sink_exchange_t *x, step_t *step)
 {
   const char *first = memchr(step->text, '\0', step->len), *second, *end = step->text + step->len;
+  size_t authzid_len = first != NULL ? (size_t)(first - step->text) : 0;
 
   if (first == NULL || (second = memchr(first + 1, '\0', (size_t)(end - first - 1))) == NULL ||
       memchr(second + 1, '\0', (size_t)(end - second - 1)) != NULL)
     return MALFORMED;
+  if (authzid_len != 0 && (authzid_len != (size_t)(second - first - 1) ||
+                           memcmp(step->text, first + 1, authzid_len) != 0))
+    return FAILURE;
   return check(s, first + 1, (size_t)(second - first - 1), second + 1, (size_t)(end - second - 1));
 }
 

@@ -31,8 +31,8 @@ static void without_a_ticket_there_is_no_token_and_it_is_said_why(void **state)
     peer_init(&peer);
     assert_int_equal(peer_start(&peer, auth, NULL), UVSMTP_EAUTHTOKEN);
     detail = uvsmtp_exchange_detail(peer.exchange);
-    assert_memory_equal(detail, "GSSAPI: ", 8);
-    assert_true(strlen(detail) > 10);
+    assert_memory_equal(detail, "no ticket can be had: ", 22);
+    assert_true(strlen(detail) > 30);
     peer_end(&peer);
     uvsmtp_auth_free(auth);
   }

@@ -303,6 +303,25 @@ static void a_failed_fetch_fails_those_who_wait_with_its_own_error(void **state)
   uvsmtp_auth_free(auth);
 }
 
+static void a_failed_fetch_says_why_to_those_who_wait_and_those_who_come(void **state)
+{
+  issuer_t issuer;
+  uvsmtp_auth_t *auth = fetching(&issuer, 0);
+  peer_t peer;
+  assert_int_equal(start_at(&peer, auth, 0), UVSMTP_PENDING);
+  assert_int_equal(issue(&issuer, UVSMTP_EAUTHTOKEN, "the vault\nis closed", 0), 0);
+  for (int i = 0; i < 2; i++) {
+    if (i == 0)
+      assert_int_equal(peer_continue(&peer), UVSMTP_EAUTHTOKEN);
+    else
+      assert_int_equal(start_at(&peer, auth, 1), UVSMTP_EAUTHTOKEN);
+    assert_string_equal(uvsmtp_exchange_detail(peer.exchange),
+                        "the access token could not be fetched: the vault?is closed");
+    peer_end(&peer);
+  }
+  uvsmtp_auth_free(auth);
+}
+
 static void after_failures_fetches_back_off(void **state)
 {
   static const uint64_t delays[] = {1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000, 60000};
@@ -392,6 +411,7 @@ static void an_overdue_fetch_is_given_up(void **state)
   assert_int_equal(uvsmtp_exchange_deadline(second.exchange), 31000);
   first.now_ms = second.now_ms = 31000;
   assert_int_equal(peer_continue(&first), UVSMTP_EAUTHTOKEN);
+  assert_non_null(strstr(uvsmtp_exchange_detail(first.exchange), "takes too long"));
   assert_int_equal(issuer.cancels, 1);
   assert_int_equal(second.wakes, 1);
   assert_int_equal(peer_continue(&second), UVSMTP_EAUTHTOKEN);
@@ -544,6 +564,7 @@ int main(void)
       cmocka_unit_test(a_token_without_lifetime_serves_only_those_who_wait),
       cmocka_unit_test(clearing_the_cache_fetches_a_fresh_token),
       cmocka_unit_test(a_failed_fetch_fails_those_who_wait_with_its_own_error),
+      cmocka_unit_test(a_failed_fetch_says_why_to_those_who_wait_and_those_who_come),
       cmocka_unit_test(after_failures_fetches_back_off),
       cmocka_unit_test(a_fetch_that_cannot_start_is_a_failed_one),
       cmocka_unit_test(what_is_no_token_is_refused),

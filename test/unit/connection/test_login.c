@@ -221,7 +221,8 @@ static void on_open(uvsmtp_connection_t *c, const uvsmtp_error_t *error)
   uvsmtp_connection_quit(c, on_closed);
 }
 
-static void on_trace(void *data, uvsmtp_trace_t kind, const char *line, size_t len)
+static void on_trace(void *data, uvsmtp_connection_t *c, uvsmtp_trace_t kind, const char *line,
+                     size_t len)
 {
   for (size_t i = 0; i < COUNT(secrets); i++)
     if (memmem(line, len, secrets[i], strlen(secrets[i])) != NULL)
