@@ -303,7 +303,7 @@ struct uvsmtp_send_s {
   uvsmtp_send_cb cb;
   const uvsmtp_envelope_t *envelope;
   uvsmtp_source_t *source;
-  void *links[2];
+  void *links[3];
   void *owner;
   uint64_t queued_ms, started_ms;
   void *transaction;
@@ -312,9 +312,12 @@ struct uvsmtp_send_s {
   void (*cancel_queued)(uvsmtp_send_t *send); /* set while a client has it and no connection */
   uvsmtp_send_cb client_cb;
   void *client, *client_slot;
-  uint64_t client_queued_ms, client_ticket;
+  uint64_t client_queued_ms, client_ticket, client_deadline_ms, client_bytes;
+  void *client_timer[3];
   unsigned client_tries;
   int client_err;
+  unsigned char client_priority;
+  bool client_again, client_met_dead;
 };
 
 /**

@@ -67,6 +67,8 @@ typedef struct uvsmtp_source_ops_s {
   /** What the last failure of open or next was about, one line that joins the result's text; ""
    *  if there is no more to say. May be NULL. */
   const char *(*detail)(uvsmtp_source_t *source);
+  /** What it holds, told without opening it; optional. Any time from making it on. */
+  uint64_t (*length)(const uvsmtp_source_t *source);
 } uvsmtp_source_ops_t;
 
 /**
@@ -92,6 +94,9 @@ UVSMTP_EXTERN void uvsmtp_source_memory(uvsmtp_source_t *source, const void *byt
 /** A message in several buffers, which like the array itself are borrowed. Since 0.1 */
 UVSMTP_EXTERN void uvsmtp_source_buffers(uvsmtp_source_t *source, const uvsmtp_slice_t *slices,
                                          size_t count);
+
+/** How many bytes it holds, if that is known without opening it, or UVSMTP_LENGTH_UNKNOWN. Since 0.1 */
+UVSMTP_EXTERN uint64_t uvsmtp_source_length(const uvsmtp_source_t *source);
 
 /**
  * Says that a source whose open or next returned UVSMTP_PENDING can go on now. On the loop's

@@ -14,11 +14,13 @@ static uvsmtp_borrow_t *borrow_of(uvsmtp__link_t *link)
   return UVSMTP__CONTAINER((void *)link, uvsmtp_borrow_t, links);
 }
 
+/* `err` 0: no connection can be had, and client->failure says why. */
 static void finish(uvsmtp_client_t *client, uvsmtp_borrow_t *borrow, int err)
 {
   uvsmtp__list_remove(link_of(borrow));
   client->borrows_waiting--;
   borrow->err = err;
+  borrow->finished = true;
   uvsmtp__list_push_back(&client->borrows_finished, link_of(borrow));
   uvsmtp__client_wake(client);
 }
@@ -32,7 +34,7 @@ int uvsmtp_client_borrow(uvsmtp_client_t *client, uvsmtp_borrow_t *borrow, uvsmt
   borrow->cb = cb;
   borrow->client = client;
   borrow->ticket = client->ticket++;
-  borrow->err = 0;
+  borrow->finished = false;
   uvsmtp__list_push_back(&client->borrows, link_of(borrow));
   client->borrows_waiting++;
   uvsmtp__client_wake(client);
@@ -41,7 +43,7 @@ int uvsmtp_client_borrow(uvsmtp_client_t *client, uvsmtp_borrow_t *borrow, uvsmt
 
 void uvsmtp_borrow_cancel(uvsmtp_borrow_t *borrow)
 {
-  if (borrow->err == 0)
+  if (!borrow->finished)
     finish(borrow->client, borrow, UVSMTP_ECANCELED);
 }
 
@@ -57,10 +59,10 @@ void uvsmtp__borrows_tell(uvsmtp_client_t *client)
   uvsmtp__list_move(&ready, &client->borrows_finished);
   while (!uvsmtp__list_empty(&ready)) {
     uvsmtp_borrow_t *borrow = borrow_of(ready.next);
-    bool opening = borrow->err == client->open_err;
-    uvsmtp_error_t error = {.err = borrow->err,
-                            .text = opening ? client->open_text : uvsmtp_strerror(borrow->err),
-                            .code = opening ? client->open_code : 0};
+    const uvsmtp__failure_t *failure = &client->failure;
+    uvsmtp_error_t error = {.err = borrow->err, .text = uvsmtp_strerror(borrow->err)};
+    if (borrow->err == 0)
+      error = (uvsmtp_error_t){.err = failure->err, .text = failure->text, .code = failure->code};
     uvsmtp__list_remove(ready.next);
     borrow->cb(borrow, NULL, &error);
   }

@@ -12,27 +12,37 @@
 #include "base/options.h"
 #include "client/internal.h"
 
-_Static_assert(sizeof(uvsmtp__link_t) == sizeof(((uvsmtp_send_t *)0)->links), "links hold a link");
-
-#define DEFAULT_MAX_CONNECTIONS 50
 #define DEFAULT_MAX_QUEUED 10000000
-#define DEFAULT_IDLE_TIMEOUT_MS 30000
-#define DEFAULT_MAX_TRIES 3
-#define DEFAULT_RETRY_DELAY_MS 1000
 
 /* ---- the pump ----------------------------------------------------------------------------- */
 
 void uvsmtp__client_waiting(const uvsmtp_client_t *client, uvsmtp__waiting_t *waiting)
 {
-  waiting->sends = client->queued;
-  waiting->borrows = client->borrows_waiting;
-  waiting->borrow_first = false;
-  if (waiting->sends == 0 || waiting->borrows == 0)
+  const uvsmtp_send_t *send = uvsmtp__backlog_first(&client->queue);
+  *waiting = (uvsmtp__waiting_t){.sends = client->queue.count, .borrows = client->borrows_waiting};
+  if (send == NULL)
     return;
-  const uvsmtp_send_t *send = uvsmtp__send_of(client->queue.next);
+  waiting->recipients = send->envelope->recipient_count;
+  if (waiting->borrows == 0)
+    return;
   const uvsmtp_borrow_t *borrow =
       UVSMTP__CONTAINER((void *)client->borrows.next, uvsmtp_borrow_t, links);
   waiting->borrow_first = borrow->ticket < send->client_ticket;
+}
+
+/* The words of the server that is preferred, and of the others as far as there is room. */
+static void give_up(uvsmtp_client_t *client)
+{
+  uvsmtp__failure_t *failure = &client->failure;
+  *failure = uvsmtp__server_of(client->endpoints[0])->failure;
+  for (size_t i = 1; i < client->server_count; i++) {
+    size_t len = strlen(failure->text);
+    snprintf(failure->text + len, sizeof(failure->text) - len, "; %s",
+             uvsmtp__server_of(client->endpoints[i])->failure.text);
+  }
+  uvsmtp__sends_fail(client, 0);
+  uvsmtp__borrows_fail(client, 0);
+  uvsmtp__pool_gave_up(&client->pool, uv_now(client->loop));
 }
 
 static void do_steps(uvsmtp_client_t *client)
@@ -45,7 +55,7 @@ static void do_steps(uvsmtp_client_t *client)
         step.slot == NULL ? NULL : UVSMTP__CONTAINER(step.slot, uvsmtp__member_t, slot);
     switch (step.kind) {
     case UVSMTP__STEP_OPEN:
-      uvsmtp__member_open(client);
+      uvsmtp__member_open(client, uvsmtp__server_of(step.endpoint));
       break;
     case UVSMTP__STEP_SEND:
       if (uvsmtp__member_is_alive(member))
@@ -61,6 +71,12 @@ static void do_steps(uvsmtp_client_t *client)
     case UVSMTP__STEP_CLOSE:
       uvsmtp__member_end(member, false);
       break;
+    case UVSMTP__STEP_CHECK:
+      uvsmtp__member_check(member);
+      break;
+    case UVSMTP__STEP_GIVE_UP:
+      give_up(client);
+      break;
     case UVSMTP__STEP_NONE:
       return;
     }
@@ -71,7 +87,7 @@ static void free_client(uvsmtp_client_t *client)
 {
   uvsmtp_mem_t mem = client->mem;
   uvsmtp__sends_release(client);
-  uvsmtp__settings_clear(&client->settings, &mem);
+  uvsmtp__servers_clear(client);
   uvsmtp__free(&mem, client);
 }
 
@@ -94,7 +110,7 @@ static void close_handles(uvsmtp_client_t *client)
 
 static bool is_done(const uvsmtp_client_t *client)
 {
-  return client->closing && client->queued == 0 && client->borrows_waiting == 0 &&
+  return client->closing && client->queue.count == 0 && client->borrows_waiting == 0 &&
          client->pool.count == 0 && uvsmtp__list_empty(&client->finished) &&
          uvsmtp__list_empty(&client->borrows_finished);
 }
@@ -104,15 +120,40 @@ static void on_timer(uv_timer_t *timer)
   uvsmtp__client_wake(timer->data);
 }
 
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+  return a < b ? a : b;
+}
+
 static void arm_timer(uvsmtp_client_t *client)
 {
-  uvsmtp__waiting_t waiting;
-  uvsmtp__client_waiting(client, &waiting);
-  uint64_t due = uvsmtp__pool_due(&client->pool, &waiting), now = uv_now(client->loop);
+  uint64_t now = uv_now(client->loop);
+  uint64_t due = earlier(client->pool.due_ms, uvsmtp__backlog_due(&client->queue));
+  if (!client->pool.aborting)
+    due = earlier(due, client->close_deadline_ms);
   if (due == UINT64_MAX)
     uv_timer_stop(&client->timer);
   else
     uv_timer_start(&client->timer, on_timer, due > now ? due - now : 0, 0);
+}
+
+static void abort_all(uvsmtp_client_t *client)
+{
+  client->pool.aborting = true;
+  uvsmtp__sends_fail(client, UVSMTP_ECANCELED);
+  uvsmtp__borrows_fail(client, UVSMTP_ECANCELED);
+  uvsmtp__member_hurry(client);
+}
+
+static void tell_of_room(uvsmtp_client_t *client)
+{
+  const uvsmtp__backlog_t *queue = &client->queue;
+  if (!client->was_full || client->closing || queue->count > client->max_queued / 2 ||
+      queue->bytes > client->max_queued_bytes / 2)
+    return;
+  client->was_full = false;
+  if (client->on_room != NULL)
+    client->on_room(client);
 }
 
 static void on_idle(uv_idle_t *idle)
@@ -122,7 +163,11 @@ static void on_idle(uv_idle_t *idle)
   uv_idle_stop(idle);
   uvsmtp__sends_tell(client);
   uvsmtp__borrows_tell(client);
+  if (uv_now(client->loop) >= client->close_deadline_ms && !client->pool.aborting)
+    abort_all(client);
+  uvsmtp__sends_expire(client);
   do_steps(client);
+  tell_of_room(client);
   if (is_done(client))
     close_handles(client);
   else
@@ -137,18 +182,18 @@ void uvsmtp__client_wake(uvsmtp_client_t *client)
 
 /* ---- making ------------------------------------------------------------------------------- */
 
-static void set_limits(uvsmtp_client_t *client, const uvsmtp_client_options_t *o)
+static void init_pool(uvsmtp_client_t *client, const uvsmtp_client_options_t *o)
 {
-  uvsmtp__pool_limits_t limits = {
-      .max_connections = o->max_connections != 0 ? o->max_connections : DEFAULT_MAX_CONNECTIONS,
-      .idle_timeout_ms = o->idle_timeout_ms != 0 ? o->idle_timeout_ms : DEFAULT_IDLE_TIMEOUT_MS,
-      .max_messages = o->max_messages,
-      .max_age_ms = o->max_age_ms,
-      .max_tries = o->max_tries != 0 ? o->max_tries : DEFAULT_MAX_TRIES,
-      .retry_delay_ms = o->retry_delay_ms != 0 ? o->retry_delay_ms : DEFAULT_RETRY_DELAY_MS};
+  uvsmtp__pool_limits_t limits;
+  uvsmtp__options_limits(o, &limits);
   client->max_queued = o->max_queued != 0 ? o->max_queued : DEFAULT_MAX_QUEUED;
-  uvsmtp__pool_init(&client->pool, &limits, uvsmtp__member_takes, client,
-                    uv_hrtime() ^ (uint64_t)(uintptr_t)client);
+  client->max_queued_bytes = o->max_queued_bytes != 0 ? o->max_queued_bytes : UINT64_MAX;
+  client->counts_bytes = o->max_queued_bytes != 0 || o->max_bytes != 0;
+  client->send_timeout_ms = o->send_timeout_ms != 0 ? o->send_timeout_ms : UINT64_MAX;
+  client->on_room = o->on_room;
+  uvsmtp__pool_init(&client->pool, &limits, client->endpoints, client->server_count,
+                    uvsmtp__member_takes, client, uv_hrtime() ^ (uint64_t)(uintptr_t)client,
+                    uv_now(client->loop));
 }
 
 static void init_handles(uvsmtp_client_t *client)
@@ -159,23 +204,28 @@ static void init_handles(uvsmtp_client_t *client)
   client->open_handles = 2;
 }
 
-static int check(const uvsmtp_client_options_t *o, int err, char *detail, size_t detail_size)
+static uvsmtp_client_t *allocate(uv_loop_t *loop, const uvsmtp_client_options_t *o)
 {
-  const char *what = NULL;
-  if (err != 0)
-    what = "client options: the size is wrong";
-  else if (o->connection == NULL)
-    what = "connection is required";
-  if (what == NULL)
-    return 0;
-  if (detail != NULL && detail_size > 0)
-    snprintf(detail, detail_size, "%s", what);
-  return err != 0 ? err : UVSMTP_EINVAL;
+  const uvsmtp_mem_t *mem = uvsmtp__mem(o->mem);
+  uvsmtp_client_t *client = uvsmtp__calloc(mem, 1, sizeof(*client));
+  if (client == NULL)
+    return NULL;
+  client->mem = *mem;
+  client->loop = loop;
+  client->data = o->data;
+  client->close_deadline_ms = UINT64_MAX;
+  uvsmtp__list_init(&client->members);
+  uvsmtp__backlog_init(&client->queue);
+  uvsmtp__list_init(&client->finished);
+  uvsmtp__list_init(&client->borrows);
+  uvsmtp__list_init(&client->borrows_finished);
+  return client;
 }
 
 int uvsmtp_client_new(uvsmtp_client_t **out, uv_loop_t *loop,
                       const uvsmtp_client_options_t *options, char *detail, size_t detail_size)
 {
+  uvsmtp__detail_t sentence = {detail, detail_size};
   uvsmtp_client_options_t o;
   if (detail != NULL && detail_size > 0)
     detail[0] = '\0';
@@ -183,39 +233,30 @@ int uvsmtp_client_new(uvsmtp_client_t **out, uv_loop_t *loop,
     return UVSMTP_EINVAL;
   *out = NULL;
   int err = uvsmtp__options_copy(&o, sizeof(o), options);
-  err = check(&o, err, detail, detail_size);
   if (err != 0)
+    return uvsmtp__refuse(&sentence, err, "client options: the size is wrong");
+  if ((err = uvsmtp__options_check(&o, &sentence)) != 0)
     return err;
-  const uvsmtp_mem_t *mem = uvsmtp__mem(o.mem);
-  uvsmtp_client_t *client = uvsmtp__calloc(mem, 1, sizeof(*client));
+  uvsmtp_client_t *client = allocate(loop, &o);
   if (client == NULL)
     return UVSMTP_ENOMEM;
-  client->mem = *mem;
-  client->loop = loop;
-  client->data = o.data;
-  uvsmtp__list_init(&client->members);
-  uvsmtp__list_init(&client->queue);
-  uvsmtp__list_init(&client->finished);
-  uvsmtp__list_init(&client->borrows);
-  uvsmtp__list_init(&client->borrows_finished);
-  err = uvsmtp__settings_init(&client->settings, o.connection, &client->mem, detail, detail_size);
+  err = uvsmtp__servers_init(client, &o, &sentence);
   if (err != 0) {
     free_client(client);
     return err;
   }
-  set_limits(client, &o);
-  client->pool.unproven = client->settings.options.auth_count != 0;
+  init_pool(client, &o);
   init_handles(client);
+  if (o.min_idle > 0)
+    uvsmtp__client_wake(client);
   *out = client;
   return 0;
 }
 
-int uvsmtp_client_new_url(uvsmtp_client_t **client, uv_loop_t *loop, const char *url)
+int uvsmtp_client_new_url(uvsmtp_client_t **client, uv_loop_t *loop, const char *urls)
 {
-  uvsmtp_connection_options_t connection = UVSMTP_CONNECTION_OPTIONS_INIT;
   uvsmtp_client_options_t options = UVSMTP_CLIENT_OPTIONS_INIT;
-  connection.url = url;
-  options.connection = &connection;
+  options.urls = urls;
   return uvsmtp_client_new(client, loop, &options, NULL, 0);
 }
 
@@ -227,47 +268,27 @@ void *uvsmtp_client_data(const uvsmtp_client_t *client)
 void uvsmtp_client_stats(const uvsmtp_client_t *client, uvsmtp_client_stats_t *stats)
 {
   const size_t *counts = client->pool.counts;
-  uvsmtp_history_info_t history = UVSMTP_HISTORY_INFO_INIT;
-  uvsmtp_history_info(client->settings.options.history, &history);
   *stats = client->ever;
-  stats->tls_handshakes = history.tls_handshakes;
-  stats->tls_resumptions = history.tls_resumptions;
-  stats->queued = client->queued;
+  for (size_t i = 0; i < client->server_count; i++) {
+    uvsmtp_history_info_t history = UVSMTP_HISTORY_INFO_INIT;
+    uvsmtp_history_info(uvsmtp__server_of(client->endpoints[i])->settings.options.history,
+                        &history);
+    stats->tls_handshakes += history.tls_handshakes;
+    stats->tls_resumptions += history.tls_resumptions;
+  }
+  stats->queued = client->queue.count;
   stats->in_flight = client->in_flight;
   stats->connections = client->pool.count;
   stats->opening = counts[UVSMTP__SLOT_OPENING];
-  stats->idle = counts[UVSMTP__SLOT_IDLE];
+  stats->idle = counts[UVSMTP__SLOT_IDLE] + counts[UVSMTP__SLOT_CHECKED];
   stats->busy = counts[UVSMTP__SLOT_BUSY] + counts[UVSMTP__SLOT_FULL];
   stats->lent = counts[UVSMTP__SLOT_LENT];
 }
 
-/* ---- logging in as somebody else ---------------------------------------------------------- */
-
-int uvsmtp_client_set_authenticators(uvsmtp_client_t *client, uvsmtp_auth_t *const *auths,
-                                     size_t count)
-{
-  if (client == NULL || auths == NULL || count == 0 || count > UVSMTP_AUTH_CHOICE_MAX)
-    return UVSMTP_EINVAL;
-  if (client->closing)
-    return UVSMTP_ECLOSING;
-  int err = uvsmtp__settings_log_in_as(&client->settings, auths, count, &client->mem);
-  if (err != 0)
-    return err;
-  uvsmtp__pool_renew(&client->pool);
-  client->pool.unproven = true;
-  client->ever.open_err = 0;
-  uvsmtp__client_wake(client);
-  return 0;
-}
-
-int uvsmtp_client_set_authenticator(uvsmtp_client_t *client, uvsmtp_auth_t *auth)
-{
-  return uvsmtp_client_set_authenticators(client, &auth, auth != NULL ? 1 : 0);
-}
-
 /* ---- closing ------------------------------------------------------------------------------ */
 
-void uvsmtp_client_close(uvsmtp_client_t *client, uvsmtp_close_t how, uvsmtp_client_cb cb)
+void uvsmtp_client_close_within(uvsmtp_client_t *client, uvsmtp_close_t how, uint64_t timeout_ms,
+                                uvsmtp_client_cb cb)
 {
   if (client == NULL || client->handles_closing)
     return;
@@ -275,11 +296,19 @@ void uvsmtp_client_close(uvsmtp_client_t *client, uvsmtp_close_t how, uvsmtp_cli
     client->close_cb = cb;
   client->closing = true;
   client->pool.draining = true;
+  client->close_deadline_ms =
+      earlier(client->close_deadline_ms, uvsmtp__later(uv_now(client->loop), timeout_ms));
   if (how == UVSMTP_CLOSE_ABORT && !client->pool.aborting) {
-    client->pool.aborting = true;
+    abort_all(client);
+  } else if (how == UVSMTP_CLOSE_FINISH) {
+    client->pool.finishing = true;
     uvsmtp__sends_fail(client, UVSMTP_ECANCELED);
     uvsmtp__borrows_fail(client, UVSMTP_ECANCELED);
-    uvsmtp__member_hurry(client);
   }
   uvsmtp__client_wake(client);
+}
+
+void uvsmtp_client_close(uvsmtp_client_t *client, uvsmtp_close_t how, uvsmtp_client_cb cb)
+{
+  uvsmtp_client_close_within(client, how, UINT64_MAX, cb);
 }

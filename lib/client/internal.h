@@ -9,6 +9,7 @@
  */
 #include "base/list.h"
 #include "client/pool.h"
+#include "client/backlog.h"
 #include "uvsmtp/client.h"
 
 typedef struct uvsmtp__member_s {
@@ -16,35 +17,59 @@ typedef struct uvsmtp__member_s {
   uvsmtp_client_t *client;
   uvsmtp_connection_t *connection;
   uvsmtp__link_t link; /* in client->members */
+  uvsmtp_request_t noop;
   bool was_open;
 } uvsmtp__member_t;
+
+/* Why something failed: owned words, for those who are told. */
+typedef struct uvsmtp__failure_s {
+  int err, code;
+  char text[512];
+} uvsmtp__failure_t;
 
 /* What connections are opened with: a copy of the caller's options and all they point to. */
 typedef struct uvsmtp__settings_s {
   uvsmtp_connection_options_t options;
-  uvsmtp_mem_t mem; /* what options.mem points to */
+  uvsmtp_mem_t mem;     /* what options.mem points to */
+  bool identity_of_url; /* its authenticator is made of the URL's credentials */
 } uvsmtp__settings_t;
+
+/* One endpoint: what the policy knows of it, how to connect to it, and its last failure. */
+typedef struct uvsmtp__server_s {
+  uvsmtp__endpoint_t endpoint;
+  uvsmtp__settings_t settings;
+  uvsmtp__failure_t failure;
+  char name[280];    /* "mx.example:587" */
+  bool own_identity; /* who logs in there is not who logs in everywhere else */
+} uvsmtp__server_t;
 
 struct uvsmtp_client_s {
   uvsmtp_mem_t mem;
   uv_loop_t *loop;
   void *data;
-  uvsmtp__settings_t settings;
+  uvsmtp__server_t *servers;
+  uvsmtp__endpoint_t **endpoints; /* of the servers, the best first */
+  size_t server_count;
   size_t max_queued;
+  uint64_t max_queued_bytes; /* UINT64_MAX: no limit */
+  uint64_t send_timeout_ms;  /* UINT64_MAX: none */
+  bool counts_bytes;         /* somebody asks for the sizes of messages */
+  uvsmtp_client_cb on_room;
+  bool was_full; /* and nobody was told yet that there is room again */
   uvsmtp__pool_t pool;
   uvsmtp__link_t members;
-  uvsmtp__link_t queue, finished; /* sends that wait, that are to be told */
+  uvsmtp__backlog_t queue; /* sends that wait */
+  uvsmtp__link_t finished; /* those that are to be told */
   uvsmtp__link_t borrows, borrows_finished;
-  size_t queued, borrows_waiting, in_flight;
+  size_t borrows_waiting, in_flight;
   uint64_t ticket;  /* of the next to come */
   uv_idle_t idle;   /* runs the pump at the loop's next turn */
   uv_timer_t timer; /* runs the pump when the pool has something due */
   int open_handles;
   bool closing, handles_closing;
+  uint64_t close_deadline_ms; /* then it is aborted */
   uvsmtp_client_cb close_cb;
-  /* Why connections cannot be opened, for those who are told so. */
-  int open_err, open_code;
-  char open_text[512];
+  uvsmtp__failure_t failure; /* why no connection can be had, for those who are told so */
   /* The results of recipients of sends that no connection saw; large enough for every send that
    * waits, so that telling them cannot fail. */
   uvsmtp_recipient_result_t *scratch, *scratch_next;
@@ -63,9 +88,33 @@ static inline uvsmtp_send_t *uvsmtp__send_of(uvsmtp__link_t *link)
   return UVSMTP__CONTAINER((void *)link, uvsmtp_send_t, links);
 }
 
+static inline uvsmtp__server_t *uvsmtp__server_of(uvsmtp__endpoint_t *endpoint)
+{
+  return UVSMTP__CONTAINER(endpoint, uvsmtp__server_t, endpoint);
+}
+
+/* A place for a sentence on what is wrong with options; may be none. */
+typedef struct uvsmtp__detail_s {
+  char *text;
+  size_t size;
+} uvsmtp__detail_t;
+
+/* options.c */
+/* Notes the sentence, unless there is one already, and returns `err`. */
+int uvsmtp__refuse(const uvsmtp__detail_t *detail, int err, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+int uvsmtp__options_check(const uvsmtp_client_options_t *options, const uvsmtp__detail_t *detail);
+/* What the pool is to keep to, with the defaults filled in. */
+void uvsmtp__options_limits(const uvsmtp_client_options_t *options, uvsmtp__pool_limits_t *limits);
+
+/* servers.c */
+int uvsmtp__servers_init(uvsmtp_client_t *client, const uvsmtp_client_options_t *options,
+                         const uvsmtp__detail_t *detail);
+void uvsmtp__servers_clear(uvsmtp_client_t *client);
+
 /* settings.c */
 int uvsmtp__settings_init(uvsmtp__settings_t *settings, const uvsmtp_connection_options_t *options,
-                          const uvsmtp_mem_t *mem, char *detail, size_t detail_size);
+                          const uvsmtp_mem_t *mem, const uvsmtp__detail_t *detail);
 /*
  * New connections log in so; what was held before is let go. UVSMTP_ENOMEM and UVSMTP_EAUTHTHREAD
  * change nothing.
@@ -73,12 +122,15 @@ int uvsmtp__settings_init(uvsmtp__settings_t *settings, const uvsmtp_connection_
 int uvsmtp__settings_log_in_as(uvsmtp__settings_t *settings, uvsmtp_auth_t *const *auths,
                                size_t count, const uvsmtp_mem_t *mem);
 void uvsmtp__settings_clear(uvsmtp__settings_t *settings, const uvsmtp_mem_t *mem);
+
 /* client.c */
 void uvsmtp__client_wake(uvsmtp_client_t *client);
 void uvsmtp__client_waiting(const uvsmtp_client_t *client, uvsmtp__waiting_t *waiting);
 
 /* member.c: one connection of the pool */
-void uvsmtp__member_open(uvsmtp_client_t *client);
+void uvsmtp__member_open(uvsmtp_client_t *client, uvsmtp__server_t *server);
+/* Says NOOP, to see whether it is still there, and to keep it so. */
+void uvsmtp__member_check(uvsmtp__member_t *member);
 void uvsmtp__member_end(uvsmtp__member_t *member, bool politely);
 void uvsmtp__member_hurry(uvsmtp_client_t *client);
 bool uvsmtp__member_takes(void *ctx, const uvsmtp__slot_t *slot);
@@ -91,9 +143,15 @@ void uvsmtp__member_adopt(uvsmtp__member_t *member);
 int uvsmtp__sends_reserve(uvsmtp_client_t *client, size_t recipients);
 void uvsmtp__sends_release(uvsmtp_client_t *client);
 void uvsmtp__sends_start(uvsmtp_client_t *client, uvsmtp__member_t *member);
-/* All that wait are going to be told `err`. */
+/* All that wait are going to be told `err`, or, if that is 0, client->failure. */
 void uvsmtp__sends_fail(uvsmtp_client_t *client, int err);
+/* Those that have waited too long are going to be told so. */
+void uvsmtp__sends_expire(uvsmtp_client_t *client);
 void uvsmtp__sends_tell(uvsmtp_client_t *client);
+
+/* state.c */
+/* Writes the sentence on why sends wait, without their number. */
+void uvsmtp__state_explain(const uvsmtp_client_t *client, char *text, size_t size);
 
 /* borrow.c */
 void uvsmtp__borrows_lend(uvsmtp_client_t *client, uvsmtp__member_t *member);

@@ -7,6 +7,16 @@
 #include "base/mem.h"
 #include "client/internal.h"
 
+static uint64_t now(const uvsmtp_client_t *client)
+{
+  return uv_now(client->loop);
+}
+
+static uvsmtp__server_t *server_of(const uvsmtp__member_t *member)
+{
+  return uvsmtp__server_of(member->slot.endpoint);
+}
+
 bool uvsmtp__member_takes(void *ctx, const uvsmtp__slot_t *slot)
 {
   const uvsmtp__member_t *member =
@@ -18,19 +28,14 @@ bool uvsmtp__member_is_alive(uvsmtp__member_t *member)
 {
   if (member->slot.in_flight > 0 || uvsmtp_connection_can_send(member->connection))
     return true;
-  uvsmtp__pool_lost(&member->client->pool, &member->slot);
+  uvsmtp__pool_lost(&member->client->pool, &member->slot, now(member->client));
   return false;
-}
-
-static uint64_t now(const uvsmtp_client_t *client)
-{
-  return uv_now(client->loop);
 }
 
 /* Opportunistic TLS that is broken is worth less than a message in the clear: the next way. */
 static bool falls_back(uvsmtp__member_t *member)
 {
-  uvsmtp_connection_options_t *o = &member->client->settings.options;
+  uvsmtp_connection_options_t *o = &server_of(member)->settings.options;
   if (member->connection == NULL || o->no_starttls ||
       !uvsmtp_connection_tls_failed(member->connection))
     return false;
@@ -42,14 +47,13 @@ static void failed(uvsmtp__member_t *member, const uvsmtp_error_t *error)
 {
   uvsmtp_client_t *client = member->client;
   int err = falls_back(member) ? UVSMTP_ECONNLOST : error->err;
-  client->open_err = client->ever.open_err = error->err;
-  client->open_code = error->code;
-  snprintf(client->open_text, sizeof(client->open_text), "%s", error->text);
+  uvsmtp__failure_t *failure = &server_of(member)->failure;
+  failure->err = err;
+  failure->code = error->code;
+  snprintf(failure->text, sizeof(failure->text), "%s", error->text);
   client->ever.failed++;
-  if (uvsmtp__pool_failed(&client->pool, &member->slot, err, now(client))) {
-    uvsmtp__sends_fail(client, err);
-    uvsmtp__borrows_fail(client, err);
-  }
+  client->ever.open_err = error->err;
+  uvsmtp__pool_failed(&client->pool, &member->slot, err, now(client));
   uvsmtp__client_wake(client);
 }
 
@@ -75,7 +79,7 @@ static void on_opened(uvsmtp_connection_t *connection, const uvsmtp_error_t *err
 static void on_lost(uvsmtp_connection_t *connection, const uvsmtp_error_t *error)
 {
   uvsmtp__member_t *member = uvsmtp_connection_get_data(connection);
-  uvsmtp__pool_lost(&member->client->pool, &member->slot);
+  uvsmtp__pool_lost(&member->client->pool, &member->slot, now(member->client));
   uvsmtp__client_wake(member->client);
 }
 
@@ -104,8 +108,9 @@ static void on_closed(uvsmtp_connection_t *connection)
 static int open_connection(uvsmtp__member_t *member, char *detail, size_t detail_size)
 {
   uvsmtp_client_t *client = member->client;
-  int err = uvsmtp_connection_open(&member->connection, client->loop, &client->settings.options,
-                                   on_opened, detail, detail_size);
+  int err =
+      uvsmtp_connection_open(&member->connection, client->loop,
+                             &server_of(member)->settings.options, on_opened, detail, detail_size);
   if (err != 0) {
     member->connection = NULL;
     return err;
@@ -115,32 +120,49 @@ static int open_connection(uvsmtp__member_t *member, char *detail, size_t detail
 }
 
 /* Not even the struct: those who wait are told, or wait for what is open. */
-static void out_of_memory(uvsmtp_client_t *client)
+static void out_of_memory(uvsmtp_client_t *client, uvsmtp__server_t *server)
 {
   uvsmtp__member_t member = {.client = client};
-  uvsmtp__pool_add(&client->pool, &member.slot);
+  uvsmtp__pool_add(&client->pool, &member.slot, &server->endpoint, now(client));
   failed(&member, &(uvsmtp_error_t){.err = UVSMTP_ENOMEM,
                                     .text = "out of memory while opening a connection"});
   uvsmtp__pool_gone(&client->pool, &member.slot);
 }
 
-void uvsmtp__member_open(uvsmtp_client_t *client)
+void uvsmtp__member_open(uvsmtp_client_t *client, uvsmtp__server_t *server)
 {
   char detail[256] = "";
   uvsmtp__member_t *member = uvsmtp__calloc(&client->mem, 1, sizeof(*member));
   if (member == NULL) {
-    out_of_memory(client);
+    out_of_memory(client, server);
     return;
   }
   member->client = client;
   uvsmtp__list_push_back(&client->members, &member->link);
-  uvsmtp__pool_add(&client->pool, &member->slot);
+  uvsmtp__pool_add(&client->pool, &member->slot, &server->endpoint, now(client));
   int err = open_connection(member, detail, sizeof(detail));
   if (err == 0)
     return;
   failed(member,
          &(uvsmtp_error_t){.err = err, .text = detail[0] != '\0' ? detail : uvsmtp_strerror(err)});
   gone(member);
+}
+
+static void on_checked(uvsmtp_request_t *request, const uvsmtp_reply_t *reply, bool more,
+                       const uvsmtp_error_t *error)
+{
+  uvsmtp__member_t *member = request->data;
+  bool fine = reply != NULL && UVSMTP_REPLY_CLASS(reply) == 2;
+  uvsmtp__pool_checked(&member->client->pool, &member->slot, fine, now(member->client));
+  uvsmtp__client_wake(member->client);
+}
+
+void uvsmtp__member_check(uvsmtp__member_t *member)
+{
+  member->noop.data = member;
+  uvsmtp__pool_checking(&member->client->pool, &member->slot);
+  if (uvsmtp_connection_noop(member->connection, &member->noop, on_checked) != 0)
+    uvsmtp__pool_checked(&member->client->pool, &member->slot, false, now(member->client));
 }
 
 void uvsmtp__member_end(uvsmtp__member_t *member, bool politely)

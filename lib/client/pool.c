@@ -1,48 +1,81 @@
+/*
+ * Slots and their lists, and what happened to them.
+ */
 #include "client/pool.h"
 
 #include <string.h>
 
-#define MAX_RETRY_DELAY_MS 60000
-#define SERVICE_NOT_AVAILABLE 421 /* RFC 5321 section 3.8: the server ends the session */
+static bool timer_before(const uvsmtp__heap_node_t *a, const uvsmtp__heap_node_t *b)
+{
+  const uvsmtp__slot_t *x = UVSMTP__CONTAINER((void *)(uintptr_t)a, uvsmtp__slot_t, timer);
+  const uvsmtp__slot_t *y = UVSMTP__CONTAINER((void *)(uintptr_t)b, uvsmtp__slot_t, timer);
+  return x->due_ms < y->due_ms;
+}
 
 void uvsmtp__pool_init(uvsmtp__pool_t *pool, const uvsmtp__pool_limits_t *limits,
-                       uvsmtp__pool_takes_fn takes, void *ctx, uint64_t seed)
+                       uvsmtp__endpoint_t *const *endpoints, size_t endpoint_count,
+                       uvsmtp__pool_takes_fn takes, void *ctx, uint64_t seed, uint64_t now)
 {
   memset(pool, 0, sizeof(*pool));
   pool->limits = *limits;
+  pool->endpoints = endpoints;
+  pool->endpoint_count = endpoint_count;
   pool->takes = takes;
   pool->ctx = ctx;
-  pool->expiry_ms = UINT64_MAX;
-  pool->random = seed | 1;
+  pool->timers.before = timer_before;
+  pool->due_ms = UINT64_MAX;
+  pool->backoff = (uvsmtp__backoff_t){.first_ms = limits->retry_delay_ms,
+                                      .most_ms = limits->max_retry_delay_ms,
+                                      .random = seed | 1};
+  uvsmtp__bucket_init(&pool->messages, &limits->message_rate, now);
+  uvsmtp__bucket_init(&pool->recipients, &limits->recipient_rate, now);
+  uvsmtp__bucket_init(&pool->connections, &limits->connection_rate, now);
   for (int i = 0; i < UVSMTP__SLOT_STATES; i++)
     uvsmtp__list_init(&pool->lists[i]);
 }
 
-static uvsmtp__slot_t *first(const uvsmtp__pool_t *pool, uvsmtp__slot_state_t state)
+uint64_t uvsmtp__later(uint64_t from, uint64_t ms)
 {
-  if (uvsmtp__list_empty(&pool->lists[state]))
-    return NULL;
-  return UVSMTP__CONTAINER(pool->lists[state].next, uvsmtp__slot_t, link);
+  return ms > UINT64_MAX - from ? UINT64_MAX : from + ms;
+}
+
+/* ---- lists -------------------------------------------------------------------------------- */
+
+uvsmtp__slot_t *uvsmtp__pool_first(const uvsmtp__link_t *list)
+{
+  return uvsmtp__list_empty(list) ? NULL : UVSMTP__CONTAINER(list->next, uvsmtp__slot_t, link);
+}
+
+static bool is_live(uvsmtp__slot_state_t state)
+{
+  return state != UVSMTP__SLOT_OPENING && state != UVSMTP__SLOT_SPENT &&
+         state != UVSMTP__SLOT_CLOSING;
 }
 
 static void leave(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot)
 {
   uvsmtp__list_remove(&slot->link);
   pool->counts[slot->state]--;
+  slot->endpoint->opening -= slot->state == UVSMTP__SLOT_OPENING;
+  slot->endpoint->live -= is_live(slot->state);
 }
 
 static void enter(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uvsmtp__slot_state_t state)
 {
   slot->state = state;
   pool->counts[state]++;
-  /* Idle ones are a stack, so that those not needed stay untouched and expire. */
+  slot->endpoint->opening += state == UVSMTP__SLOT_OPENING;
+  slot->endpoint->live += is_live(state);
   if (state == UVSMTP__SLOT_IDLE)
-    uvsmtp__list_push_front(&pool->lists[state], &slot->link);
+    /* A stack, so that those not needed stay untouched and expire. */
+    uvsmtp__list_push_front(&slot->endpoint->idle, &slot->link);
+  else if (state == UVSMTP__SLOT_BUSY)
+    uvsmtp__list_push_back(&slot->endpoint->busy, &slot->link);
   else
     uvsmtp__list_push_back(&pool->lists[state], &slot->link);
 }
 
-static void move(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uvsmtp__slot_state_t state)
+void uvsmtp__pool_move(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uvsmtp__slot_state_t state)
 {
   leave(pool, slot);
   enter(pool, slot, state);
@@ -55,96 +88,22 @@ static void unreserve(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot)
   slot->reserved = false;
 }
 
-static uint64_t later(uint64_t from, uint64_t ms)
-{
-  return ms > UINT64_MAX - from ? UINT64_MAX : from + ms;
-}
-
-/* ---- age ---------------------------------------------------------------------------------- */
-
-static bool is_old(const uvsmtp__pool_t *pool, const uvsmtp__slot_t *slot, uint64_t now)
-{
-  return pool->limits.max_age_ms != 0 && now >= later(slot->opened_ms, pool->limits.max_age_ms);
-}
-
-static uint64_t expiry_of(const uvsmtp__pool_t *pool, const uvsmtp__slot_t *slot)
-{
-  uint64_t at = later(slot->idle_ms, pool->limits.idle_timeout_ms);
-  if (pool->limits.max_age_ms != 0) {
-    uint64_t old = later(slot->opened_ms, pool->limits.max_age_ms);
-    if (old < at)
-      at = old;
-  }
-  return at;
-}
-
-/* Marks the idle slots whose time is over; looks at all of them only when one may be due. */
-static void expire(uvsmtp__pool_t *pool, uint64_t now)
-{
-  if (now < pool->expiry_ms)
-    return;
-  pool->expiry_ms = UINT64_MAX;
-  UVSMTP__LIST_EACH (it, &pool->lists[UVSMTP__SLOT_IDLE]) {
-    uvsmtp__slot_t *slot = UVSMTP__CONTAINER(it, uvsmtp__slot_t, link);
-    uint64_t at = expiry_of(pool, slot);
-    if (at <= now) {
-      slot->retiring = true;
-      move(pool, slot, UVSMTP__SLOT_SPENT);
-    } else if (at < pool->expiry_ms) {
-      pool->expiry_ms = at;
-    }
-  }
-}
-
-/* Nothing is under way on it any more. */
-static void settle(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now)
+/* Nothing is under way on it any more. `idle_ms`: since when it has been idle. */
+static void settle(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t idle_ms, uint64_t now)
 {
   unreserve(pool, slot);
-  slot->idle_ms = now;
-  if (pool->limits.max_messages != 0 && slot->given >= pool->limits.max_messages)
-    slot->retiring = true;
-  if (is_old(pool, slot, now))
-    slot->retiring = true;
+  slot->idle_ms = idle_ms;
+  slot->used_ms = now;
+  slot->retiring = slot->retiring || uvsmtp__lifecycle_is_over(pool, slot, now);
   if (slot->dead || slot->retiring) {
-    move(pool, slot, UVSMTP__SLOT_SPENT);
+    uvsmtp__pool_move(pool, slot, UVSMTP__SLOT_SPENT);
     return;
   }
-  move(pool, slot, UVSMTP__SLOT_IDLE);
-  uint64_t at = expiry_of(pool, slot);
-  if (at < pool->expiry_ms)
-    pool->expiry_ms = at;
+  uvsmtp__pool_move(pool, slot, UVSMTP__SLOT_IDLE);
+  uvsmtp__lifecycle_note(pool, slot);
 }
 
-/* ---- standing back ------------------------------------------------------------------------ */
-
-/* xorshift64: spreads clients that failed together; nothing depends on its quality. */
-static uint64_t draw(uvsmtp__pool_t *pool)
-{
-  pool->random ^= pool->random << 13;
-  pool->random ^= pool->random >> 7;
-  pool->random ^= pool->random << 17;
-  return pool->random;
-}
-
-/* Between half and all of retry_delay_ms, doubled for each failure before this one. */
-static void stand_back(uvsmtp__pool_t *pool, uint64_t now)
-{
-  uint64_t delay = pool->limits.retry_delay_ms;
-  for (unsigned i = 1; i < pool->failures && delay < MAX_RETRY_DELAY_MS; i++)
-    delay *= 2;
-  if (delay > MAX_RETRY_DELAY_MS)
-    delay = MAX_RETRY_DELAY_MS;
-  pool->retry_at_ms = now + delay - draw(pool) % (delay / 2 + 1);
-}
-
-/* Connects that were under way together fail together: they count once. */
-static void note_failure(uvsmtp__pool_t *pool, const uvsmtp__slot_t *slot, uint64_t now)
-{
-  if (slot->round != pool->failures)
-    return;
-  pool->failures++;
-  stand_back(pool, now);
-}
+/* ---- opening ------------------------------------------------------------------------------ */
 
 /* Whether the same opening would go wrong in the same way. */
 static bool is_final(int err)
@@ -162,263 +121,254 @@ static bool is_final(int err)
   }
 }
 
-/* ---- what happened ------------------------------------------------------------------------ */
-
-void uvsmtp__pool_add(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot)
+void uvsmtp__pool_add(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uvsmtp__endpoint_t *endpoint,
+                      uint64_t now)
 {
   memset(slot, 0, sizeof(*slot));
-  slot->round = pool->failures;
+  slot->endpoint = endpoint;
+  slot->round = endpoint->failures;
+  endpoint->made_room = false;
+  endpoint->count++;
   pool->count++;
+  uvsmtp__bucket_take(&pool->connections, 1, now);
   enter(pool, slot, UVSMTP__SLOT_OPENING);
+}
+
+/* One that was away does not make up for the time that it was. */
+static void catch_up(uvsmtp__pool_t *pool, uvsmtp__endpoint_t *endpoint)
+{
+  uint64_t least = UINT64_MAX;
+  for (size_t i = 0; i < pool->endpoint_count; i++) {
+    const uvsmtp__endpoint_t *other = pool->endpoints[i];
+    if (other != endpoint && other->live > 0 && other->priority == endpoint->priority &&
+        other->share < least)
+      least = other->share;
+  }
+  if (least != UINT64_MAX && endpoint->share < least)
+    endpoint->share = least;
 }
 
 void uvsmtp__pool_opened(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now)
 {
+  uvsmtp__endpoint_t *endpoint = slot->endpoint;
   if (slot->state != UVSMTP__SLOT_OPENING)
     return;
-  pool->failures = 0;
-  pool->retry_at_ms = 0;
-  pool->unproven = false;
-  slot->round = 0;
+  if (endpoint->live == 0)
+    catch_up(pool, endpoint);
   slot->opened_ms = now;
-  settle(pool, slot, now);
+  settle(pool, slot, now, now);
+  uvsmtp__endpoint_opened(endpoint, now);
 }
 
-bool uvsmtp__pool_failed(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, int err, uint64_t now)
+static void note_failure(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, bool final, uint64_t now)
+{
+  uvsmtp__endpoint_t *endpoint = slot->endpoint;
+  uvsmtp__endpoint_failed(endpoint, slot->round, &pool->backoff, now);
+  if (final || endpoint->failures >= pool->limits.max_connect_tries)
+    endpoint->hopeless = true;
+}
+
+void uvsmtp__pool_failed(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, int err, uint64_t now)
 {
   if (slot->state != UVSMTP__SLOT_OPENING)
-    return false;
+    return;
   slot->dead = true;
-  move(pool, slot, UVSMTP__SLOT_SPENT);
-  note_failure(pool, slot, now);
+  uvsmtp__pool_move(pool, slot, UVSMTP__SLOT_SPENT);
   if (err == UVSMTP_EAUTH)
-    pool->unproven = true;
-  if (pool->counts[UVSMTP__SLOT_IDLE] + pool->counts[UVSMTP__SLOT_BUSY] +
-          pool->counts[UVSMTP__SLOT_FULL] >
-      0)
-    return false;
-  if (!is_final(err) && pool->failures < pool->limits.max_tries)
-    return false;
-  /* Those who come later have their tries again, but after one delay. */
-  pool->failures = 1;
-  stand_back(pool, now);
-  pool->failures = 0;
-  return true;
+    slot->endpoint->untried = true;
+  if (slot->endpoint->live > 0)
+    uvsmtp__endpoint_refused(slot->endpoint, !pool->limits.fixed_connections, &pool->backoff, now);
+  else
+    note_failure(pool, slot, is_final(err), now);
 }
 
-void uvsmtp__pool_sent(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now)
+void uvsmtp__pool_gave_up(uvsmtp__pool_t *pool, uint64_t now)
 {
+  for (size_t i = 0; i < pool->endpoint_count; i++) {
+    uvsmtp__endpoint_t *endpoint = pool->endpoints[i];
+    endpoint->hopeless = false;
+    endpoint->failures = 0;
+    endpoint->retry_at_ms = uvsmtp__later(now, uvsmtp__backoff_delay(&pool->backoff, 1));
+  }
+}
+
+/* ---- use ---------------------------------------------------------------------------------- */
+
+/* One step of an endpoint of weight 1. */
+#define SHARE_UNIT ((uint64_t)1 << 32)
+
+void uvsmtp__pool_sent(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t recipients,
+                       uint64_t bytes, uint64_t now)
+{
+  slot->unproven = slot->unproven || (slot->state == UVSMTP__SLOT_IDLE && slot->given > 0);
   slot->given++;
   slot->in_flight++;
-  if (pool->limits.max_messages != 0 && slot->given >= pool->limits.max_messages)
-    slot->retiring = true;
-  if (is_old(pool, slot, now))
-    slot->retiring = true;
+  slot->bytes += bytes;
+  slot->endpoint->share += SHARE_UNIT / slot->endpoint->weight;
+  slot->retiring = slot->retiring || uvsmtp__lifecycle_is_over(pool, slot, now);
+  uvsmtp__bucket_take(&pool->messages, 1, now);
+  uvsmtp__bucket_take(&pool->recipients, recipients, now);
   /* To the end, so that the load goes round. */
-  move(pool, slot, slot->retiring ? UVSMTP__SLOT_FULL : UVSMTP__SLOT_BUSY);
+  uvsmtp__pool_move(pool, slot, slot->retiring ? UVSMTP__SLOT_FULL : UVSMTP__SLOT_BUSY);
 }
 
-void uvsmtp__pool_done(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, bool dead, uint64_t now)
+/* How many sessions of those that `endpoint` shares its rank with are its own. */
+static size_t fair_share(const uvsmtp__pool_t *pool, const uvsmtp__endpoint_t *endpoint)
 {
+  uint64_t weights = 0;
+  for (size_t i = 0; i < pool->endpoint_count; i++)
+    if (pool->endpoints[i]->priority == endpoint->priority &&
+        !uvsmtp__endpoint_is_down(pool->endpoints[i]))
+      weights += pool->endpoints[i]->weight;
+  uint64_t share = pool->limits.max_connections * endpoint->weight / (weights > 0 ? weights : 1);
+  return share > 0 ? (size_t)share : 1;
+}
+
+/* It is back: those that stood in for it go, and its equals give it its share of the cap. */
+static void take_over(uvsmtp__pool_t *pool, const uvsmtp__endpoint_t *endpoint)
+{
+  for (size_t i = 0; i < pool->endpoint_count; i++) {
+    uvsmtp__endpoint_t *other = pool->endpoints[i];
+    if (other->priority > endpoint->priority)
+      uvsmtp__pool_retire(pool, other, 0);
+    else if (other->priority == endpoint->priority && other != endpoint)
+      uvsmtp__pool_retire(pool, other, fair_share(pool, other));
+  }
+}
+
+static void prove(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now)
+{
+  slot->unproven = false;
+  slot->delivered++;
+  if (uvsmtp__endpoint_proved(slot->endpoint, &pool->backoff, now))
+    take_over(pool, slot->endpoint);
+}
+
+bool uvsmtp__pool_done(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uvsmtp__ending_t ending,
+                       uint64_t now)
+{
+  bool was_parked = ending == UVSMTP__ENDING_DEAD && slot->unproven;
   slot->in_flight--;
   if (slot->state == UVSMTP__SLOT_CLOSING)
-    return;
-  if (!dead) {
+    return was_parked;
+  if (ending == UVSMTP__ENDING_FINE) {
+    prove(pool, slot, now);
+  } else if (ending == UVSMTP__ENDING_SLOW) {
+    slot->unproven = false;
     slot->delivered++;
+    uvsmtp__endpoint_rest(slot->endpoint, &pool->backoff, now);
   } else if (!slot->dead) {
     slot->dead = true;
     /* A server that ends sessions before it has taken anything wants to be left alone a while. */
     if (slot->delivered == 0)
-      note_failure(pool, slot, now);
+      note_failure(pool, slot, false, now);
   }
   if (slot->in_flight == 0)
-    settle(pool, slot, now);
+    settle(pool, slot, now, now);
   else if (slot->state == UVSMTP__SLOT_FULL && !slot->dead && !slot->retiring && !slot->reserved)
-    move(pool, slot, UVSMTP__SLOT_BUSY);
+    uvsmtp__pool_move(pool, slot, UVSMTP__SLOT_BUSY);
+  return was_parked;
 }
 
 void uvsmtp__pool_lent(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot)
 {
   slot->given++;
-  move(pool, slot, UVSMTP__SLOT_LENT);
+  uvsmtp__pool_move(pool, slot, UVSMTP__SLOT_LENT);
 }
 
 void uvsmtp__pool_given_back(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, bool usable, uint64_t now)
 {
-  if (!usable)
+  if (usable)
+    prove(pool, slot, now);
+  else
     slot->dead = true;
-  settle(pool, slot, now);
+  settle(pool, slot, now, now);
 }
 
-void uvsmtp__pool_lost(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot)
+void uvsmtp__pool_checking(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot)
 {
+  uvsmtp__pool_move(pool, slot, UVSMTP__SLOT_CHECKED);
+}
+
+void uvsmtp__pool_checked(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, bool fine, uint64_t now)
+{
+  if (slot->state != UVSMTP__SLOT_CHECKED)
+    return;
+  slot->dead = slot->dead || !fine;
+  settle(pool, slot, slot->idle_ms, now); /* a NOOP is no use of it */
+}
+
+/* ---- the end ------------------------------------------------------------------------------ */
+
+void uvsmtp__pool_lost(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now)
+{
+  if (!slot->dead && slot->given == 0 && slot->state == UVSMTP__SLOT_IDLE)
+    note_failure(pool, slot, false, now);
   slot->dead = true;
-  if (slot->state == UVSMTP__SLOT_IDLE)
-    move(pool, slot, UVSMTP__SLOT_SPENT);
-}
-
-static void retire_all(uvsmtp__pool_t *pool, uvsmtp__slot_state_t from, uvsmtp__slot_state_t to)
-{
-  UVSMTP__LIST_EACH (it, &pool->lists[from]) {
-    uvsmtp__slot_t *slot = UVSMTP__CONTAINER(it, uvsmtp__slot_t, link);
-    slot->retiring = true;
-    slot->dead = slot->dead || from == UVSMTP__SLOT_OPENING;
-    if (to != from)
-      move(pool, slot, to);
-  }
-}
-
-void uvsmtp__pool_renew(uvsmtp__pool_t *pool)
-{
-  retire_all(pool, UVSMTP__SLOT_OPENING, UVSMTP__SLOT_SPENT);
-  retire_all(pool, UVSMTP__SLOT_IDLE, UVSMTP__SLOT_SPENT);
-  retire_all(pool, UVSMTP__SLOT_FULL, UVSMTP__SLOT_FULL);
-  retire_all(pool, UVSMTP__SLOT_BUSY, UVSMTP__SLOT_FULL);
-  retire_all(pool, UVSMTP__SLOT_LENT, UVSMTP__SLOT_LENT);
-  pool->failures = 0;
-  pool->retry_at_ms = 0;
+  if (slot->state == UVSMTP__SLOT_IDLE || slot->state == UVSMTP__SLOT_CHECKED)
+    uvsmtp__pool_move(pool, slot, UVSMTP__SLOT_SPENT);
 }
 
 void uvsmtp__pool_closing(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot)
 {
   unreserve(pool, slot);
-  move(pool, slot, UVSMTP__SLOT_CLOSING);
+  uvsmtp__lifecycle_forget(pool, slot);
+  uvsmtp__pool_move(pool, slot, UVSMTP__SLOT_CLOSING);
 }
 
 void uvsmtp__pool_gone(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot)
 {
   unreserve(pool, slot);
+  uvsmtp__lifecycle_forget(pool, slot);
   leave(pool, slot);
+  slot->endpoint->count--;
   pool->count--;
 }
 
-/* ---- what is to be done ------------------------------------------------------------------- */
-
-static uvsmtp__step_t step(uvsmtp__step_kind_t kind, uvsmtp__slot_t *slot)
+/* Retires those of a list that are the endpoint's, up to `most` of them; returns how many. */
+static size_t retire_list(uvsmtp__pool_t *pool, const uvsmtp__link_t *list,
+                          const uvsmtp__endpoint_t *endpoint, size_t most)
 {
-  return (uvsmtp__step_t){.kind = kind, .slot = slot};
-}
-
-static uvsmtp__step_t next_of_abort(const uvsmtp__pool_t *pool)
-{
-  for (int state = 0; state < UVSMTP__SLOT_CLOSING; state++)
-    if (state != UVSMTP__SLOT_LENT && first(pool, (uvsmtp__slot_state_t)state) != NULL)
-      return step(UVSMTP__STEP_CLOSE, first(pool, (uvsmtp__slot_state_t)state));
-  return step(UVSMTP__STEP_NONE, NULL);
-}
-
-/* What is of no use, and, at the end of draining, what is needed no more. */
-static uvsmtp__step_t next_to_end(const uvsmtp__pool_t *pool, const uvsmtp__waiting_t *waiting)
-{
-  bool leaving = pool->draining && waiting->sends == 0 && waiting->borrows == 0;
-  uvsmtp__slot_t *slot = first(pool, UVSMTP__SLOT_SPENT);
-  if (slot != NULL)
-    return step(slot->dead ? UVSMTP__STEP_CLOSE : UVSMTP__STEP_QUIT, slot);
-  slot = first(pool, UVSMTP__SLOT_IDLE);
-  if (slot != NULL && leaving)
-    return step(UVSMTP__STEP_QUIT, slot);
-  slot = first(pool, UVSMTP__SLOT_OPENING);
-  if (slot != NULL && leaving)
-    return step(UVSMTP__STEP_CLOSE, slot);
-  return step(UVSMTP__STEP_NONE, NULL);
-}
-
-/* A busy connection that takes one more; those that do not are put aside until a send ends. */
-static uvsmtp__slot_t *with_room(uvsmtp__pool_t *pool)
-{
-  uvsmtp__slot_t *slot;
-  while ((slot = first(pool, UVSMTP__SLOT_BUSY)) != NULL) {
-    if (!slot->dead && !slot->reserved && pool->takes(pool->ctx, slot))
-      return slot;
-    move(pool, slot, UVSMTP__SLOT_FULL);
+  size_t count = 0;
+  UVSMTP__LIST_EACH (it, list) {
+    uvsmtp__slot_t *slot = UVSMTP__CONTAINER(it, uvsmtp__slot_t, link);
+    if (count == most)
+      break;
+    if (slot->endpoint != endpoint || slot->retiring || slot->dead)
+      continue;
+    count++;
+    slot->retiring = true;
+    if (slot->state == UVSMTP__SLOT_IDLE)
+      uvsmtp__pool_move(pool, slot, UVSMTP__SLOT_SPENT);
+    else if (slot->state == UVSMTP__SLOT_BUSY)
+      uvsmtp__pool_move(pool, slot, UVSMTP__SLOT_FULL);
   }
-  return NULL;
+  return count;
 }
 
-/* After a failure one feels the way; and wrong credentials are shown once, not fifty times. */
-static bool waits_for_scout(const uvsmtp__pool_t *pool)
+void uvsmtp__pool_retire(uvsmtp__pool_t *pool, uvsmtp__endpoint_t *endpoint, size_t keep)
 {
-  return (pool->failures != 0 || pool->unproven) && pool->counts[UVSMTP__SLOT_OPENING] != 0;
+  static const uvsmtp__slot_state_t states[] = {UVSMTP__SLOT_OPENING, UVSMTP__SLOT_FULL,
+                                                UVSMTP__SLOT_CHECKED, UVSMTP__SLOT_LENT};
+  size_t have = endpoint->live + endpoint->opening, most = have > keep ? have - keep : 0;
+  most -= retire_list(pool, &endpoint->idle, endpoint, most);
+  most -= retire_list(pool, &endpoint->busy, endpoint, most);
+  for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
+    most -= retire_list(pool, &pool->lists[states[i]], endpoint, most);
 }
 
-static bool may_open(const uvsmtp__pool_t *pool, uint64_t now)
+void uvsmtp__pool_renew(uvsmtp__pool_t *pool, uvsmtp__endpoint_t *endpoint)
 {
-  return pool->count < pool->limits.max_connections && now >= pool->retry_at_ms &&
-         !waits_for_scout(pool);
-}
-
-/* Keeps the next borrower a connection whose sends shall run out. */
-static void reserve(uvsmtp__pool_t *pool, size_t borrows)
-{
-  static const uvsmtp__slot_state_t states[] = {UVSMTP__SLOT_BUSY, UVSMTP__SLOT_FULL};
-  for (int i = 0; i < 2 && pool->reserved < borrows; i++)
-    UVSMTP__LIST_EACH (it, &pool->lists[states[i]]) {
-      uvsmtp__slot_t *slot = UVSMTP__CONTAINER(it, uvsmtp__slot_t, link);
-      if (pool->reserved >= borrows)
-        break;
-      if (slot->reserved || slot->dead || slot->retiring)
-        continue;
-      slot->reserved = true;
-      pool->reserved++;
-      if (slot->state == UVSMTP__SLOT_BUSY)
-        move(pool, slot, UVSMTP__SLOT_FULL);
-    }
-}
-
-uvsmtp__step_t uvsmtp__pool_next(uvsmtp__pool_t *pool, const uvsmtp__waiting_t *waiting,
-                                 uint64_t now)
-{
-  if (pool->aborting)
-    return next_of_abort(pool);
-  expire(pool, now);
-  uvsmtp__step_t end = next_to_end(pool, waiting);
-  if (end.kind != UVSMTP__STEP_NONE)
-    return end;
-
-  uvsmtp__slot_t *idle = first(pool, UVSMTP__SLOT_IDLE), *busy;
-  bool borrow = waiting->borrows > 0 && (waiting->borrow_first || waiting->sends == 0);
-  if (idle != NULL && borrow)
-    return step(UVSMTP__STEP_LEND, idle);
-  if (waiting->sends > 0 && idle != NULL)
-    return step(UVSMTP__STEP_SEND, idle);
-  if (waiting->sends > 0 && (busy = with_room(pool)) != NULL)
-    return step(UVSMTP__STEP_SEND, busy);
-  if (waiting->sends + waiting->borrows > pool->counts[UVSMTP__SLOT_OPENING] && may_open(pool, now))
-    return step(UVSMTP__STEP_OPEN, NULL);
-  if (borrow && pool->count >= pool->limits.max_connections)
-    reserve(pool, waiting->borrows);
-  return step(UVSMTP__STEP_NONE, NULL);
-}
-
-uint64_t uvsmtp__pool_due(const uvsmtp__pool_t *pool, const uvsmtp__waiting_t *waiting)
-{
-  uint64_t at = pool->expiry_ms;
-  if (pool->aborting)
-    return UINT64_MAX;
-  if (waiting->sends + waiting->borrows > pool->counts[UVSMTP__SLOT_OPENING] &&
-      pool->retry_at_ms != 0 && pool->count < pool->limits.max_connections &&
-      pool->retry_at_ms < at && !waits_for_scout(pool))
-    at = pool->retry_at_ms;
-  return at;
-}
-
-/* ---- trying again ------------------------------------------------------------------------- */
-
-bool uvsmtp__pool_is_dead(const uvsmtp__attempt_t *attempt)
-{
-  uvsmtp_err_class_t klass = uvsmtp_err_class(attempt->err);
-  return attempt->cancelled || attempt->code == SERVICE_NOT_AVAILABLE ||
-         klass == UVSMTP_CLASS_NETWORK || klass == UVSMTP_CLASS_TLS ||
-         attempt->err == UVSMTP_ECLOSING || attempt->err == UVSMTP_ECANCELED ||
-         attempt->err == UVSMTP_EPROTOCOL || attempt->err == UVSMTP_EREPLYTOOLONG;
-}
-
-bool uvsmtp__pool_may_retry(const uvsmtp__pool_t *pool, const uvsmtp__attempt_t *attempt)
-{
-  /* ECANCELED without `cancelled`: another send was given up, and the connection with it. */
-  bool session = attempt->code == SERVICE_NOT_AVAILABLE || attempt->err == UVSMTP_ECLOSING ||
-                 attempt->err == UVSMTP_ECANCELED ||
-                 uvsmtp_err_class(attempt->err) == UVSMTP_CLASS_NETWORK;
-  return session && attempt->all_deferred && attempt->retry_is_safe && !attempt->cancelled &&
-         attempt->tries < pool->limits.max_tries && !pool->aborting;
+  UVSMTP__LIST_EACH (it, &pool->lists[UVSMTP__SLOT_OPENING]) {
+    uvsmtp__slot_t *slot = UVSMTP__CONTAINER(it, uvsmtp__slot_t, link);
+    if (slot->endpoint != endpoint)
+      continue;
+    slot->dead = true;
+    uvsmtp__pool_move(pool, slot, UVSMTP__SLOT_SPENT);
+  }
+  uvsmtp__pool_retire(pool, endpoint, 0);
+  endpoint->failures = 0;
+  endpoint->retry_at_ms = 0;
+  endpoint->hopeless = false;
+  endpoint->untried = true;
 }

@@ -6,23 +6,35 @@
 #include <stdint.h>
 
 #include "base/list.h"
-#include "uvsmtp/base.h"
+#include "client/endpoint.h"
+#include "client/heap.h"
+#include "client/pacing.h"
+#include "uvsmtp/client.h"
 
 /*
- * What a client's pool decides: who gets which connection, when to open another, what has
- * expired, when to stand back after a failure. No I/O and no clock: the owner tells what happened
- * and what time it is, asks for the next step until there is none, does it, and asks when to come
- * again. A slot stands for one session of the server, from the first moment of its opening to the
- * last of its closing, and all of them count against the cap.
+ * What a client's pool decides: who gets which connection, when to open another and to which
+ * endpoint, what has expired, when to stand back after a failure. No I/O and no clock: the owner
+ * tells what happened and what time it is, asks for the next step until there is none, does it, and
+ * asks when to come again. A slot stands for one session of a server, from the first moment of its
+ * opening to the last of its closing, and all of them count against the cap.
  *
- *   OPENING -> IDLE <-> BUSY/FULL, LENT;   all of them -> SPENT -> CLOSING -> gone
+ *   OPENING -> IDLE <-> BUSY/FULL, LENT, CHECKED;   all of them -> SPENT -> CLOSING -> gone
+ *
+ *   pool.c       slots and their lists; what happened
+ *   choice.c     what is to be done next, and if nothing, why not and until when
+ *   lifecycle.c  what expires: idle time, age, keep-alive
+ *   endpoint.c   what is known of one server; pacing.c  token buckets; attempt.c  trying again
+ *
+ * A step costs the same however many slots and sends there are, or their logarithm where one
+ * expires; endpoints are few, and looked at one by one.
  */
 typedef enum uvsmtp__slot_state_e {
   UVSMTP__SLOT_OPENING,
-  UVSMTP__SLOT_IDLE,  /* the list's first is the one used last */
-  UVSMTP__SLOT_BUSY,  /* sends are under way, and it may take more */
-  UVSMTP__SLOT_FULL,  /* sends are under way, and it takes no more for now */
-  UVSMTP__SLOT_SPENT, /* of no use: the next step ends it */
+  UVSMTP__SLOT_IDLE,    /* in its endpoint's list, whose first is the one used last */
+  UVSMTP__SLOT_BUSY,    /* sends are under way, and it may take more; in its endpoint's list */
+  UVSMTP__SLOT_FULL,    /* sends are under way, and it takes no more for now */
+  UVSMTP__SLOT_CHECKED, /* NOOP was sent */
+  UVSMTP__SLOT_SPENT,   /* of no use: the next step ends it */
   UVSMTP__SLOT_LENT,
   UVSMTP__SLOT_CLOSING,
   UVSMTP__SLOT_STATES
@@ -31,23 +43,32 @@ typedef enum uvsmtp__slot_state_e {
 typedef struct uvsmtp__slot_s {
   uvsmtp__link_t link; /* in the list of its state */
   uvsmtp__slot_state_t state;
-  uint64_t opened_ms, idle_ms;
+  uvsmtp__endpoint_t *endpoint;
+  uvsmtp__heap_node_t timer; /* in pool->timers from when it is first idle; looked at when due */
+  uint64_t due_ms;           /* when it is looked at; it may turn out to be too early */
+  uint64_t opened_ms, idle_ms, used_ms;
   uint64_t given;     /* sends and loans it was used for */
   uint64_t delivered; /* sends that had a reply of the server */
+  uint64_t bytes;     /* of messages given to it */
   size_t in_flight;   /* sends */
-  unsigned round;     /* the pool's failures when its opening began */
+  unsigned round;     /* the endpoint's failures when its opening began */
   bool dead;          /* carries nothing any more: close it */
   bool retiring;      /* gets nothing any more: say QUIT once it is idle */
   bool reserved;      /* gets no sends, so that it becomes free for a borrower */
+  bool unproven;      /* was parked, and the server has not said a word since */
 } uvsmtp__slot_t;
 
 typedef struct uvsmtp__pool_limits_s {
-  size_t max_connections;
+  size_t max_connections, min_idle;
   uint64_t idle_timeout_ms; /* UINT64_MAX: none */
+  uint64_t keepalive_ms;    /* 0: none */
   uint64_t max_messages;    /* 0: none */
+  uint64_t max_bytes;       /* 0: none */
   uint64_t max_age_ms;      /* 0: none */
-  unsigned max_tries;
-  uint64_t retry_delay_ms;
+  unsigned max_tries, max_connect_tries;
+  uint64_t retry_delay_ms, max_retry_delay_ms;
+  uvsmtp_rate_t message_rate, recipient_rate, connection_rate;
+  bool fixed_connections;
 } uvsmtp__pool_limits_t;
 
 /* The outside world: does the connection take one more send now? */
@@ -57,88 +78,134 @@ typedef struct uvsmtp__pool_s {
   uvsmtp__pool_limits_t limits;
   uvsmtp__pool_takes_fn takes;
   void *ctx;
-  uvsmtp__link_t lists[UVSMTP__SLOT_STATES];
+  uvsmtp__endpoint_t *const *endpoints; /* the best first; borrowed */
+  size_t endpoint_count;
+  uvsmtp__link_t lists[UVSMTP__SLOT_STATES]; /* but for those that endpoints have */
   size_t counts[UVSMTP__SLOT_STATES];
-  size_t count;         /* of all slots */
-  size_t reserved;      /* slots kept for borrowers */
-  uint64_t expiry_ms;   /* no idle slot expires before; UINT64_MAX: none is idle */
-  unsigned failures;    /* rounds of opening that failed, in a row */
-  uint64_t retry_at_ms; /* nothing is opened before */
-  uint64_t random;      /* state of the jitter, never 0 */
-  bool unproven;        /* no server has accepted the credentials yet: one connection tries them */
-  bool draining;        /* what is not needed any more goes */
-  bool aborting;        /* everything but what is lent goes */
+  size_t count;    /* of all slots */
+  size_t reserved; /* slots kept for borrowers */
+  uvsmtp__heap_t timers;
+  uvsmtp__bucket_t messages, recipients, connections;
+  uvsmtp__backoff_t backoff;
+  bool draining;  /* what is not needed any more goes */
+  bool finishing; /* nothing is tried again */
+  bool aborting;  /* everything but what is lent goes */
+  /* Why the last step was none, and when to ask again even if nothing happens (UINT64_MAX: no
+   * need). */
+  uvsmtp_wait_t why;
+  uint64_t why_until_ms, due_ms;
 } uvsmtp__pool_t;
 
 /* Who waits. `borrow_first`: the borrower at the head came before the send at the head. */
 typedef struct uvsmtp__waiting_s {
   size_t sends, borrows;
   bool borrow_first;
+  uint64_t recipients, bytes; /* of the send at the head */
 } uvsmtp__waiting_t;
 
 typedef enum uvsmtp__step_kind_e {
   UVSMTP__STEP_NONE,
-  UVSMTP__STEP_OPEN, /* open a connection: uvsmtp__pool_add */
-  UVSMTP__STEP_SEND, /* the first send goes to `slot`: uvsmtp__pool_sent */
-  UVSMTP__STEP_LEND, /* the first borrower gets `slot`: uvsmtp__pool_lent */
-  UVSMTP__STEP_QUIT, /* end `slot` politely: uvsmtp__pool_closing */
-  UVSMTP__STEP_CLOSE /* end `slot` at once: uvsmtp__pool_closing */
+  UVSMTP__STEP_OPEN,   /* open a connection to `endpoint`: uvsmtp__pool_add */
+  UVSMTP__STEP_SEND,   /* the first send goes to `slot`: uvsmtp__pool_sent */
+  UVSMTP__STEP_LEND,   /* the first borrower gets `slot`: uvsmtp__pool_lent */
+  UVSMTP__STEP_CHECK,  /* say NOOP on `slot`: uvsmtp__pool_checking */
+  UVSMTP__STEP_QUIT,   /* end `slot` politely: uvsmtp__pool_closing */
+  UVSMTP__STEP_CLOSE,  /* end `slot` at once: uvsmtp__pool_closing */
+  UVSMTP__STEP_GIVE_UP /* no endpoint can be used: tell all who wait, then uvsmtp__pool_gave_up */
 } uvsmtp__step_kind_t;
 
 typedef struct uvsmtp__step_s {
   uvsmtp__step_kind_t kind;
   uvsmtp__slot_t *slot;
+  uvsmtp__endpoint_t *endpoint;
 } uvsmtp__step_t;
 
-/* `seed` for the jitter, any number. */
+/* `endpoints` in order of priority; `seed` for the jitter, any number. */
 void uvsmtp__pool_init(uvsmtp__pool_t *pool, const uvsmtp__pool_limits_t *limits,
-                       uvsmtp__pool_takes_fn takes, void *ctx, uint64_t seed);
+                       uvsmtp__endpoint_t *const *endpoints, size_t endpoint_count,
+                       uvsmtp__pool_takes_fn takes, void *ctx, uint64_t seed, uint64_t now);
 
-/* The next thing to do; it changes nothing but the bookkeeping of what is full or reserved. */
+/*
+ * The next thing to do; it changes nothing but the bookkeeping of what is full, reserved, or over
+ * its time. If there is none, pool->why and pool->due_ms say more.
+ */
 uvsmtp__step_t uvsmtp__pool_next(uvsmtp__pool_t *pool, const uvsmtp__waiting_t *waiting,
                                  uint64_t now);
-/* When to ask again even if nothing happens; UINT64_MAX: no need. */
-uint64_t uvsmtp__pool_due(const uvsmtp__pool_t *pool, const uvsmtp__waiting_t *waiting);
+
+/* How a send on a connection ended, as far as the pool is concerned. */
+typedef enum uvsmtp__ending_e {
+  UVSMTP__ENDING_FINE, /* whatever the server said of the message */
+  UVSMTP__ENDING_SLOW, /* the server asked to slow down */
+  UVSMTP__ENDING_DEAD  /* the connection ended with it */
+} uvsmtp__ending_t;
 
 /* What happened. */
-void uvsmtp__pool_add(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot);
+void uvsmtp__pool_add(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uvsmtp__endpoint_t *endpoint,
+                      uint64_t now);
 void uvsmtp__pool_opened(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now);
+/* Opening failed with an error of that class; the slot is spent. */
+void uvsmtp__pool_failed(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, int err, uint64_t now);
+void uvsmtp__pool_sent(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t recipients,
+                       uint64_t bytes, uint64_t now);
 /*
- * Opening failed with an error of that class; the slot is spent. True: those who wait must be
- * told now, since trying goes wrong in the same way or has gone wrong often enough, and no open
- * connection serves them.
+ * A send ended. True if its connection was a parked one that turned out to be dead: that costs no
+ * try.
  */
-bool uvsmtp__pool_failed(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, int err, uint64_t now);
-void uvsmtp__pool_sent(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now);
-/* A send ended. `dead`: the connection with it. */
-void uvsmtp__pool_done(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, bool dead, uint64_t now);
+bool uvsmtp__pool_done(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uvsmtp__ending_t ending,
+                       uint64_t now);
 void uvsmtp__pool_lent(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot);
 /* `usable`: nothing is under way on it. */
 void uvsmtp__pool_given_back(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, bool usable, uint64_t now);
+void uvsmtp__pool_checking(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot);
+/* NOOP was answered (`fine`), or not. */
+void uvsmtp__pool_checked(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, bool fine, uint64_t now);
 /* The connection ended by itself. */
-void uvsmtp__pool_lost(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot);
-/*
- * What has been opened so far, or is being opened, is of the past: nothing new is put on it. Earlier
- * failures do not hold back what is opened from now on.
- */
-void uvsmtp__pool_renew(uvsmtp__pool_t *pool);
+void uvsmtp__pool_lost(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now);
 void uvsmtp__pool_closing(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot);
 /* Closed; the slot is the owner's again. */
 void uvsmtp__pool_gone(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot);
+/* Those who waited were told. Those who come later have their tries again, but after one delay. */
+void uvsmtp__pool_gave_up(uvsmtp__pool_t *pool, uint64_t now);
+/*
+ * Others log in at `endpoint`: its sessions end as soon as nothing is under way on them, those that
+ * open at once, and earlier failures do not hold back what is opened from now on.
+ */
+void uvsmtp__pool_renew(uvsmtp__pool_t *pool, uvsmtp__endpoint_t *endpoint);
+/*
+ * All sessions of `endpoint` but `keep` of them end as soon as nothing is under way on them:
+ * others take over.
+ */
+void uvsmtp__pool_retire(uvsmtp__pool_t *pool, uvsmtp__endpoint_t *endpoint, size_t keep);
 
 /* What the end of a send on a connection says about trying again. */
 typedef struct uvsmtp__attempt_s {
-  int err;        /* of the result */
-  int code;       /* the server's final reply, 0: none */
+  int err;  /* of the result */
+  int code; /* the server's final reply, 0: none */
+  uint16_t enhanced[3];
   unsigned tries; /* this one included */
   bool all_deferred;
   bool retry_is_safe;
   bool cancelled;
 } uvsmtp__attempt_t;
 
-/* The connection is of no use after such an end. */
-bool uvsmtp__pool_is_dead(const uvsmtp__attempt_t *attempt);
+uvsmtp__ending_t uvsmtp__attempt_ending(const uvsmtp__attempt_t *attempt);
 /* It failed because of the network or the session, not the message: once more. */
-bool uvsmtp__pool_may_retry(const uvsmtp__pool_t *pool, const uvsmtp__attempt_t *attempt);
+bool uvsmtp__attempt_again(const uvsmtp__attempt_t *attempt, unsigned max_tries);
+
+/* ---- between the files of the policy ---- */
+
+uint64_t uvsmtp__later(uint64_t from, uint64_t ms);
+/* The first slot of a list, or NULL. */
+uvsmtp__slot_t *uvsmtp__pool_first(const uvsmtp__link_t *list);
+/* Puts a slot at the end of the list of that state, or at the front of the idle ones. */
+void uvsmtp__pool_move(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uvsmtp__slot_state_t state);
+/* It has had its share of messages, bytes or time. */
+bool uvsmtp__lifecycle_is_over(const uvsmtp__pool_t *pool, const uvsmtp__slot_t *slot,
+                               uint64_t now);
+/* It has become idle: sees to it that it is looked at in time. */
+void uvsmtp__lifecycle_note(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot);
+void uvsmtp__lifecycle_forget(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot);
+/* Marks what has expired as spent; returns an idle slot that is due for NOOP, or NULL. */
+uvsmtp__slot_t *uvsmtp__lifecycle_expire(uvsmtp__pool_t *pool, uint64_t now);
 
 #endif

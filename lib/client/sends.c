@@ -3,9 +3,11 @@
  * one of three places: client->queue, a connection (its links are the connection's then), or
  * client->finished, from where the pump tells the caller of an end that no connection saw.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/options.h"
 #include "client/internal.h"
 
 /* ---- results of sends that no connection has seen ----------------------------------------- */
@@ -63,20 +65,25 @@ static void tell(uvsmtp_client_t *client, uvsmtp_send_t *send, const uvsmtp_resu
 }
 
 /* A message that cannot be sent so is refused for good; all else may be tried again. */
-static uvsmtp_status_t status_of(int err, bool opening)
+static uvsmtp_status_t status_of(int err)
 {
-  return uvsmtp_err_class(err) == UVSMTP_CLASS_USAGE && !opening ? UVSMTP_REJECTED
-                                                                 : UVSMTP_DEFERRED;
+  return uvsmtp_err_class(err) == UVSMTP_CLASS_USAGE ? UVSMTP_REJECTED : UVSMTP_DEFERRED;
+}
+
+static void explain_delay(const uvsmtp_client_t *client, char *text, size_t size)
+{
+  char why[400];
+  uvsmtp__state_explain(client, why, sizeof(why));
+  snprintf(text, size, "%s%s%s", uvsmtp_strerror(UVSMTP_EDEADLINE), why[0] != '\0' ? "; " : "",
+           why);
 }
 
 static void tell_unsent(uvsmtp_client_t *client, uvsmtp_send_t *send)
 {
-  bool opening = send->client_err == client->open_err && client->open_err != 0;
+  char words[512];
   uvsmtp_result_t result = {.err = send->client_err,
-                            .status = status_of(send->client_err, opening),
-                            .code = opening ? client->open_code : 0,
-                            .error_text =
-                                opening ? client->open_text : uvsmtp_strerror(send->client_err),
+                            .status = status_of(send->client_err),
+                            .error_text = uvsmtp_strerror(send->client_err),
                             .text = "",
                             .peer = "",
                             .recipients = client->scratch,
@@ -84,6 +91,17 @@ static void tell_unsent(uvsmtp_client_t *client, uvsmtp_send_t *send)
                             .retry_is_safe = true,
                             .cancelled = send->client_err == UVSMTP_ECANCELED,
                             .finished_ms = uv_now(client->loop)};
+  if (send->client_err == 0) {
+    /* No connection could be had, which says nothing about the message. */
+    result.err = client->failure.err;
+    result.error_text = client->failure.text;
+    result.code = client->failure.code;
+    result.status = UVSMTP_DEFERRED;
+  }
+  if (send->client_err == UVSMTP_EDEADLINE) {
+    explain_delay(client, words, sizeof(words));
+    result.error_text = words;
+  }
   for (size_t i = 0; i < result.recipient_count; i++)
     client->scratch[i] =
         (uvsmtp_recipient_result_t){.address = send->envelope->recipients[i].address,
@@ -128,39 +146,38 @@ static void finish(uvsmtp_client_t *client, uvsmtp_send_t *send, int err)
 static void cancel_waiting(uvsmtp_send_t *send)
 {
   uvsmtp_client_t *client = send->client;
-  uvsmtp__list_remove(uvsmtp__send_link(send));
-  client->queued--;
+  uvsmtp__backlog_remove(&client->queue, send);
   finish(client, send, UVSMTP_ECANCELED);
 }
 
-/* In the order of the tickets: one that comes back stands before those that came after it. */
 static void enqueue(uvsmtp_client_t *client, uvsmtp_send_t *send)
 {
-  uvsmtp__link_t *at = client->queue.next;
-  if (send->client_tries == 0)
-    at = &client->queue;
-  while (at != &client->queue && uvsmtp__send_of(at)->client_ticket < send->client_ticket)
-    at = at->next;
-  uvsmtp__list_insert_before(at, uvsmtp__send_link(send));
+  uvsmtp__backlog_push(&client->queue, send);
   send->cancel_queued = cancel_waiting;
   send->client_slot = NULL;
-  client->queued++;
   uvsmtp__client_wake(client);
 }
 
 void uvsmtp__sends_fail(uvsmtp_client_t *client, int err)
 {
-  while (!uvsmtp__list_empty(&client->queue)) {
-    uvsmtp_send_t *send = uvsmtp__send_of(client->queue.next);
-    uvsmtp__list_remove(client->queue.next);
-    client->queued--;
-    finish(client, send, err);
+  while (client->queue.count > 0)
+    finish(client, uvsmtp__backlog_take(&client->queue), err);
+}
+
+void uvsmtp__sends_expire(uvsmtp_client_t *client)
+{
+  uvsmtp_send_t *late;
+  while ((late = uvsmtp__backlog_late(&client->queue, uv_now(client->loop))) != NULL) {
+    uvsmtp__backlog_remove(&client->queue, late);
+    finish(client, late, UVSMTP_EDEADLINE);
   }
 }
 
-int uvsmtp_client_send(uvsmtp_client_t *client, uvsmtp_send_t *send,
-                       const uvsmtp_envelope_t *envelope, uvsmtp_source_t *source,
-                       uvsmtp_send_cb cb)
+/* ---- taking a send ------------------------------------------------------------------------ */
+
+static int check(const uvsmtp_client_t *client, const uvsmtp_send_t *send,
+                 const uvsmtp_envelope_t *envelope, const uvsmtp_source_t *source,
+                 uvsmtp_send_cb cb)
 {
   if (client == NULL || send == NULL || cb == NULL)
     return UVSMTP_EINVAL;
@@ -170,11 +187,57 @@ int uvsmtp_client_send(uvsmtp_client_t *client, uvsmtp_send_t *send,
     return UVSMTP_ENORECIPIENTS;
   if (uvsmtp_envelope_check(envelope) != 0)
     return UVSMTP_EINJECTION;
-  if (client->closing)
-    return UVSMTP_ECLOSING;
-  if (client->queued >= client->max_queued)
+  return client->closing ? UVSMTP_ECLOSING : 0;
+}
+
+static uint64_t size_of(const uvsmtp_client_t *client, const uvsmtp_source_t *source)
+{
+  uint64_t length = client->counts_bytes ? uvsmtp_source_length(source) : 0;
+  return length != UVSMTP_LENGTH_UNKNOWN ? length : 0;
+}
+
+static bool has_room(uvsmtp_client_t *client, uint64_t bytes)
+{
+  const uvsmtp__backlog_t *queue = &client->queue;
+  bool full = queue->count >= client->max_queued ||
+              (queue->count > 0 && (queue->bytes > client->max_queued_bytes ||
+                                    bytes > client->max_queued_bytes - queue->bytes));
+  client->was_full = client->was_full || full;
+  return !full;
+}
+
+static int apply_options(uvsmtp_client_t *client, uvsmtp_send_t *send,
+                         const uvsmtp_send_options_t *options)
+{
+  uint64_t now = uv_now(client->loop), timeout = client->send_timeout_ms;
+  uvsmtp_send_options_t o;
+  send->client_priority = UVSMTP_PRIORITY_NORMAL;
+  if (options != NULL) {
+    int err = uvsmtp__options_copy(&o, sizeof(o), options);
+    if (err != 0)
+      return err;
+    if ((unsigned)o.priority > UVSMTP_PRIORITY_LOW)
+      return UVSMTP_EINVAL;
+    send->client_priority = (unsigned char)o.priority;
+    timeout = o.timeout_ms != 0 ? o.timeout_ms : timeout;
+  }
+  send->client_deadline_ms = uvsmtp__later(now, timeout);
+  return 0;
+}
+
+int uvsmtp_client_send_with(uvsmtp_client_t *client, uvsmtp_send_t *send,
+                            const uvsmtp_envelope_t *envelope, uvsmtp_source_t *source,
+                            const uvsmtp_send_options_t *options, uvsmtp_send_cb cb)
+{
+  int err = check(client, send, envelope, source, cb);
+  if (err == 0)
+    err = apply_options(client, send, options);
+  if (err != 0)
+    return err;
+  uint64_t bytes = size_of(client, source);
+  if (!has_room(client, bytes))
     return UVSMTP_EQUEUEFULL;
-  int err = uvsmtp__sends_reserve(client, envelope->recipient_count);
+  err = uvsmtp__sends_reserve(client, envelope->recipient_count);
   if (err != 0)
     return err;
   send->envelope = envelope;
@@ -184,10 +247,19 @@ int uvsmtp_client_send(uvsmtp_client_t *client, uvsmtp_send_t *send,
   send->client = client;
   send->client_queued_ms = uv_now(client->loop);
   send->client_ticket = client->ticket++;
+  send->client_bytes = bytes;
   send->client_tries = 0;
   send->client_err = 0;
+  send->client_again = send->client_met_dead = false;
   enqueue(client, send);
   return 0;
+}
+
+int uvsmtp_client_send(uvsmtp_client_t *client, uvsmtp_send_t *send,
+                       const uvsmtp_envelope_t *envelope, uvsmtp_source_t *source,
+                       uvsmtp_send_cb cb)
+{
+  return uvsmtp_client_send_with(client, send, envelope, source, NULL, cb);
 }
 
 /* ---- on a connection ---------------------------------------------------------------------- */
@@ -200,58 +272,77 @@ static bool all_deferred(const uvsmtp_result_t *result)
   return result->status == UVSMTP_DEFERRED;
 }
 
+/* It is over on its connection: true if it goes back into the queue. */
+static bool goes_back(uvsmtp_client_t *client, uvsmtp_send_t *send, uvsmtp__attempt_t *attempt)
+{
+  uvsmtp__member_t *member = send->client_slot;
+  client->in_flight--;
+  /* One that was parked and found dead costs no try, once. */
+  if (uvsmtp__pool_done(&client->pool, &member->slot, uvsmtp__attempt_ending(attempt),
+                        uv_now(client->loop)) &&
+      !send->client_met_dead && attempt->code / 100 != 2) {
+    send->client_met_dead = true;
+    send->client_tries--;
+    attempt->tries--;
+  }
+  uvsmtp__client_wake(client);
+  if (client->pool.aborting || client->pool.finishing ||
+      !uvsmtp__attempt_again(attempt, client->pool.limits.max_tries))
+    return false;
+  client->ever.retries++;
+  enqueue(client, send);
+  return true;
+}
+
+/* What it says of the server is kept for those who wait in vain. */
+static void note_failure(uvsmtp__member_t *member, const uvsmtp_result_t *result)
+{
+  uvsmtp__failure_t *failure = &uvsmtp__server_of(member->slot.endpoint)->failure;
+  failure->err = result->err;
+  failure->code = result->code;
+  snprintf(failure->text, sizeof(failure->text), "%s", result->error_text);
+}
+
 static void on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
 {
   uvsmtp_client_t *client = send->client;
-  uvsmtp__member_t *member = send->client_slot;
-  uvsmtp__attempt_t attempt = {.err = result->err,
-                               .code = result->code,
-                               .tries = send->client_tries,
-                               .all_deferred = all_deferred(result),
-                               .retry_is_safe = result->retry_is_safe,
-                               .cancelled = result->cancelled};
-  client->in_flight--;
-  uvsmtp__pool_done(&client->pool, &member->slot, uvsmtp__pool_is_dead(&attempt),
-                    uv_now(client->loop));
-  uvsmtp__client_wake(client);
-  if (uvsmtp__pool_may_retry(&client->pool, &attempt)) {
-    client->ever.retries++;
-    enqueue(client, send);
-    return;
-  }
-  tell(client, send, result);
+  uvsmtp__attempt_t attempt = {
+      .err = result->err,
+      .code = result->code,
+      .enhanced = {result->enhanced[0], result->enhanced[1], result->enhanced[2]},
+      .tries = send->client_tries,
+      .all_deferred = all_deferred(result),
+      .retry_is_safe = result->retry_is_safe,
+      .cancelled = result->cancelled};
+  if (uvsmtp__attempt_ending(&attempt) == UVSMTP__ENDING_DEAD)
+    note_failure(send->client_slot, result);
+  if (!goes_back(client, send, &attempt))
+    tell(client, send, result);
 }
 
 /* The connection did not even take it: because it has ended, or because of the message. */
-static void refused(uvsmtp_client_t *client, uvsmtp__member_t *member, uvsmtp_send_t *send, int err)
+static void refused(uvsmtp_client_t *client, uvsmtp_send_t *send, int err)
 {
   uvsmtp__attempt_t attempt = {.err = err == UVSMTP_ESTATE ? UVSMTP_ECLOSING : err,
                                .tries = send->client_tries,
                                .all_deferred = true,
                                .retry_is_safe = true};
-  client->in_flight--;
-  uvsmtp__pool_done(&client->pool, &member->slot, uvsmtp__pool_is_dead(&attempt),
-                    uv_now(client->loop));
-  if (!uvsmtp__pool_may_retry(&client->pool, &attempt)) {
+  if (!goes_back(client, send, &attempt))
     finish(client, send, err);
-    return;
-  }
-  client->ever.retries++;
-  enqueue(client, send);
 }
 
 void uvsmtp__sends_start(uvsmtp_client_t *client, uvsmtp__member_t *member)
 {
-  uvsmtp_send_t *send = uvsmtp__send_of(client->queue.next);
-  uvsmtp__list_remove(client->queue.next);
-  client->queued--;
+  uvsmtp_send_t *send = uvsmtp__backlog_take(&client->queue);
   client->in_flight++;
   client->ever.reused += member->slot.given > 0;
   send->cancel_queued = NULL;
   send->client_slot = member;
   send->client_tries++;
-  uvsmtp__pool_sent(&client->pool, &member->slot, uv_now(client->loop));
+  send->client_again = true;
+  uvsmtp__pool_sent(&client->pool, &member->slot, send->envelope->recipient_count,
+                    send->client_bytes, uv_now(client->loop));
   int err = uvsmtp_connection_send(member->connection, send, send->envelope, send->source, on_sent);
   if (err != 0)
-    refused(client, member, send, err);
+    refused(client, send, err);
 }

@@ -2,7 +2,6 @@
  * The options that connections are opened with. They are opened long after uvsmtp_client_new has
  * returned, so everything the caller's struct points to is copied or held here.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -11,30 +10,21 @@
 #include "base/text.h"
 #include "client/internal.h"
 
-static void explain(char *detail, size_t detail_size, const char *text)
-{
-  if (detail != NULL && detail_size > 0)
-    snprintf(detail, detail_size, "%s", text);
-}
-
-static int copy_string(const char **field, const char *name, const uvsmtp_mem_t *mem, char *detail,
-                       size_t detail_size)
+static int copy_string(const char **field, const char *name, const uvsmtp_mem_t *mem,
+                       const uvsmtp__detail_t *detail)
 {
   const char *given = *field;
   *field = NULL;
   if (given == NULL)
     return 0;
-  if (uvsmtp__breaks_line(given, strlen(given))) {
-    if (detail != NULL && detail_size > 0)
-      snprintf(detail, detail_size, "%s has a CR, LF or NUL", name);
-    return UVSMTP_EINJECTION;
-  }
+  if (uvsmtp__breaks_line(given, strlen(given)))
+    return uvsmtp__refuse(detail, UVSMTP_EINJECTION, "%s has a CR, LF or NUL", name);
   *field = uvsmtp__strdup(mem, given);
   return *field == NULL ? UVSMTP_ENOMEM : 0;
 }
 
-static int copy_strings(uvsmtp_connection_options_t *o, const uvsmtp_mem_t *mem, char *detail,
-                        size_t detail_size)
+static int copy_strings(uvsmtp_connection_options_t *o, const uvsmtp_mem_t *mem,
+                        const uvsmtp__detail_t *detail)
 {
   const struct {
     const char **field;
@@ -50,7 +40,7 @@ static int copy_strings(uvsmtp_connection_options_t *o, const uvsmtp_mem_t *mem,
     if (err != 0)
       *rows[i].field = NULL;
     else
-      err = copy_string(rows[i].field, rows[i].name, mem, detail, detail_size);
+      err = copy_string(rows[i].field, rows[i].name, mem, detail);
   }
   return err;
 }
@@ -89,49 +79,48 @@ int uvsmtp__settings_log_in_as(uvsmtp__settings_t *s, uvsmtp_auth_t *const *auth
  * the memory of a refusal are shared.
  */
 static int log_in_by_url(uvsmtp__settings_t *s, const uvsmtp_url_t *url, const uvsmtp_mem_t *mem,
-                         char *detail, size_t detail_size)
+                         const uvsmtp__detail_t *detail)
 {
   uvsmtp_auth_t *auth;
   int err;
   if (s->options.auth_count != 0 || url->user == NULL)
     return 0;
   err = uvsmtp_url_auth_new(&auth, url, mem);
-  if (err != 0) {
-    explain(detail, detail_size,
-            url->password == NULL ? "the URL names a user without a password"
-                                  : "the URL's credentials cannot be used");
-    return err;
-  }
+  if (err != 0)
+    return uvsmtp__refuse(detail, err, "%s",
+                          url->password == NULL ? "the URL names a user without a password"
+                                                : "the URL's credentials cannot be used");
   err = uvsmtp__settings_log_in_as(s, &auth, 1, mem);
   uvsmtp_auth_free(auth);
+  s->identity_of_url = true;
   return err;
 }
 
 /* Reads the URL for what is wrong with it, and for who logs in. */
-static int look_at_url(uvsmtp__settings_t *s, const uvsmtp_mem_t *mem, char *detail,
-                       size_t detail_size)
+static int look_at_url(uvsmtp__settings_t *s, const uvsmtp_mem_t *mem,
+                       const uvsmtp__detail_t *detail)
 {
+  char text[256] = "";
   uvsmtp_url_t url;
   if (s->options.url == NULL)
     return 0;
-  int err = uvsmtp_url_parse(&url, s->options.url, detail, detail_size);
+  int err = uvsmtp_url_parse(&url, s->options.url, text, sizeof(text));
   if (err != 0)
-    return err;
-  err = log_in_by_url(s, &url, mem, detail, detail_size);
+    return uvsmtp__refuse(detail, err, "%s", text);
+  err = log_in_by_url(s, &url, mem, detail);
   uvsmtp_url_clear(&url);
   return err;
 }
 
 int uvsmtp__settings_init(uvsmtp__settings_t *s, const uvsmtp_connection_options_t *options,
-                          const uvsmtp_mem_t *mem, char *detail, size_t detail_size)
+                          const uvsmtp_mem_t *mem, const uvsmtp__detail_t *detail)
 {
   uvsmtp_connection_options_t *o = &s->options;
   memset(s, 0, sizeof(*s));
   int err = uvsmtp__options_copy(o, sizeof(*o), options);
   if (err != 0) {
     memset(o, 0, sizeof(*o));
-    explain(detail, detail_size, "connection options: the size is wrong");
-    return err;
+    return uvsmtp__refuse(detail, err, "connection options: the size is wrong");
   }
   s->mem = o->mem != NULL ? *o->mem : *mem;
   o->mem = &s->mem;
@@ -140,19 +129,14 @@ int uvsmtp__settings_init(uvsmtp__settings_t *s, const uvsmtp_connection_options
   o->auths = NULL;
   o->auth_count = 0;
   uvsmtp_history_acquire(o->history);
-  err = copy_strings(o, mem, detail, detail_size);
+  err = copy_strings(o, mem, detail);
   if (err == 0 && o->history == NULL)
     err = uvsmtp_history_new(&o->history, &s->mem);
-  if (err == 0) {
-    err = uvsmtp__settings_log_in_as(s, auths, auth_count, mem);
-    if (err != 0)
-      explain(detail, detail_size, uvsmtp_strerror(err));
-  }
-  if (err == 0 && o->url == NULL && o->host == NULL && o->unix_path == NULL) {
-    explain(detail, detail_size, "one of url, host and unix_path is required");
-    err = UVSMTP_EINVAL;
-  }
-  return err != 0 ? err : look_at_url(s, mem, detail, detail_size);
+  if (err == 0 && (err = uvsmtp__settings_log_in_as(s, auths, auth_count, mem)) != 0)
+    uvsmtp__refuse(detail, err, "%s", uvsmtp_strerror(err));
+  if (err == 0 && o->url == NULL && o->host == NULL && o->unix_path == NULL)
+    err = uvsmtp__refuse(detail, UVSMTP_EINVAL, "one of url, host and unix_path is required");
+  return err != 0 ? err : look_at_url(s, mem, detail);
 }
 
 void uvsmtp__settings_clear(uvsmtp__settings_t *s, const uvsmtp_mem_t *mem)

@@ -185,11 +185,18 @@ static void file_close(uvsmtp_source_t *source)
     free_chunks(f);
 }
 
+static uint64_t file_length(const uvsmtp_source_t *source)
+{
+  const file_t *f = source->impl;
+  return f->length;
+}
+
 static const uvsmtp_source_ops_t file_ops = {
     .size = sizeof(uvsmtp_source_ops_t),
     .open = file_open,
     .next = file_next,
     .close = file_close,
+    .length = file_length,
 };
 
 /* ---- making and releasing -------------------------------------------------------------------- */

@@ -4,6 +4,7 @@
  * The two sources that lie in memory. They give their buffers as they are, so that a body is sent
  * from where it lies; what the bytes contain is left to the sender, which scans them anyway.
  */
+#include <stddef.h>
 #include <string.h>
 
 /* A source in one piece is a list of one that lies in the source itself, which may be moved before
@@ -13,13 +14,18 @@ static const uvsmtp_slice_t *slices_of(const uvsmtp_source_t *source)
   return source->slices != NULL ? source->slices : &source->one;
 }
 
-static int memory_open(uvsmtp_source_t *source, unsigned target, uvsmtp_source_info_t *info)
+static uint64_t memory_length(const uvsmtp_source_t *source)
 {
   const uvsmtp_slice_t *slices = slices_of(source);
   uint64_t length = 0;
   for (size_t i = 0; i < source->count; i++)
     length += slices[i].len;
-  *info = (uvsmtp_source_info_t){.length = length, .content = UVSMTP_CONTENT_STABLE};
+  return length;
+}
+
+static int memory_open(uvsmtp_source_t *source, unsigned target, uvsmtp_source_info_t *info)
+{
+  *info = (uvsmtp_source_info_t){.length = memory_length(source), .content = UVSMTP_CONTENT_STABLE};
   source->at = 0;
   return 0;
 }
@@ -43,6 +49,7 @@ static const uvsmtp_source_ops_t memory_ops = {
     .open = memory_open,
     .next = memory_next,
     .close = memory_close,
+    .length = memory_length,
 };
 
 void uvsmtp_source_memory(uvsmtp_source_t *source, const void *bytes, size_t len)
@@ -59,6 +66,16 @@ void uvsmtp_source_buffers(uvsmtp_source_t *source, const uvsmtp_slice_t *slices
   source->ops = &memory_ops;
   source->slices = slices;
   source->count = slices != NULL ? count : 0;
+}
+
+uint64_t uvsmtp_source_length(const uvsmtp_source_t *source)
+{
+  const uvsmtp_source_ops_t *ops = source->ops;
+  /* One made by an older header ends before this operation. */
+  if (ops->size < offsetof(uvsmtp_source_ops_t, length) + sizeof(ops->length) ||
+      ops->length == NULL)
+    return UVSMTP_LENGTH_UNKNOWN;
+  return ops->length(source);
 }
 
 void uvsmtp_source_wake(uvsmtp_source_t *source)

@@ -550,6 +550,62 @@ static void wrong_options_are_refused_with_a_sentence(void **state)
   assert_int_equal(uv_loop_close(&loop), 0);
 }
 
+static void the_sentence_names_the_field(void **state)
+{
+  static const uvsmtp_endpoint_t good = {.size = sizeof(good), .host = "a"},
+                                 nowhere = {.size = sizeof(nowhere)},
+                                 heavy = {.size = sizeof(heavy), .host = "a", .weight = 70000};
+  const uvsmtp_endpoint_t second_bad[] = {good, {.size = sizeof(good), .url = "ftp://x"}};
+  uvsmtp_connection_options_t connection = UVSMTP_CONNECTION_OPTIONS_INIT;
+  connection.host = "a";
+#define WITH .size = sizeof(uvsmtp_client_options_t), .connection = &connection
+  const struct {
+    uvsmtp_client_options_t options;
+    int err;
+    const char *detail;
+  } rows[] = {
+      {{.size = sizeof(uvsmtp_client_options_t)},
+       UVSMTP_EINVAL,
+       "one of connection, endpoints and urls is required"},
+      {{WITH, .endpoint_count = 1}, UVSMTP_EINVAL, "endpoints is NULL"},
+      {{WITH, .endpoints = &good}, UVSMTP_EINVAL, "endpoint_count is 0"},
+      {{WITH, .endpoints = &good, .endpoint_count = 1, .urls = "smtp://x"},
+       UVSMTP_EINVAL,
+       "urls and endpoints exclude each other"},
+      {{.size = sizeof(uvsmtp_client_options_t), .endpoints = &nowhere, .endpoint_count = 1},
+       UVSMTP_EINVAL,
+       "endpoints[0]: one of url, host and unix_path is required"},
+      {{WITH, .endpoints = &heavy, .endpoint_count = 1},
+       UVSMTP_EINVAL,
+       "endpoints[0]: weight may be at most 65535"},
+      {{WITH, .endpoints = second_bad, .endpoint_count = 2}, UVSMTP_EURL, "endpoints[1]: "},
+      {{WITH, .urls = "smtp://x  ftp://y"}, UVSMTP_EURL, "urls[1]: "},
+      {{WITH, .urls = "  "}, UVSMTP_EINVAL, "urls has no URL"},
+      {{WITH, .urls = "smtp://x\nsmtp://y"}, UVSMTP_EINJECTION, "url has a CR, LF or NUL"},
+      {{WITH, .min_idle = 51}, UVSMTP_EINVAL, "min_idle is more than max_connections (50)"},
+      {{WITH, .max_retry_delay_ms = 999},
+       UVSMTP_EINVAL,
+       "max_retry_delay_ms is less than retry_delay_ms (1000)"},
+      {{WITH, .message_rate = {.per_ms = 5}}, UVSMTP_EINVAL, "message_rate: without a count"},
+      {{WITH, .recipient_rate = {.count = 1, .burst = 1000000001}},
+       UVSMTP_EINVAL,
+       "recipient_rate: its numbers may be at most 1000000000"},
+      {{WITH, .connection_rate = {.burst = 1}}, UVSMTP_EINVAL, "connection_rate: without a count"},
+      {{.size = 4}, UVSMTP_EINVAL, "client options: the size is wrong"}};
+#undef WITH
+  uv_loop_t loop;
+  assert_int_equal(uv_loop_init(&loop), 0);
+  for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    uvsmtp_client_t *client;
+    char detail[128];
+    int err = uvsmtp_client_new(&client, &loop, &rows[i].options, detail, sizeof(detail));
+    if (err != rows[i].err || strncmp(detail, rows[i].detail, strlen(rows[i].detail)) != 0)
+      fail_msg("row %zu: %s, \"%s\" instead of \"%s\"", i, uvsmtp_err_name(err), detail,
+               rows[i].detail);
+  }
+  assert_int_equal(uv_loop_close(&loop), 0);
+}
+
 /* ---- out of memory ------------------------------------------------------------------------ */
 
 typedef struct budget_s {
@@ -656,6 +712,7 @@ int main(void)
       cmocka_unit_test(a_connection_given_back_in_use_is_closed),
       cmocka_unit_test(a_wish_to_borrow_can_be_taken_back_or_is_cancelled_by_closing),
       cmocka_unit_test(wrong_options_are_refused_with_a_sentence),
+      cmocka_unit_test(the_sentence_names_the_field),
       cmocka_unit_test(when_memory_runs_out_every_send_is_told_and_nothing_leaks)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -138,6 +138,11 @@ int uvsmtp_connection_send(uvsmtp_connection_t *c, uvsmtp_send_t *send,
   return 0;
 }
 
+int uvsmtp_connection_noop(uvsmtp_connection_t *c, uvsmtp_request_t *request, uvsmtp_reply_cb cb)
+{
+  return UVSMTP_ESTATE;
+}
+
 void uvsmtp_send_cancel(uvsmtp_send_t *send)
 {
   if (send->cancel_queued != NULL)

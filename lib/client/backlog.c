@@ -1,0 +1,145 @@
+#include "client/backlog.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define PRIORITIES (UVSMTP_PRIORITY_LOW + 1)
+
+/* Turns of each line in a round, and the order in which they are looked at. */
+static const int weights[PRIORITIES] = {
+    [UVSMTP_PRIORITY_HIGH] = 16, [UVSMTP_PRIORITY_NORMAL] = 4, [UVSMTP_PRIORITY_LOW] = 1};
+static const uvsmtp_priority_t order[PRIORITIES] = {UVSMTP_PRIORITY_HIGH, UVSMTP_PRIORITY_NORMAL,
+                                                    UVSMTP_PRIORITY_LOW};
+
+_Static_assert(sizeof(uvsmtp__link_t) <= sizeof(((uvsmtp_send_t *)0)->links) &&
+                   sizeof(uvsmtp__heap_node_t) <= sizeof(((uvsmtp_send_t *)0)->links),
+               "links hold a link of a list, or a node of a heap");
+_Static_assert(sizeof(uvsmtp__heap_node_t) <= sizeof(((uvsmtp_send_t *)0)->client_timer),
+               "client_timer holds a node of a heap");
+
+static uvsmtp__link_t *link_of(uvsmtp_send_t *send)
+{
+  return (uvsmtp__link_t *)(void *)send->links;
+}
+
+static uvsmtp__heap_node_t *again_of(uvsmtp_send_t *send)
+{
+  return (uvsmtp__heap_node_t *)(void *)send->links;
+}
+
+static uvsmtp__heap_node_t *timer_of(uvsmtp_send_t *send)
+{
+  return (uvsmtp__heap_node_t *)(void *)send->client_timer;
+}
+
+static uvsmtp_send_t *of_links(const void *links)
+{
+  return UVSMTP__CONTAINER((void *)(uintptr_t)links, uvsmtp_send_t, links);
+}
+
+static uvsmtp_send_t *of_timer(const void *timer)
+{
+  return UVSMTP__CONTAINER((void *)(uintptr_t)timer, uvsmtp_send_t, client_timer);
+}
+
+static bool came_before(const uvsmtp__heap_node_t *a, const uvsmtp__heap_node_t *b)
+{
+  return of_links(a)->client_ticket < of_links(b)->client_ticket;
+}
+
+static bool ends_before(const uvsmtp__heap_node_t *a, const uvsmtp__heap_node_t *b)
+{
+  return of_timer(a)->client_deadline_ms < of_timer(b)->client_deadline_ms;
+}
+
+void uvsmtp__backlog_init(uvsmtp__backlog_t *queue)
+{
+  memset(queue, 0, sizeof(*queue));
+  queue->deadlines.before = ends_before;
+  for (int i = 0; i < PRIORITIES; i++) {
+    uvsmtp__list_init(&queue->lines[i].fresh);
+    queue->lines[i].again.before = came_before;
+  }
+}
+
+void uvsmtp__backlog_push(uvsmtp__backlog_t *queue, uvsmtp_send_t *send)
+{
+  uvsmtp__line_t *line = &queue->lines[send->client_priority];
+  if (send->client_again)
+    uvsmtp__heap_add(&line->again, again_of(send));
+  else
+    uvsmtp__list_push_back(&line->fresh, link_of(send));
+  memset(send->client_timer, 0, sizeof(send->client_timer));
+  if (send->client_deadline_ms != UINT64_MAX)
+    uvsmtp__heap_add(&queue->deadlines, timer_of(send));
+  line->count++;
+  queue->count++;
+  queue->bytes += send->client_bytes;
+}
+
+void uvsmtp__backlog_remove(uvsmtp__backlog_t *queue, uvsmtp_send_t *send)
+{
+  uvsmtp__line_t *line = &queue->lines[send->client_priority];
+  if (send->client_again)
+    uvsmtp__heap_remove(&line->again, again_of(send));
+  else
+    uvsmtp__list_remove(link_of(send));
+  if (uvsmtp__heap_has(timer_of(send)))
+    uvsmtp__heap_remove(&queue->deadlines, timer_of(send));
+  if (--line->count == 0)
+    line->credit = 0; /* who is away saves nothing up, and owes nothing */
+  queue->count--;
+  queue->bytes -= send->client_bytes;
+}
+
+/* Whose turn it is: the line with the most credit, counting what it gets for this turn. */
+static uvsmtp__line_t *line_in_turn(const uvsmtp__backlog_t *queue)
+{
+  uvsmtp__line_t *best = NULL;
+  int most = 0;
+  for (int i = 0; i < PRIORITIES; i++) {
+    const uvsmtp__line_t *line = &queue->lines[order[i]];
+    int credit = line->credit + weights[order[i]];
+    if (line->count == 0 || (best != NULL && credit <= most))
+      continue;
+    best = (uvsmtp__line_t *)(uintptr_t)line;
+    most = credit;
+  }
+  return best;
+}
+
+static uvsmtp_send_t *first_of(const uvsmtp__line_t *line)
+{
+  return of_links(line->again.root != NULL ? (void *)line->again.root : (void *)line->fresh.next);
+}
+
+uvsmtp_send_t *uvsmtp__backlog_first(const uvsmtp__backlog_t *queue)
+{
+  return queue->count == 0 ? NULL : first_of(line_in_turn(queue));
+}
+
+uvsmtp_send_t *uvsmtp__backlog_take(uvsmtp__backlog_t *queue)
+{
+  assert(queue->count > 0);
+  uvsmtp__line_t *taken = line_in_turn(queue);
+  for (int i = 0; i < PRIORITIES; i++) {
+    if (queue->lines[i].count == 0)
+      continue;
+    queue->lines[i].credit += weights[i];
+    taken->credit -= weights[i];
+  }
+  uvsmtp_send_t *send = first_of(taken);
+  uvsmtp__backlog_remove(queue, send);
+  return send;
+}
+
+uvsmtp_send_t *uvsmtp__backlog_late(const uvsmtp__backlog_t *queue, uint64_t now)
+{
+  return uvsmtp__backlog_due(queue) <= now ? of_timer(queue->deadlines.root) : NULL;
+}
+
+uint64_t uvsmtp__backlog_due(const uvsmtp__backlog_t *queue)
+{
+  return queue->deadlines.root != NULL ? of_timer(queue->deadlines.root)->client_deadline_ms
+                                       : UINT64_MAX;
+}

@@ -1,0 +1,97 @@
+/*
+ * What expires: idle connections, old ones, those that had their share; and keep-alive. A slot's
+ * timer is not moved each time that it is used: it is looked at when it goes off, and set anew if
+ * that was too early.
+ */
+#include "client/pool.h"
+
+static bool is_old(const uvsmtp__pool_t *pool, const uvsmtp__slot_t *slot, uint64_t now)
+{
+  return pool->limits.max_age_ms != 0 &&
+         now >= uvsmtp__later(slot->opened_ms, pool->limits.max_age_ms);
+}
+
+bool uvsmtp__lifecycle_is_over(const uvsmtp__pool_t *pool, const uvsmtp__slot_t *slot, uint64_t now)
+{
+  const uvsmtp__pool_limits_t *limits = &pool->limits;
+  return (limits->max_messages != 0 && slot->given >= limits->max_messages) ||
+         (limits->max_bytes != 0 && slot->bytes >= limits->max_bytes) || is_old(pool, slot, now);
+}
+
+static uint64_t expiry_of(const uvsmtp__pool_t *pool, const uvsmtp__slot_t *slot)
+{
+  uint64_t at = uvsmtp__later(slot->idle_ms, pool->limits.idle_timeout_ms);
+  if (pool->limits.max_age_ms != 0) {
+    uint64_t old = uvsmtp__later(slot->opened_ms, pool->limits.max_age_ms);
+    at = old < at ? old : at;
+  }
+  return at;
+}
+
+static uint64_t due_of(const uvsmtp__pool_t *pool, const uvsmtp__slot_t *slot)
+{
+  uint64_t at = expiry_of(pool, slot);
+  if (pool->limits.keepalive_ms != 0) {
+    uint64_t check = uvsmtp__later(slot->used_ms, pool->limits.keepalive_ms);
+    at = check < at ? check : at;
+  }
+  return at;
+}
+
+void uvsmtp__lifecycle_forget(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot)
+{
+  if (uvsmtp__heap_has(&slot->timer))
+    uvsmtp__heap_remove(&pool->timers, &slot->timer);
+}
+
+void uvsmtp__lifecycle_note(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot)
+{
+  uint64_t due = due_of(pool, slot);
+  if (uvsmtp__heap_has(&slot->timer) && slot->due_ms <= due)
+    return;
+  uvsmtp__lifecycle_forget(pool, slot);
+  if (due == UINT64_MAX)
+    return;
+  slot->due_ms = due;
+  uvsmtp__heap_add(&pool->timers, &slot->timer);
+}
+
+/* Enough others are idle, or none needs to be. */
+static bool may_go(const uvsmtp__pool_t *pool)
+{
+  return pool->draining || pool->counts[UVSMTP__SLOT_IDLE] + pool->counts[UVSMTP__SLOT_CHECKED] >
+                               pool->limits.min_idle;
+}
+
+/* Its timer has gone off. True if it is due for NOOP. */
+static bool look_at(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now)
+{
+  if (slot->state != UVSMTP__SLOT_IDLE)
+    return false; /* it is noted again when it becomes idle */
+  if (now >= expiry_of(pool, slot)) {
+    if (is_old(pool, slot, now) || may_go(pool)) {
+      slot->retiring = true;
+      uvsmtp__pool_move(pool, slot, UVSMTP__SLOT_SPENT);
+      return false;
+    }
+    slot->idle_ms = now;
+  }
+  bool check = pool->limits.keepalive_ms != 0 &&
+               now >= uvsmtp__later(slot->used_ms, pool->limits.keepalive_ms);
+  if (!check)
+    uvsmtp__lifecycle_note(pool, slot);
+  return check;
+}
+
+uvsmtp__slot_t *uvsmtp__lifecycle_expire(uvsmtp__pool_t *pool, uint64_t now)
+{
+  while (pool->timers.root != NULL) {
+    uvsmtp__slot_t *slot = UVSMTP__CONTAINER(pool->timers.root, uvsmtp__slot_t, timer);
+    if (slot->due_ms > now)
+      return NULL;
+    uvsmtp__heap_remove(&pool->timers, &slot->timer);
+    if (look_at(pool, slot, now))
+      return slot;
+  }
+  return NULL;
+}

@@ -1,0 +1,215 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "client/backlog.h"
+
+/* The queue of sends, and the heap below it: who is next, whatever comes, goes and comes back. */
+
+#define MANY 2000
+
+static uvsmtp_send_t sends[MANY];
+static uvsmtp__backlog_t queue;
+
+static void start(void)
+{
+  memset(sends, 0, sizeof(sends));
+  for (size_t i = 0; i < MANY; i++) {
+    sends[i].client_ticket = i;
+    sends[i].client_deadline_ms = UINT64_MAX;
+  }
+  uvsmtp__backlog_init(&queue);
+}
+
+static size_t number_of(const uvsmtp_send_t *send)
+{
+  return (size_t)(send - sends);
+}
+
+static void push(size_t i, uvsmtp_priority_t priority)
+{
+  sends[i].client_priority = (unsigned char)priority;
+  uvsmtp__backlog_push(&queue, &sends[i]);
+}
+
+static size_t take(void)
+{
+  uvsmtp_send_t *first = uvsmtp__backlog_first(&queue);
+  assert_ptr_equal(uvsmtp__backlog_take(&queue), first);
+  first->client_again = true;
+  return number_of(first);
+}
+
+static void each_priority_is_first_come_first_served(void **state)
+{
+  size_t last[3] = {0, 0, 0};
+  start();
+  for (size_t i = 0; i < MANY; i++)
+    push(i, (uvsmtp_priority_t)(i * 7 % 3));
+  for (size_t n = 0; n < MANY; n++) {
+    size_t i = take();
+    unsigned priority = sends[i].client_priority;
+    assert_true(i >= last[priority]);
+    last[priority] = i;
+  }
+  assert_null(uvsmtp__backlog_first(&queue));
+}
+
+static void while_all_wait_each_priority_gets_its_turns(void **state)
+{
+  static const size_t turns[] = {
+      [UVSMTP_PRIORITY_HIGH] = 16, [UVSMTP_PRIORITY_NORMAL] = 4, [UVSMTP_PRIORITY_LOW] = 1};
+  start();
+  for (size_t i = 0; i < MANY; i++)
+    push(i, (uvsmtp_priority_t)(i % 3));
+  for (int round = 0; round < 20; round++) {
+    size_t got[3] = {0, 0, 0};
+    for (int turn = 0; turn < 21; turn++)
+      got[sends[take()].client_priority]++;
+    assert_memory_equal(got, turns, sizeof(got));
+  }
+}
+
+static void a_lone_priority_waits_for_no_other_and_owes_nothing_afterwards(void **state)
+{
+  start();
+  for (size_t i = 0; i < 500; i++)
+    push(i, UVSMTP_PRIORITY_LOW);
+  for (size_t i = 0; i < 400; i++)
+    assert_int_equal(take(), i);
+  for (size_t i = 500; i < 600; i++)
+    push(i, UVSMTP_PRIORITY_HIGH);
+  assert_int_equal(take(), 500);
+  size_t low = 0;
+  for (int turn = 0; turn < 34; turn++)
+    low += sends[take()].client_priority == UVSMTP_PRIORITY_LOW;
+  assert_int_equal(low, 2); /* two rounds of 17 */
+}
+
+static void what_comes_back_stands_before_all_that_came_after_it(void **state)
+{
+  static const size_t back[] = {5, 3, 4, 0}, order[] = {0, 3, 4, 5, 6, 7};
+  start();
+  for (size_t i = 0; i < 8; i++)
+    push(i, UVSMTP_PRIORITY_NORMAL);
+  for (size_t i = 0; i < 6; i++)
+    assert_int_equal(take(), i);
+  for (size_t i = 0; i < 4; i++)
+    push(back[i], UVSMTP_PRIORITY_NORMAL);
+  for (size_t i = 0; i < 6; i++)
+    assert_int_equal(take(), order[i]);
+}
+
+static void any_can_be_removed_and_count_and_bytes_are_right(void **state)
+{
+  start();
+  for (size_t i = 0; i < 100; i++) {
+    sends[i].client_bytes = i;
+    sends[i].client_deadline_ms = i % 3 == 0 ? 1000 - i : UINT64_MAX;
+    push(i, (uvsmtp_priority_t)(i % 3));
+  }
+  for (int n = 0; n < 30; n++)
+    take();
+  size_t left = queue.count;
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < 100; i++) {
+    if (sends[i].client_again && i % 2 == 0) { /* some of those taken come back */
+      uvsmtp__backlog_push(&queue, &sends[i]);
+      left++;
+    } else if (sends[i].client_again) {
+      continue;
+    } else if (i % 5 == 0) {
+      uvsmtp__backlog_remove(&queue, &sends[i]);
+      left--;
+      continue;
+    }
+    bytes += i;
+  }
+  assert_int_equal(queue.count, left);
+  assert_int_equal(queue.bytes, bytes);
+  while (queue.count > 0)
+    take();
+  assert_int_equal(queue.bytes, 0);
+  assert_null(queue.deadlines.root);
+}
+
+static void deadlines_pass_in_their_order_whoever_is_served_meanwhile(void **state)
+{
+  uint64_t last = 0;
+  start();
+  srand(1);
+  for (size_t i = 0; i < MANY; i++) {
+    sends[i].client_deadline_ms = i % 4 == 0 ? UINT64_MAX : (uint64_t)rand() % 10000;
+    push(i, (uvsmtp_priority_t)(i % 3));
+  }
+  for (int n = 0; n < 700; n++)
+    take();
+  for (uint64_t now = 0; now <= 10000; now++) {
+    uvsmtp_send_t *late;
+    assert_true(uvsmtp__backlog_due(&queue) >= last);
+    while ((late = uvsmtp__backlog_late(&queue, now)) != NULL) {
+      assert_int_equal(late->client_deadline_ms, now);
+      uvsmtp__backlog_remove(&queue, late);
+      last = now;
+    }
+  }
+  assert_true(uvsmtp__backlog_due(&queue) == UINT64_MAX);
+  while (queue.count > 0)
+    assert_true(sends[take()].client_deadline_ms == UINT64_MAX);
+}
+
+/* ---- the heap ----------------------------------------------------------------------------- */
+
+typedef struct item_s {
+  uvsmtp__heap_node_t node;
+  unsigned key;
+} item_t;
+
+static bool before(const uvsmtp__heap_node_t *a, const uvsmtp__heap_node_t *b)
+{
+  return ((const item_t *)(const void *)a)->key < ((const item_t *)(const void *)b)->key;
+}
+
+static void a_heap_gives_the_least_whatever_is_added_and_removed(void **state)
+{
+  static item_t items[300];
+  for (unsigned seed = 1; seed <= 50; seed++) {
+    uvsmtp__heap_t heap = {NULL, before};
+    memset(items, 0, sizeof(items));
+    srand(seed);
+    for (int step = 0; step < 3000; step++) {
+      item_t *item = &items[rand() % 300];
+      unsigned least = UINT32_MAX;
+      if (uvsmtp__heap_has(&item->node)) {
+        uvsmtp__heap_remove(&heap, &item->node);
+      } else {
+        item->key = (unsigned)rand() % 500;
+        uvsmtp__heap_add(&heap, &item->node);
+      }
+      for (size_t i = 0; i < 300; i++)
+        if (uvsmtp__heap_has(&items[i].node) && items[i].key < least)
+          least = items[i].key;
+      assert_true((heap.root == NULL) == (least == UINT32_MAX));
+      if (heap.root != NULL)
+        assert_int_equal(((item_t *)(void *)heap.root)->key, least);
+    }
+  }
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(each_priority_is_first_come_first_served),
+      cmocka_unit_test(while_all_wait_each_priority_gets_its_turns),
+      cmocka_unit_test(a_lone_priority_waits_for_no_other_and_owes_nothing_afterwards),
+      cmocka_unit_test(what_comes_back_stands_before_all_that_came_after_it),
+      cmocka_unit_test(any_can_be_removed_and_count_and_bytes_are_right),
+      cmocka_unit_test(deadlines_pass_in_their_order_whoever_is_served_meanwhile),
+      cmocka_unit_test(a_heap_gives_the_least_whatever_is_added_and_removed)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
