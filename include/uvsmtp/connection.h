@@ -20,6 +20,7 @@
 #include "uvsmtp/auth.h"
 #include "uvsmtp/base.h"
 #include "uvsmtp/envelope.h"
+#include "uvsmtp/manners.h"
 #include "uvsmtp/protocol.h"
 #include "uvsmtp/source.h"
 #include "uvsmtp/tls.h"
@@ -39,12 +40,18 @@ typedef enum uvsmtp_tls_mode_e {
 } uvsmtp_tls_mode_t;
 
 /**
- * What the connections to one server leave for the next: TLS sessions to resume, and which address
- * family answered. One for each server and each set of TLS settings; a client makes its own.
+ * What the connections to one server leave for the next: TLS sessions to resume, which address
+ * family answered, and the server's manners (uvsmtp/manners.h). One for each server and each set of TLS settings; a client makes its own.
  */
 typedef struct uvsmtp_history_s uvsmtp_history_t;
 
 typedef enum uvsmtp_family_e { UVSMTP_FAMILY_ANY = 0, UVSMTP_FAMILY_IPV4, UVSMTP_FAMILY_IPV6 } uvsmtp_family_t;
+
+/** What a 552 to RCPT means, which once was "too many recipients" (RFC 5321 section 4.5.3.1.10). */
+typedef enum uvsmtp_rcpt_552_e {
+  UVSMTP_RCPT_552_TEMPORARY = 0, /* like 452, unless an enhanced code says something else */
+  UVSMTP_RCPT_552_PERMANENT      /* a refusal for good */
+} uvsmtp_rcpt_552_t;
 
 /**
  * A line of the dialogue of `connection` (uvsmtp_connection_id, _peer), secrets blanked; `line` is
@@ -92,6 +99,8 @@ typedef struct uvsmtp_connection_options_s {
   bool no_tls_resumption;    /* each TLS handshake is a full one, and no session is kept */
   bool tls_on_loop;          /* TLS handshakes are computed on the loop's thread, a few steps a turn
                                 for all connections together, instead of in libuv's threads */
+  bool no_grouped_data;    /* DATA waits for the replies to RCPT */
+  uvsmtp_rcpt_552_t rcpt_552;  /* default: temporary */
 } uvsmtp_connection_options_t;
 #define UVSMTP_CONNECTION_OPTIONS_INIT UVSMTP__SIZED(uvsmtp_connection_options_t)
 
@@ -164,6 +173,11 @@ uvsmtp_connection_protocol(const uvsmtp_connection_t *connection);
 UVSMTP_EXTERN uint64_t uvsmtp_connection_id(const uvsmtp_connection_t *connection);
 /** The peer as text, "mx.example:587 (192.0.2.1)"; "" before it is connected. Since 0.1 */
 UVSMTP_EXTERN const char *uvsmtp_connection_peer(const uvsmtp_connection_t *connection);
+/**
+ * True if the server takes no further message on it (LIMITS MAILMAX, or recipients of more domains
+ * than RCPTDOMAINMAX; RFC 9422): the next one needs another connection. Since 0.1
+ */
+UVSMTP_EXTERN bool uvsmtp_connection_is_spent(const uvsmtp_connection_t *connection);
 /** TLS facts; 0, or UVSMTP_ESTATE without TLS. Since 0.1 */
 UVSMTP_EXTERN int uvsmtp_connection_tls_info(uvsmtp_connection_t *connection,
                                              uvsmtp_tls_info_t *info);
@@ -189,6 +203,12 @@ UVSMTP_EXTERN uvsmtp_history_t *uvsmtp_history_acquire(uvsmtp_history_t *history
  * NULL is fine. Since 0.1
  */
 UVSMTP_EXTERN void uvsmtp_history_free(uvsmtp_history_t *history);
+
+/**
+ * What was learned of the server's manners; good until the history is given up. To be looked at, or
+ * changed before a connection is opened. Since 0.1
+ */
+UVSMTP_EXTERN uvsmtp_manners_t *uvsmtp_history_manners(uvsmtp_history_t *history);
 
 typedef struct uvsmtp_history_info_s {
   size_t size;              /* set by UVSMTP_HISTORY_INFO_INIT */
@@ -273,6 +293,9 @@ typedef struct uvsmtp_recipient_result_s {
   int code;             /* of the reply that decided; 0: there was none */
   uint16_t enhanced[3]; /* class 0: none */
   const char *text;     /* the server's words; "" if there was no reply */
+  uvsmtp_command_t phase; /* to which the deciding reply was; only where `code` is not 0 */
+  bool try_elsewhere;     /* deferred for no reason of its own: the connection ended, or the server
+                             takes no more on it; another connection may do at once */
 } uvsmtp_recipient_result_t;
 
 /** What became of a message. All of it is borrowed until the callback returns. */
@@ -290,7 +313,13 @@ typedef struct uvsmtp_result_s {
   const char *peer;       /* whom it went to; "" if nobody */
   bool retry_is_safe;     /* nothing of it can have been delivered to those not accepted */
   bool cancelled;         /* uvsmtp_send_cancel was called */
-  uint64_t queued_ms, started_ms, finished_ms; /* of uv_now; 0: did not happen */
+  uint64_t queued_ms, started_ms, finished_ms; /* of uv_now; 0: did not happen. `started`: its
+                                                  first command was handed to the stream */
+  uint64_t connected_ms;  /* when the session that it went on was ready */
+  uint64_t connection_id; /* which that was, see uvsmtp_connection_id; 0: none */
+  const char *queue_id;   /* the server's name for it, out of the final reply; "" if none is seen */
+  unsigned transactions;  /* that were begun for it: more than one where the server takes no more
+                             recipients at a time, or was served a plainer way */
 } uvsmtp_result_t;
 
 typedef struct uvsmtp_send_s uvsmtp_send_t;

@@ -238,6 +238,7 @@ void uvsmtp__connection_ready(uvsmtp_connection_t *c)
   static const uvsmtp_error_t none = {0, "", 0};
   uvsmtp_connection_cb cb = c->open_cb;
   c->phase = UVSMTP__PHASE_READY;
+  c->ready_ms = uv_now(c->loop);
   c->open_cb = NULL;
   if (cb != NULL)
     cb(c, &none);
@@ -310,8 +311,10 @@ static int make(uvsmtp_connection_t **out, uv_loop_t *loop,
   c->id = next_id();
   c->armed = UINT64_MAX;
   uvsmtp__list_init(&c->requests);
-  uvsmtp__pump_init(c);
   err = uvsmtp__config_init(&c->config, &c->mem, options, detail, size);
+  uvsmtp__pump_init(c);
+  c->manners = c->config.history != NULL ? uvsmtp_history_manners(c->config.history)
+                                         : &c->own_manners;
   if (err == 0 && (c->scratch = uvsmtp__scratch_acquire(loop)) == NULL)
     err = UVSMTP_ENOMEM;
   if (err != 0) {

@@ -111,6 +111,8 @@ struct uvsmtp_connection_s {
   char ehlo_name[256];
   uvsmtp_protocol_t *protocol;
   uvsmtp__pump_t pump;
+  uvsmtp_manners_t *manners, own_manners; /* the history's, or its own */
+  uint64_t ready_ms; /* when the session was ready; 0: it was not */
   uvsmtp__link_t requests; /* uvsmtp_request_t, oldest first */
   struct {                 /* of uvsmtp_connection_data: what the protocol has not taken yet */
     uvsmtp_request_t *request; /* NULL: none */

@@ -138,8 +138,7 @@ static unsigned target_of(const uvsmtp_connection_t *c)
     target |= UVSMTP_TARGET_8BITMIME;
   if ((extensions & UVSMTP_EXT_SMTPUTF8) != 0)
     target |= UVSMTP_TARGET_SMTPUTF8 | UVSMTP_TARGET_8BITMIME;
-  if ((extensions & UVSMTP_EXT_CHUNKING) != 0 && (extensions & UVSMTP_EXT_BINARYMIME) != 0 &&
-      !c->config.o.no_chunking)
+  if ((extensions & UVSMTP_EXT_BINARYMIME) != 0 && uvsmtp__pump_chunks(c))
     target |= UVSMTP_TARGET_BINARYMIME;
   return target;
 }
@@ -151,29 +150,54 @@ static void wake(void *reader)
   uvsmtp__timer_note(c);
 }
 
-/* What the look found, as the needs of MAIL; true if the content can go as it lies. */
-static bool apply_look(const look_t *look, uvsmtp__transaction_t *t, uvsmtp_mail_needs_t *needs)
+static bool is_binary(const uvsmtp__transaction_t *t)
 {
-  bool binary = (t->info.content & UVSMTP_CONTENT_BINARY) != 0;
-  needs->eightbit = look->eightbit;
-  needs->utf8 = look->header_8bit;
-  needs->size = binary ? t->info.length : look->length + (look->line_start ? 0 : 2);
-  return binary || (!look->bare && look->line_start);
+  return (t->info.content & UVSMTP_CONTENT_BINARY) != 0;
+}
+
+static bool is_stable(const uvsmtp__transaction_t *t)
+{
+  return (t->info.content & UVSMTP_CONTENT_STABLE) != 0;
+}
+
+/* Its pieces stay in place, and it can be opened again: it was read through before MAIL. */
+static bool is_looked_at(const uvsmtp__transaction_t *t)
+{
+  return is_stable(t) && uvsmtp__may_read_again(t);
 }
 
 /* Whether the source has told all that a look would find: nothing to normalise, and how long. */
-static bool is_known(const uvsmtp_source_info_t *info)
+static bool is_known(const uvsmtp__transaction_t *t)
 {
   const unsigned all = UVSMTP_CONTENT_KNOWN | UVSMTP_CONTENT_CRLF;
-  return (info->content & all) == all && info->length != UVSMTP_LENGTH_UNKNOWN;
+  return (t->info.content & all) == all && t->info.length != UVSMTP_LENGTH_UNKNOWN;
 }
 
-int uvsmtp__content_open(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
-                         uvsmtp_mail_needs_t *needs)
+/* What the look found, as the needs of MAIL. */
+static void apply_look(const look_t *look, uvsmtp__transaction_t *t)
+{
+  t->needs.eightbit = look->eightbit;
+  t->needs.utf8 = look->header_8bit;
+  t->needs.size = is_binary(t) ? t->info.length : look->length + (look->line_start ? 0 : 2);
+  t->clean = is_binary(t) || (!look->bare && look->line_start);
+}
+
+/* What the source says, where its content cannot be looked at before. */
+static void apply_info(uvsmtp__transaction_t *t, unsigned target)
+{
+  bool known = (t->info.content & UVSMTP_CONTENT_KNOWN) != 0;
+  bool takes_8bit = (target & UVSMTP_TARGET_8BITMIME) != 0;
+  t->needs.eightbit = known ? (t->info.content & UVSMTP_CONTENT_8BIT) != 0 : takes_8bit;
+  t->needs.utf8 = known && (t->info.content & UVSMTP_CONTENT_UTF8) != 0;
+  t->seven_bit = !known && !takes_8bit;
+  if ((t->info.content & UVSMTP_CONTENT_CRLF) != 0 || is_binary(t))
+    t->needs.size = t->info.length;
+}
+
+int uvsmtp__content_open(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   uvsmtp_source_t *source = t->send->source;
   unsigned target = target_of(c);
-  bool stable, clean;
   look_t look;
   int err;
   source->reader = c;
@@ -182,32 +206,29 @@ int uvsmtp__content_open(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
   t->opening = err == UVSMTP_PENDING;
   if (err != 0)
     return err;
-  needs->size = UVSMTP_SIZE_UNKNOWN;
-  needs->binary = (t->info.content & UVSMTP_CONTENT_BINARY) != 0;
-  stable = (t->info.content & UVSMTP_CONTENT_STABLE) != 0;
-  clean = stable && is_known(&t->info);
-  if (stable && !clean && (t->info.content & UVSMTP_CONTENT_ONCE) == 0) {
+  t->clean = t->seven_bit = t->at_end = t->read = false;
+  t->needs = (uvsmtp_mail_needs_t){.size = UVSMTP_SIZE_UNKNOWN, .binary = is_binary(t)};
+  if (is_looked_at(t) && !is_known(t)) {
     if ((err = look_through(source, target, &t->info, &look)) != 0)
       return err;
-    clean = apply_look(&look, t, needs);
+    apply_look(&look, t);
     t->open = true;
-    if (!clean && c->config.o.lines == UVSMTP_LINES_REFUSE && look.bare)
+    if (!t->clean && c->config.o.lines == UVSMTP_LINES_REFUSE && look.bare)
       return UVSMTP_EBARELINE;
   } else {
     t->open = true;
-    needs->eightbit = (t->info.content & UVSMTP_CONTENT_KNOWN) != 0
-                          ? (t->info.content & UVSMTP_CONTENT_8BIT) != 0
-                          : (target & UVSMTP_TARGET_8BITMIME) != 0;
-    needs->utf8 = (t->info.content & UVSMTP_CONTENT_KNOWN) != 0 &&
-                  (t->info.content & UVSMTP_CONTENT_UTF8) != 0;
-    if ((t->info.content & UVSMTP_CONTENT_CRLF) != 0 || needs->binary)
-      needs->size = t->info.length;
+    apply_info(t, target);
+    t->clean = is_known(t);
   }
-  t->size = needs->size;
-  t->chunked = needs->binary ||
-               (clean && !c->config.o.no_chunking && t->size > 0 &&
-                (uvsmtp_protocol_capabilities(c->protocol)->extensions & UVSMTP_EXT_CHUNKING) != 0);
+  t->size = t->needs.size;
   return 0;
+}
+
+/* By BDAT goes what can: a content in place only if it needs no change, an empty one never. */
+void uvsmtp__content_plan(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
+{
+  bool fits = is_looked_at(t) ? t->clean && t->size > 0 : true;
+  t->chunked = is_binary(t) || (fits && uvsmtp__pump_chunks(c));
 }
 
 void uvsmtp__content_close(uvsmtp__transaction_t *t)
@@ -228,19 +249,25 @@ void uvsmtp__content_fault(const uvsmtp__transaction_t *t, int err, char *text, 
   snprintf(text, size, "%s%s%s", uvsmtp_strerror(err), *detail != '\0' ? ": " : "", detail);
 }
 
+int uvsmtp__content_next(uvsmtp__transaction_t *t)
+{
+  uvsmtp_source_t *source = t->send->source;
+  int err = source->ops->next(source, &t->piece);
+  t->read = true;
+  if (err != 0)
+    return err;
+  t->at_end = t->piece.len == 0;
+  return t->seven_bit && uvsmtp__has_8bit(t->piece.base, t->piece.len) ? UVSMTP_E8BIT : 0;
+}
+
 /* Makes sure that a piece is held: 0, PENDING, or an error. At the end, `at_end` and no piece. */
 static int next_piece(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
-  uvsmtp_source_t *source = t->send->source;
-  bool stable = (t->info.content & UVSMTP_CONTENT_STABLE) != 0;
-  int err;
   if (t->piece.len > 0 || t->at_end)
     return 0;
-  if (!stable && uvsmtp_protocol_output_len(c->protocol) > 0)
+  if (!is_stable(t) && uvsmtp_protocol_output_len(c->protocol) > 0)
     return UVSMTP_PENDING; /* the piece before is still being written */
-  err = source->ops->next(source, &t->piece);
-  t->at_end = err == 0 && t->piece.len == 0;
-  return err;
+  return uvsmtp__content_next(t);
 }
 
 static int push_data(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
@@ -272,8 +299,8 @@ static int push_stable_chunk(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   int err;
   while ((err = source->ops->next(source, &t->piece)) == 0 && t->piece.len > 0) {
     if (count == room) {
-      more = uvsmtp__realloc_array(&c->mem, slices == few ? NULL : slices, room * 4,
-                                   sizeof(*slices));
+      more =
+          uvsmtp__realloc_array(&c->mem, slices == few ? NULL : slices, room * 4, sizeof(*slices));
       if (more == NULL) {
         err = UVSMTP_ENOMEM;
         break;
@@ -286,26 +313,13 @@ static int push_stable_chunk(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
     slices[count++] = t->piece;
   }
   t->piece = (uvsmtp_slice_t){NULL, 0};
+  t->read = true;
+  t->used |= UVSMTP_WAY_CHUNKING;
   if (err == 0)
     err = uvsmtp_protocol_chunk(c->protocol, slices, count, true, t);
   if (slices != few)
     uvsmtp__free(&c->mem, slices);
   return err;
-}
-
-/* Pieces that come and go: a chunk each, one held back, so that the last one can say so. */
-static int push_chunks(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
-{
-  int err;
-  while ((err = next_piece(c, t)) == 0) {
-    err = uvsmtp_protocol_chunk(c->protocol, &t->piece, t->at_end ? 0 : 1, t->at_end, t);
-    if (err != 0)
-      break;
-    t->piece = (uvsmtp_slice_t){NULL, 0};
-    if (t->at_end)
-      return 0;
-  }
-  return err == UVSMTP_EQUEUEFULL ? UVSMTP_PENDING : err;
 }
 
 /* Room for the chunk was missing: the source has to be read again from its start. */
@@ -324,8 +338,8 @@ int uvsmtp__content_push(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   int err;
   if (!t->chunked)
     return push_data(c, t);
-  if ((t->info.content & UVSMTP_CONTENT_STABLE) == 0)
-    return push_chunks(c, t);
+  if (!is_looked_at(t))
+    return uvsmtp__gather_push(c, t);
   err = push_stable_chunk(c, t);
   return err == UVSMTP_EQUEUEFULL ? rewind_for_later(c, t) : err;
 }

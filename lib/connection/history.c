@@ -1,6 +1,6 @@
 /*
- * What the connections to one server leave for the next: the address family that answered, and TLS
- * sessions.
+ * What the connections to one server leave for the next: the address family that answered, the
+ * server's manners (manners.c), and TLS sessions.
  *
  * Sessions are kept newest last. Each is used once as long as there is another (RFC 8446 appendix
  * C.4); the last one is used again and again, since a full handshake would hide nothing from an
@@ -37,6 +37,7 @@ struct uvsmtp_history_s {
   uvsmtp__link_t waiting;
   uvsmtp_tls_context_t *context; /* one use of the shared one; NULL: not known */
   int family;
+  uvsmtp_manners_t manners;
   uint64_t handshakes, resumptions;
 };
 
@@ -54,6 +55,11 @@ int uvsmtp_history_new(uvsmtp_history_t **history, const uvsmtp_mem_t *mem)
   h->family = AF_UNSPEC;
   uvsmtp__list_init(&h->waiting);
   return 0;
+}
+
+uvsmtp_manners_t *uvsmtp_history_manners(uvsmtp_history_t *h)
+{
+  return &h->manners;
 }
 
 uvsmtp_history_t *uvsmtp_history_acquire(uvsmtp_history_t *h)

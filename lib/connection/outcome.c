@@ -3,25 +3,30 @@
  *
  * A recipient's result is decided by the reply to its RCPT if that was a refusal, else by that to
  * DATA or to the end of the content. Where no such reply was read, it is `unknown` if all of the
- * content may have reached the server, and `deferred` if it cannot have.
+ * content may have reached the server, and `deferred` if it cannot have, or if the server had said
+ * 421 and nothing after it: then it has not done what came behind.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "connection/connection.h"
+#include "connection/manners.h"
 
 #define WORDS_MAX 512
 
-static uvsmtp_status_t status_of(const uvsmtp_reply_t *reply)
+/* A server that has said goodbye may refuse the rest for good: that is about the session. */
+static uvsmtp_status_t status_of(const uvsmtp_connection_t *c, const uvsmtp_reply_t *reply)
 {
   int klass = UVSMTP_REPLY_CLASS(reply);
-  return klass == 2 ? UVSMTP_ACCEPTED : klass == 5 ? UVSMTP_REJECTED : UVSMTP_DEFERRED;
+  if (klass == 2)
+    return UVSMTP_ACCEPTED;
+  return klass == 5 && !c->pump.farewell ? UVSMTP_REJECTED : UVSMTP_DEFERRED;
 }
 
 static bool is_open(const uvsmtp_recipient_result_t *r)
 {
-  return (int)r->status == UVSMTP__RCPT_OPEN || (int)r->status == UVSMTP__RCPT_TAKEN;
+  return (int)r->status >= UVSMTP__RCPT_OPEN;
 }
 
 /* Keeps the server's words; without memory for them the code has to do. */
@@ -32,151 +37,54 @@ static void keep_words(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, size_t 
   t->results[i].text = t->texts[i] != NULL ? t->texts[i] : "";
 }
 
-static void set_result(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, size_t i,
-                       uvsmtp_status_t status, const uvsmtp_reply_t *reply, const char *text)
+static void note_code(uvsmtp_recipient_result_t *r, const uvsmtp_reply_t *reply,
+                      uvsmtp_command_t phase)
 {
-  uvsmtp_recipient_result_t *r = &t->results[i];
-  r->status = status;
-  if (reply != NULL) {
-    r->code = reply->code;
-    memcpy(r->enhanced, reply->enhanced, sizeof(r->enhanced));
-  }
+  r->phase = phase;
+  r->code = reply->code;
+  memcpy(r->enhanced, reply->enhanced, sizeof(r->enhanced));
+}
+
+static void set_result(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, size_t i,
+                       uvsmtp_status_t status, const uvsmtp_reply_t *reply, uvsmtp_command_t phase,
+                       const char *text)
+{
+  t->results[i].status = status;
+  if (reply != NULL)
+    note_code(&t->results[i], reply, phase);
+  if (status == UVSMTP_DEFERRED && c->pump.farewell)
+    t->results[i].try_elsewhere = uvsmtp__may_read_again(t);
   keep_words(c, t, i, text);
 }
 
 void uvsmtp__outcome_rest(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, uvsmtp_status_t status,
-                          const uvsmtp_reply_t *reply, const char *text)
+                          const uvsmtp_reply_t *reply, uvsmtp_command_t phase, const char *text)
 {
   for (size_t i = 0; i < t->send->envelope->recipient_count; i++)
     if (is_open(&t->results[i]))
-      set_result(c, t, i, status, reply, text);
+      set_result(c, t, i, status, reply, phase, text);
   t->decided = true;
 }
 
-void uvsmtp__outcome_local(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, int err)
+void uvsmtp__outcome_local(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, int err,
+                           const char *text)
 {
-  char text[WORDS_MAX];
+  char words[WORDS_MAX];
   uvsmtp_err_class_t klass = uvsmtp_err_class(err);
-  bool later = klass == UVSMTP_CLASS_RESOURCE || klass == UVSMTP_CLASS_CANCELLED;
-  if (err == UVSMTP_EEXTENSION)
-    snprintf(text, sizeof(text), "%s (%s)", uvsmtp_strerror(err),
+  bool all = (t->send->envelope->flags & UVSMTP_ENVELOPE_ALL_OR_NONE) != 0;
+  bool later = klass == UVSMTP_CLASS_RESOURCE || klass == UVSMTP_CLASS_CANCELLED ||
+               (err == UVSMTP_ELIMIT && !all);
+  if (text == NULL && err == UVSMTP_EEXTENSION)
+    snprintf(words, sizeof(words), "%s (%s)", uvsmtp_strerror(err),
              uvsmtp_protocol_missing(c->protocol));
+  else if (text == NULL)
+    uvsmtp__content_fault(t, err, words, sizeof(words));
   else
-    uvsmtp__content_fault(t, err, text, sizeof(text));
+    snprintf(words, sizeof(words), "%s", text);
   t->err = err;
-  uvsmtp__outcome_rest(c, t, later ? UVSMTP_DEFERRED : UVSMTP_REJECTED, NULL, text);
-  uvsmtp__outcome_later(c, t);
-}
-
-static void leave_flight(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
-{
-  uvsmtp__list_remove(&t->link);
-  if (t->due)
-    return;
-  c->pump.flying--;
-  if (t->step != UVSMTP__STEP_MAIL && t->size != UVSMTP_SIZE_UNKNOWN)
-    c->pump.flying_bytes -= t->size;
-}
-
-void uvsmtp__outcome_later(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
-{
-  uvsmtp__content_close(t);
-  leave_flight(c, t);
-  t->due = true;
-  uvsmtp__list_push_back(&c->pump.done, &t->link);
-  c->pump.due = true;
-  uvsmtp__timer_note(c);
-}
-
-/* ---- giving back ---- */
-
-static uvsmtp_status_t overall(const uvsmtp__transaction_t *t, size_t count)
-{
-  for (size_t i = 1; i < count; i++)
-    if (t->results[i].status != t->results[0].status)
-      return UVSMTP_PARTIAL;
-  return t->results[0].status;
-}
-
-/* The error of a message: its own, or what the first recipient that was not accepted means. */
-static int error_of(const uvsmtp__transaction_t *t, size_t count)
-{
-  for (size_t i = 0; i < count; i++) {
-    const uvsmtp_recipient_result_t *r = &t->results[i];
-    if (r->status == UVSMTP_ACCEPTED)
-      continue;
-    if (t->err != 0)
-      return t->err;
-    return r->status == UVSMTP_REJECTED ? UVSMTP_EPERMANENT : UVSMTP_ETEMPORARY;
-  }
-  return 0;
-}
-
-static const char *error_words(const uvsmtp__transaction_t *t, size_t count)
-{
-  for (size_t i = 0; i < count; i++)
-    if (t->results[i].status != UVSMTP_ACCEPTED)
-      return t->results[i].text;
-  return "";
-}
-
-static bool any_unknown(const uvsmtp__transaction_t *t, size_t count)
-{
-  for (size_t i = 0; i < count; i++)
-    if (t->results[i].status == UVSMTP_UNKNOWN)
-      return true;
-  return false;
-}
-
-static void release(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, size_t count)
-{
-  for (size_t i = 0; i < count; i++)
-    uvsmtp__free(&c->mem, t->texts[i]);
-  uvsmtp__list_push_front(&c->pump.free, &t->link);
-}
-
-void uvsmtp__outcome_finish(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const char *text)
-{
-  uvsmtp_send_t *send = t->send;
-  size_t count = send->envelope->recipient_count;
-  uvsmtp_result_t result = {.text = text};
-  uvsmtp__content_close(t);
-  leave_flight(c, t);
-  for (size_t i = 0; i < count; i++)
-    if (t->results[i].status == UVSMTP_ACCEPTED && t->texts[i] == NULL)
-      t->results[i].text = text;
-  result.status = overall(t, count);
-  result.err = error_of(t, count);
-  result.error_text = result.err != 0 ? error_words(t, count) : "";
-  result.phase = t->phase;
-  result.phase_known = t->has_phase;
-  result.code = t->code;
-  memcpy(result.enhanced, t->enhanced, sizeof(result.enhanced));
-  result.recipients = t->results;
-  result.recipient_count = count;
-  result.peer = c->peer;
-  result.retry_is_safe = !any_unknown(t, count);
-  result.cancelled = t->cancelled;
-  result.queued_ms = send->queued_ms;
-  result.started_ms = send->started_ms;
-  result.finished_ms = uv_now(c->loop);
-  send->transaction = NULL;
-  send->owner = NULL;
-  send->cb(send, &result);
-  release(c, t, count);
-}
-
-/* Haraka and others refuse MAIL behind a content whose reply they have not given: try alone. */
-static void again_alone(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
-{
-  uvsmtp_send_t *send = t->send;
-  size_t count = send->envelope->recipient_count;
-  uvsmtp__content_close(t);
-  leave_flight(c, t);
-  send->transaction = NULL;
-  uvsmtp__list_push_front(&c->pump.queue, (uvsmtp__link_t *)(void *)send->links);
-  c->pump.queued++;
-  release(c, t, count);
+  uvsmtp__outcome_rest(c, t, later ? UVSMTP_DEFERRED : UVSMTP_REJECTED, NULL, UVSMTP_COMMAND_MAIL,
+                       words);
+  uvsmtp__result_later(c, t);
 }
 
 /* ---- replies ---- */
@@ -189,25 +97,77 @@ static void note_reply(uvsmtp__transaction_t *t, const uvsmtp_event_t *event)
   memcpy(t->enhanced, event->reply.enhanced, sizeof(t->enhanced));
 }
 
-static void on_mail(uvsmtp__transaction_t *t, const uvsmtp_event_t *event)
+/* A command was refused, though all before it was accepted: is the way of talking to blame? */
+static bool blames_way(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
+                       const uvsmtp_event_t *event, const char *text)
+{
+  uvsmtp__incident_t incident = {.kind = UVSMTP__INCIDENT_REFUSED,
+                                 .used = t->used,
+                                 .command = event->command,
+                                 .code = event->reply.code,
+                                 .out_of_step = uvsmtp__speaks_of_step(text)};
+  unsigned way;
+  if (UVSMTP_REPLY_CLASS(&event->reply) != 5 || c->pump.farewell)
+    return false;
+  way = uvsmtp__manners_note(c->manners, &incident);
+  t->blamed |= way;
+  return way != 0;
+}
+
+/* Refused before its content was taken: all that have no result yet get this one, or are left. */
+static void refuse_rest(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
+                        const uvsmtp_event_t *event, const char *text)
+{
+  bool again = blames_way(c, t, event, text);
+  uvsmtp_status_t status = status_of(c, &event->reply);
+  if (status == UVSMTP_ACCEPTED)
+    status = UVSMTP_DEFERRED; /* a 2yz that makes no sense here */
+  uvsmtp__outcome_rest(c, t, again ? (uvsmtp_status_t)UVSMTP__RCPT_LEFT : status, &event->reply,
+                       event->command, text);
+}
+
+/* A refused MAIL is the result of all, whatever is said to the commands behind it. */
+static void on_mail(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsmtp_event_t *event,
+                    const char *text)
 {
   t->mail_ok = UVSMTP_REPLY_CLASS(&event->reply) == 2;
   t->mail_refused = !t->mail_ok;
+  if (t->mail_refused)
+    refuse_rest(c, t, event, text);
+}
+
+static uvsmtp_status_t status_of_recipient(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
+                                           const uvsmtp_event_t *event, const char *text)
+{
+  bool all = (t->send->envelope->flags & UVSMTP_ENVELOPE_ALL_OR_NONE) != 0;
+  if (blames_way(c, t, event, text))
+    return (uvsmtp_status_t)UVSMTP__RCPT_LEFT;
+  if (c->pump.farewell)
+    return UVSMTP_DEFERRED;
+  switch (uvsmtp__judge_recipient(&event->reply, t->accepted, c->config.o.rcpt_552)) {
+  case UVSMTP__RCPT_NO:
+    return UVSMTP_REJECTED;
+  case UVSMTP__RCPT_TOO_MANY:
+    return all ? UVSMTP_DEFERRED : (uvsmtp_status_t)UVSMTP__RCPT_LEFT;
+  default:
+    return UVSMTP_DEFERRED;
+  }
 }
 
 static void on_rcpt(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsmtp_event_t *event,
                     const char *text)
 {
   uvsmtp_recipient_result_t *r = event->tag;
-  size_t i = (size_t)(r - t->results);
+  bool yes = UVSMTP_REPLY_CLASS(&event->reply) == 2;
   t->awaited--;
-  if (UVSMTP_REPLY_CLASS(&event->reply) == 2) {
-    t->accepted++;
-    if (is_open(r))
-      r->status = (uvsmtp_status_t)UVSMTP__RCPT_TAKEN;
-  } else if (is_open(r)) {
-    set_result(c, t, i, status_of(&event->reply), &event->reply, text);
-  }
+  t->accepted += yes;
+  if (t->mail_refused || (int)r->status != UVSMTP__RCPT_ASKED)
+    return;
+  if (yes)
+    r->status = (uvsmtp_status_t)UVSMTP__RCPT_TAKEN;
+  else
+    set_result(c, t, (size_t)(r - t->results), status_of_recipient(c, t, event, text),
+               &event->reply, UVSMTP_COMMAND_RCPT, text);
 }
 
 /* 354 has come: is there somebody who shall get it? */
@@ -238,9 +198,8 @@ static void on_data(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsm
   }
   t->refused = true;
   t->step = UVSMTP__STEP_ISSUED;
-  uvsmtp__outcome_rest(c, t,
-                       UVSMTP_REPLY_CLASS(&event->reply) == 5 ? UVSMTP_REJECTED : UVSMTP_DEFERRED,
-                       &event->reply, text);
+  if (t->accepted > 0 && !t->mail_refused)
+    refuse_rest(c, t, event, text);
 }
 
 /* Replies to each recipient come in the order of those accepted: the first without one. */
@@ -249,29 +208,84 @@ static void on_recipient_end(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
 {
   for (size_t i = 0; i < t->send->envelope->recipient_count; i++) {
     if ((int)t->results[i].status == UVSMTP__RCPT_TAKEN) {
-      set_result(c, t, i, status_of(&event->reply), &event->reply, text);
+      uvsmtp_status_t status = status_of(c, &event->reply);
+      t->taken |= status == UVSMTP_ACCEPTED && c->config.o.lmtp;
+      if (status == UVSMTP_ACCEPTED && !c->config.o.lmtp)
+        status = (uvsmtp_status_t)UVSMTP__RCPT_GRANTED; /* PRDR: unless the last reply is a no */
+      set_result(c, t, i, status, &event->reply, event->command, text);
       return;
     }
   }
 }
 
-/* The reply that decides for all that are left; a refusal also takes back what PRDR granted. */
+/* Does the last reply decide for this one? A refusal also takes back what PRDR granted, and is
+ * that of those whose turn has not come: the content is the same. */
+static bool is_meant(const uvsmtp_connection_t *c, const uvsmtp_recipient_result_t *r, bool yes)
+{
+  if ((int)r->status == UVSMTP__RCPT_TAKEN)
+    return true;
+  return is_open(r) && !yes && !c->config.o.lmtp;
+}
+
+/* The reply that decides for all that are left. */
 static void on_last_end(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
                         const uvsmtp_event_t *event, const char *text)
 {
-  uvsmtp_status_t status = status_of(&event->reply);
+  uvsmtp_status_t status = status_of(c, &event->reply);
+  bool yes = status == UVSMTP_ACCEPTED;
+  t->taken |= yes;
   for (size_t i = 0; i < t->send->envelope->recipient_count; i++) {
     uvsmtp_recipient_result_t *r = &t->results[i];
-    if ((int)r->status != UVSMTP__RCPT_TAKEN &&
-        (c->config.o.lmtp || status == UVSMTP_ACCEPTED || r->status != UVSMTP_ACCEPTED))
+    if (yes && (int)r->status == UVSMTP__RCPT_GRANTED)
+      r->status = UVSMTP_ACCEPTED;
+    if (!is_meant(c, r, yes))
       continue;
-    r->status = status;
-    r->code = event->reply.code;
-    memcpy(r->enhanced, event->reply.enhanced, sizeof(r->enhanced));
-    if (status != UVSMTP_ACCEPTED)
-      keep_words(c, t, i, text); /* those of an acceptance are used in place */
+    if (yes) {
+      r->status = status; /* its words are used in place */
+      note_code(r, &event->reply, event->command);
+    } else {
+      set_result(c, t, i, status, &event->reply, event->command, text);
+    }
   }
   t->decided = true;
+}
+
+/* It refused the sender, took recipients and then a content: for whom, nobody knows. */
+static void on_taken_without_sender(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
+                                    const uvsmtp_event_t *event)
+{
+  for (size_t i = 0; i < t->send->envelope->recipient_count; i++)
+    set_result(c, t, i, UVSMTP_UNKNOWN, &event->reply, event->command,
+               "the server refused MAIL but accepted RCPT and the content behind it");
+  t->err = UVSMTP_EREPLY;
+  t->blamed = 0;
+}
+
+static void note_success(uvsmtp_connection_t *c, const uvsmtp__transaction_t *t)
+{
+  uvsmtp__incident_t incident = {.kind = UVSMTP__INCIDENT_WORKED, .used = t->used};
+  uvsmtp__manners_note(c->manners, &incident);
+}
+
+static void decide_end(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
+                       const uvsmtp_event_t *event, const char *text)
+{
+  bool yes = UVSMTP_REPLY_CLASS(&event->reply) == 2;
+  if (t->mail_refused) {
+    if (yes && t->accepted > 0)
+      on_taken_without_sender(c, t, event);
+  } else if (t->decided || t->accepted == 0) {
+    return; /* a refusal that follows from one before it */
+  } else if (!event->last) {
+    on_recipient_end(c, t, event, text);
+  } else if (!yes && !t->taken && t->chunked && blames_way(c, t, event, text)) {
+    uvsmtp__outcome_rest(c, t, (uvsmtp_status_t)UVSMTP__RCPT_LEFT, &event->reply, event->command,
+                         text);
+  } else {
+    on_last_end(c, t, event, text);
+    if (yes)
+      note_success(c, t);
+  }
 }
 
 static void on_end(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsmtp_event_t *event,
@@ -284,23 +298,27 @@ static void on_end(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsmt
     uvsmtp__connection_fail(c, UVSMTP_EREPLY, "the server accepted a content before its end");
     return;
   }
-  if (event->last)
-    on_last_end(c, t, event, text);
-  else
-    on_recipient_end(c, t, event, text);
+  decide_end(c, t, event, text);
   if (!whole)
     uvsmtp__connection_fail(c, UVSMTP_EPERMANENT, "the server refused a message before its end: %s",
                             text);
 }
 
+/* A chunk that was refused wholly is the last one (RFC 3030 section 4.2): RSET follows. */
 static void on_chunk(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsmtp_event_t *event,
                      const char *text)
 {
+  uint64_t issued = uvsmtp_protocol_issued(c->protocol);
+  t->chunks--;
   if (UVSMTP_REPLY_CLASS(&event->reply) == 2)
     return;
+  if (!t->decided && t->accepted > 0)
+    refuse_rest(c, t, event, text);
   t->refused = true;
-  uvsmtp__outcome_rest(c, t, status_of(&event->reply), &event->reply, text);
-  if (t->step != UVSMTP__STEP_ISSUED)
+  if (t->step == UVSMTP__STEP_ISSUED)
+    return;
+  t->step = UVSMTP__STEP_ISSUED;
+  if (uvsmtp__connection_reached(c) < issued)
     uvsmtp__connection_fail(c, UVSMTP_EPERMANENT, "the server refused a chunk: %s", text);
 }
 
@@ -309,15 +327,16 @@ static bool is_over(const uvsmtp__transaction_t *t, const uvsmtp_event_t *event)
 {
   if (event->command == UVSMTP_COMMAND_DATA_END || event->command == UVSMTP_COMMAND_BDAT_LAST)
     return event->last;
-  if (t->awaited > 0 || t->step == UVSMTP__STEP_GO || t->step == UVSMTP__STEP_CONTENT)
+  if (t->awaited > 0 || t->chunks > 0 || t->step == UVSMTP__STEP_GO ||
+      t->step == UVSMTP__STEP_CONTENT)
     return false;
-  if (event->command == UVSMTP_COMMAND_DATA)
-    return t->refused;
   if (t->end != 0 || t->lone_dot)
     return false; /* the reply to the content is owed */
-  if (t->mail_refused)
+  if (event->command == UVSMTP_COMMAND_DATA || event->command == UVSMTP_COMMAND_BDAT)
+    return t->refused;
+  if (t->mail_refused || t->refused)
     return true;
-  return t->next == t->send->envelope->recipient_count && (t->accepted == 0 || t->decided);
+  return t->step != UVSMTP__STEP_RCPT && (t->accepted == 0 || t->decided);
 }
 
 static void on_reply(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsmtp_event_t *event,
@@ -325,13 +344,10 @@ static void on_reply(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvs
 {
   switch (event->command) {
   case UVSMTP_COMMAND_MAIL:
-    on_mail(t, event);
+    on_mail(c, t, event, text);
     break;
   case UVSMTP_COMMAND_RCPT:
-    if (!t->mail_refused)
-      on_rcpt(c, t, event, text);
-    else
-      t->awaited--, t->accepted += UVSMTP_REPLY_CLASS(&event->reply) == 2;
+    on_rcpt(c, t, event, text);
     break;
   case UVSMTP_COMMAND_DATA:
     on_data(c, t, event, text);
@@ -345,37 +361,18 @@ static void on_reply(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvs
   }
 }
 
-/* MAIL was refused: that reply is the result of all, whatever the others say. */
-static void decide_refused_mail(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
-                                const uvsmtp_event_t *event, const char *text)
-{
-  if (event->command != UVSMTP_COMMAND_MAIL || !t->mail_refused)
-    return;
-  uvsmtp__outcome_rest(c, t, status_of(&event->reply), &event->reply, text);
-}
-
-static bool wants_to_go_alone(const uvsmtp__transaction_t *t)
-{
-  return t->overlapped && t->mail_refused && t->accepted == 0 && t->results[0].code == 503;
-}
-
-static void defer_all(uvsmtp__transaction_t *t)
-{
-  for (size_t i = 0; i < t->send->envelope->recipient_count; i++)
-    t->results[i].status = UVSMTP_DEFERRED;
-}
-
 /* Nobody asked for this reply. */
 static void on_unsolicited(uvsmtp_connection_t *c, const uvsmtp_event_t *event, const char *text)
 {
   uvsmtp__transaction_t *t = uvsmtp__pump_front(c);
   int klass = event->reply.code / 100;
   bool in_content = t != NULL && t->step == UVSMTP__STEP_CONTENT;
+  c->pump.farewell |= event->reply.code == 421;
   if (in_content && klass >= 4) {
     /* The server has heard enough of this message (a refusal before its end). */
     note_reply(t, event);
     t->phase = UVSMTP_COMMAND_DATA_END;
-    uvsmtp__outcome_rest(c, t, status_of(&event->reply), &event->reply, text);
+    uvsmtp__outcome_rest(c, t, status_of(c, &event->reply), &event->reply, t->phase, text);
   }
   if (klass == 4)
     uvsmtp__connection_fail(c, UVSMTP_ETEMPORARY, "the server ended the session: %d %s",
@@ -389,8 +386,18 @@ static void on_unsolicited(uvsmtp_connection_t *c, const uvsmtp_event_t *event, 
 /* Does anybody get to read the words of this reply? Those of most only say that all is well. */
 static bool matters(const uvsmtp_event_t *event)
 {
-  return event->type == UVSMTP_EVENT_UNSOLICITED || UVSMTP_REPLY_CLASS(&event->reply) >= 4 ||
+  int usual = event->command == UVSMTP_COMMAND_DATA ? 3 : 2;
+  return event->type == UVSMTP_EVENT_UNSOLICITED || UVSMTP_REPLY_CLASS(&event->reply) != usual ||
          event->command == UVSMTP_COMMAND_DATA_END || event->command == UVSMTP_COMMAND_BDAT_LAST;
+}
+
+/* 421 ends the session (RFC 5321 section 3.8), unless the server goes on as if nothing was. */
+static void note_farewell(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply)
+{
+  if (reply->code == 421)
+    c->pump.farewell = true;
+  else if (reply->code < 400)
+    c->pump.farewell = false;
 }
 
 void uvsmtp__pump_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
@@ -404,6 +411,7 @@ void uvsmtp__pump_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
     on_unsolicited(c, event, text);
     return;
   }
+  note_farewell(c, &event->reply);
   if (event->command == UVSMTP_COMMAND_RSET) {
     c->pump.resetting = false;
     return;
@@ -413,80 +421,101 @@ void uvsmtp__pump_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
   if (!t->decided || t->phase == UVSMTP_COMMAND_DATA_END)
     note_reply(t, event);
   on_reply(c, t, event, text);
-  decide_refused_mail(c, t, event, text);
-  if (!uvsmtp__connection_alive(c) || !is_over(t, event))
-    return;
-  if (wants_to_go_alone(t)) {
-    c->pump.no_overlap = true;
-    if ((t->info.content & UVSMTP_CONTENT_ONCE) == 0) {
-      again_alone(c, t);
-      return;
-    }
-    defer_all(t); /* it cannot be read again; whoever made it can */
-  }
-  t->decided = true;
-  uvsmtp__outcome_finish(c, t, text);
+  if (uvsmtp__connection_alive(c) && is_over(t, event))
+    uvsmtp__result_over(c, t, false, text);
 }
 
 /* ---- the end of the connection ---- */
 
+/* Which ways were at stake: commands of their kind were out, and have no answer. */
+static unsigned ways_at_stake(uvsmtp_connection_t *c)
+{
+  const uvsmtp__transaction_t *t = uvsmtp__pump_front(c);
+  unsigned ways = 0;
+  if (t == NULL)
+    return 0;
+  if (t->end != 0 && t->link.next != &c->pump.flight)
+    ways |= UVSMTP_WAY_OVERLAP;
+  if (t->chunked && (t->end != 0 || t->chunks > 0))
+    ways |= UVSMTP_WAY_CHUNKING;
+  if (t->step == UVSMTP__STEP_GO)
+    ways |= t->used & UVSMTP_WAY_GROUPED_DATA;
+  if (t->awaited > 1 || (t->awaited > 0 && t->step > UVSMTP__STEP_DATA))
+    ways |= t->used & UVSMTP_WAY_PIPELINING;
+  return ways;
+}
+
+/* The connection or its replies got lost: perhaps because of how the server was talked to. */
+static void blame_loss(uvsmtp_connection_t *c, const uvsmtp_error_t *error)
+{
+  uvsmtp__incident_t incident = {.kind = UVSMTP__INCIDENT_LOST};
+  bool lost = uvsmtp_err_class(error->err) == UVSMTP_CLASS_NETWORK;
+  if (!lost || c->pump.farewell || c->protocol == NULL)
+    return;
+  incident.used = ways_at_stake(c);
+  uvsmtp__manners_note(c->manners, &incident);
+}
+
+static uvsmtp_status_t status_of_lost(const uvsmtp_connection_t *c, const uvsmtp__transaction_t *t,
+                                      const uvsmtp_recipient_result_t *r)
+{
+  bool whole = t->end != 0 && uvsmtp__connection_reached(c) >= t->end;
+  bool issued = (int)r->status == UVSMTP__RCPT_ASKED || (int)r->status == UVSMTP__RCPT_TAKEN ||
+                (int)r->status == UVSMTP__RCPT_GRANTED;
+  return whole && issued && !c->pump.farewell ? UVSMTP_UNKNOWN : UVSMTP_DEFERRED;
+}
+
 static void decide_lost(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
                         const uvsmtp_error_t *error)
 {
-  bool whole = t->end != 0 && uvsmtp__connection_reached(c) >= t->end;
-  if (!t->decided && t->err == 0)
-    t->err = t->cancelled ? UVSMTP_ECANCELED : error->err;
-  uvsmtp__outcome_rest(c, t, whole ? UVSMTP_UNKNOWN : UVSMTP_DEFERRED, NULL, error->text);
+  for (size_t i = 0; i < t->send->envelope->recipient_count; i++) {
+    uvsmtp_recipient_result_t *r = &t->results[i];
+    if (!is_open(r))
+      continue;
+    if (t->err == 0)
+      t->err = t->cancelled ? UVSMTP_ECANCELED : error->err;
+    if ((int)r->status == UVSMTP__RCPT_LEFT)
+      r->status = UVSMTP_DEFERRED; /* and keeps the server's words */
+    else
+      set_result(c, t, i, status_of_lost(c, t, r), NULL, UVSMTP_COMMAND_MAIL, error->text);
+    r->try_elsewhere = r->status == UVSMTP_DEFERRED && !t->cancelled && uvsmtp__may_read_again(t);
+  }
+  t->decided = true;
 }
 
-/* No memory even for a result of its own: one without recipients still says what happened. */
-static void finish_without_memory(uvsmtp_connection_t *c, uvsmtp_send_t *send,
-                                  const uvsmtp_error_t *error)
+/* Sends that were still queued. */
+static void fail_queue(uvsmtp_connection_t *c, const uvsmtp_error_t *error)
 {
-  uvsmtp_result_t result = {.status = UVSMTP_DEFERRED,
-                            .err = error->err,
-                            .error_text = error->text,
-                            .text = "",
-                            .peer = c->peer,
-                            .retry_is_safe = true,
-                            .queued_ms = send->queued_ms,
-                            .finished_ms = uv_now(c->loop)};
-  send->owner = NULL;
-  send->cb(send, &result);
-}
-
-void uvsmtp__pump_fail(uvsmtp_connection_t *c, const uvsmtp_error_t *error)
-{
-  uvsmtp__transaction_t *t;
   uvsmtp__link_t queue;
-  c->pump.due = false;
-  while (!uvsmtp__list_empty(&c->pump.done)) {
-    t = UVSMTP__CONTAINER(c->pump.done.next, uvsmtp__transaction_t, link);
-    uvsmtp__outcome_finish(c, t, "");
-  }
-  while ((t = uvsmtp__pump_front(c)) != NULL) {
-    decide_lost(c, t, error);
-    uvsmtp__outcome_finish(c, t, "");
-  }
   uvsmtp__list_move(&queue, &c->pump.queue);
   UVSMTP__LIST_EACH (link, &queue) {
     uvsmtp_send_t *send = UVSMTP__CONTAINER(link, uvsmtp_send_t, links);
+    uvsmtp__transaction_t *t = send->transaction;
     uvsmtp__list_remove(link);
     c->pump.queued--;
-    t = uvsmtp__transaction_new(c, send);
-    if (t == NULL) {
-      finish_without_memory(c, send, error);
+    if (t == NULL && (t = uvsmtp__transaction_new(c, send)) == NULL) {
+      uvsmtp__result_without_memory(c, send, error);
       continue;
     }
     uvsmtp__list_push_back(&c->pump.flight, &t->link);
     c->pump.flying++;
     decide_lost(c, t, error);
-    uvsmtp__outcome_finish(c, t, "");
+    uvsmtp__result_give(c, t, "");
   }
 }
 
-const char *uvsmtp_status_name(uvsmtp_status_t status)
+void uvsmtp__pump_fail(uvsmtp_connection_t *c, const uvsmtp_error_t *error)
 {
-  static const char *const names[] = {"accepted", "rejected", "deferred", "unknown", "partial"};
-  return names[status];
+  uvsmtp__transaction_t *t;
+  c->pump.due = false;
+  blame_loss(c, error);
+  while (!uvsmtp__list_empty(&c->pump.done)) {
+    t = UVSMTP__CONTAINER(c->pump.done.next, uvsmtp__transaction_t, link);
+    uvsmtp__result_give(c, t, "");
+  }
+  while ((t = uvsmtp__pump_front(c)) != NULL) {
+    decide_lost(c, t, error);
+    uvsmtp__result_give(c, t, "");
+  }
+  fail_queue(c, error);
 }

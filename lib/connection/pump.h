@@ -6,18 +6,23 @@
  *
  *   transaction.c  what is issued, and when
  *   content.c      the octets of a message: looked at once, then handed to the protocol
+ *   gather.c       contents that come and go, as chunks
+ *   limits.c       how much the server takes in a session and a transaction (RFC 9422)
  *   outcome.c      what replies, and the end of a connection, mean for each recipient
+ *   result.c       the send is given back, or goes on with another transaction
+ *   manners.c      which way of talking is to blame when the server misbehaves
  *
  * A send waits in `queue`, then becomes a transaction in `flight`. Replies come in the order of
  * the commands, so they always belong to the first transaction in flight. How far commands run
- * ahead of replies is decided by one function, may_issue: not at all without PIPELINING; up to
- * DATA with it; and with CHUNKING messages follow one another without any wait. Where the end of
- * the transaction before is not known, RSET goes before MAIL: a server that kept it open would take
- * the new recipients into it.
+ * ahead of replies depends on what the server offers, the options allow and its manners stand: not
+ * at all without PIPELINING; up to DATA with it; and with CHUNKING messages follow one another
+ * without any wait. Where the end of the transaction before is not known, RSET goes before MAIL: a
+ * server that kept it open would take the new recipients into it.
+ *
+ * Recipients for whom the server wants another transaction (452 behind others, LIMITS), or whose
+ * refusal is blamed on the way of talking, are left when all replies of a transaction are read;
+ * then the send goes back into the queue, before all that came after it, with what it has become.
  */
-#include "base/list.h"
-#include "uvsmtp/connection.h"
-
 typedef enum {
   UVSMTP__STEP_MAIL,
   UVSMTP__STEP_RCPT,
@@ -29,34 +34,50 @@ typedef enum {
 
 /* What stands in uvsmtp_recipient_result_t.status until there is a result. */
 enum {
-  UVSMTP__RCPT_OPEN = 100, /* no reply to RCPT */
-  UVSMTP__RCPT_TAKEN = 101 /* RCPT was accepted: the end of the content decides */
+  UVSMTP__RCPT_OPEN = 100,  /* not issued: it is this transaction's turn, or a later one's */
+  UVSMTP__RCPT_ASKED = 101, /* no reply to RCPT */
+  UVSMTP__RCPT_TAKEN = 102, /* RCPT was accepted: the end of the content decides */
+  UVSMTP__RCPT_LEFT = 103,  /* refused, but a further transaction may do; else it is deferred */
+  UVSMTP__RCPT_GRANTED = 104 /* PRDR: accepted, unless the last reply takes that back */
 };
 
 typedef struct uvsmtp__transaction_s {
   uvsmtp__link_t link; /* in flight, or free */
-  uvsmtp_send_t *send; /* NULL: given back early */
+  uvsmtp_send_t *send;
+  uint64_t order;      /* of its send among those of the connection */
+  unsigned rounds;     /* transactions begun for it */
   uvsmtp__step_t step;
   size_t next;         /* recipient to issue */
+  size_t asked;        /* RCPT commands issued */
   size_t awaited;      /* replies to RCPT */
   size_t accepted;     /* recipients the server took */
   size_t capacity;     /* recipients there is room for */
+  size_t chunks;       /* replies to BDAT that are owed, without that to the last */
+  uint64_t begin;      /* octets issued before its content */
   uint64_t end;        /* octets issued up to the end of its content; 0: not issued */
   uint64_t size;       /* octets, UVSMTP_SIZE_UNKNOWN */
   uvsmtp_source_info_t info;
+  uvsmtp_mail_needs_t needs;
   uvsmtp_slice_t piece; /* of the source, not taken by the protocol yet */
+  unsigned used;        /* ways of talking (UVSMTP_WAY_…) it was sent in */
+  unsigned blamed;      /* ways to blame for its refusals: left from now on */
   int err;              /* why it cannot be sent, or its source failed */
   bool opening;         /* the source cannot say yet what it will give */
   bool open;            /* it is being read */
+  bool read;            /* something was taken from it */
+  bool clean;           /* the content can go as it lies */
+  bool seven_bit;       /* the server takes no 8-bit octets, and whether there are any is unknown */
   bool at_end;          /* of the source */
-  bool pending;         /* the source will wake us */
   bool chunked;         /* goes by BDAT */
+  bool after_cr, line_start; /* framing of what gather.c makes */
   bool overlapped;      /* MAIL was issued before the end of the transaction before was known */
+  bool waiting;         /* in the queue, for a further transaction */
   bool mail_ok, mail_refused;
   bool refused;         /* DATA or the content was */
+  bool taken;           /* the content was, by somebody */
   bool lone_dot;        /* the content was ended at once, for nobody would get it */
   bool due;             /* given back from the loop: in `done` */
-  bool decided;         /* every recipient has its result */
+  bool decided;         /* every recipient has its result, or is left */
   bool cancelled;
   bool has_phase;
   uvsmtp_command_t phase;
@@ -73,9 +94,20 @@ typedef struct uvsmtp__pump_s {
   uvsmtp__link_t free;   /* transactions to use again */
   size_t queued, flying;
   uint64_t flying_bytes;
+  uint64_t order;        /* of the next transaction */
+  unsigned avoid;        /* ways of talking that the options forbid */
   bool due;              /* fill and give back from the loop */
-  bool no_overlap;       /* this server has refused it */
   bool resetting;        /* RSET was issued and not answered */
+  bool farewell;         /* 421 was the last that mattered: nothing behind it will be done */
+  /* limits.c */
+  bool spent;            /* the session takes no more of some domain */
+  uint64_t mails;        /* MAIL commands issued */
+  uint64_t *domains;     /* hashes of those that recipients had; only under RCPTDOMAINMAX */
+  size_t domain_count, domain_room;
+  /* gather.c */
+  char *gather;          /* NULL: none was needed */
+  size_t gathered;
+  uint64_t gather_until; /* octets to be sent before it can be filled anew */
 } uvsmtp__pump_t;
 
 void uvsmtp__pump_init(uvsmtp_connection_t *c);
@@ -102,23 +134,67 @@ void uvsmtp__pump_fail(uvsmtp_connection_t *c, const uvsmtp_error_t *error);
 
 /* The transaction whose replies are due, or NULL. */
 uvsmtp__transaction_t *uvsmtp__pump_front(uvsmtp_connection_t *c);
-/* Opens the source and looks at the content as far as that needs no waiting. */
-int uvsmtp__content_open(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
-                         uvsmtp_mail_needs_t *needs);
+/* May, and can, messages go by BDAT? */
+bool uvsmtp__pump_chunks(const uvsmtp_connection_t *c);
+uvsmtp__transaction_t *uvsmtp__transaction_new(uvsmtp_connection_t *c, uvsmtp_send_t *send);
+
+/* content.c: opens the source and looks at the content as far as that needs no waiting. */
+int uvsmtp__content_open(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
+/* Decides between DATA and BDAT. */
+void uvsmtp__content_plan(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
 /* Hands over content: 0 all and its end, UVSMTP_PENDING later, or an error of the source. */
 int uvsmtp__content_push(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
+/* Takes the next piece of the source: 0, PENDING, or an error. At the end, `at_end`. */
+int uvsmtp__content_next(uvsmtp__transaction_t *t);
 void uvsmtp__content_close(uvsmtp__transaction_t *t);
 /* Writes what `err` means, and what the source has to say about it. */
 void uvsmtp__content_fault(const uvsmtp__transaction_t *t, int err, char *text, size_t size);
-/* Gives recipients [from, count) that have no result yet this one. */
+
+/* gather.c: the same as content_push for pieces that come and go, by BDAT. An empty content is
+ * none for BDAT: then 0 too, and the transaction is no longer `chunked`. */
+int uvsmtp__gather_push(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
+void uvsmtp__gather_free(uvsmtp_connection_t *c);
+
+/* Could another connection read the source from its start? */
+static inline bool uvsmtp__may_read_again(const uvsmtp__transaction_t *t)
+{
+  return (t->info.content & UVSMTP_CONTENT_ONCE) == 0;
+}
+
+/* limits.c */
+typedef enum {
+  UVSMTP__LIMIT_NONE,        /* it may be issued, and is counted */
+  UVSMTP__LIMIT_TRANSACTION, /* not in this transaction */
+  UVSMTP__LIMIT_SESSION      /* not in this session */
+} uvsmtp__limit_t;
+/* Before RCPT: may this address follow, with `asked` before it in the transaction? */
+uvsmtp__limit_t uvsmtp__limits_admit(uvsmtp_connection_t *c, size_t asked, const char *address);
+/* Before MAIL: 0, ELIMIT if none of the open recipients can be issued, or not all where all must
+ * be, with a sentence in `text`; ENOMEM. */
+int uvsmtp__limits_check(uvsmtp_connection_t *c, const uvsmtp__transaction_t *t, char *text,
+                         size_t size);
+/* Would `more` messages be too many for the session? */
+bool uvsmtp__limits_reached(const uvsmtp_connection_t *c, uint64_t more);
+void uvsmtp__limits_clear(uvsmtp_connection_t *c);
+
+/* outcome.c: gives recipients that have no result yet this one. */
 void uvsmtp__outcome_rest(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, uvsmtp_status_t status,
-                          const uvsmtp_reply_t *reply, const char *text);
-/* It cannot be sent, for a reason of its own. */
-void uvsmtp__outcome_local(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, int err);
+                          const uvsmtp_reply_t *reply, uvsmtp_command_t phase, const char *text);
+/* It cannot be sent, for a reason of its own; `text` NULL: the error's words. */
+void uvsmtp__outcome_local(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, int err,
+                           const char *text);
+
+/* result.c: all replies are in: a further transaction, or the end; from the loop if `later`. */
+void uvsmtp__result_over(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, bool later,
+                         const char *text);
 /* It is decided; its callback runs from the loop. */
-void uvsmtp__outcome_later(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
-/* Takes it out of flight and calls back, or queues it anew. */
-void uvsmtp__outcome_finish(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const char *text);
-uvsmtp__transaction_t *uvsmtp__transaction_new(uvsmtp_connection_t *c, uvsmtp_send_t *send);
+void uvsmtp__result_later(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
+/* Takes it out of flight and calls back; `text`: of the final reply. */
+void uvsmtp__result_give(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const char *text);
+/* There is not even memory for a result of its own. */
+void uvsmtp__result_without_memory(uvsmtp_connection_t *c, uvsmtp_send_t *send,
+                                   const uvsmtp_error_t *error);
+/* The server's name for a message, out of the words of its acceptance; "" if none is seen. */
+const char *uvsmtp__queue_id(const char *text, char *out, size_t size);
 
 #endif

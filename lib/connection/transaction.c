@@ -19,14 +19,37 @@ static unsigned extensions_of(const uvsmtp_connection_t *c)
   return uvsmtp_protocol_capabilities(c->protocol)->extensions;
 }
 
+/* Neither the options nor the server's manners are against it. */
+static bool goes(const uvsmtp_connection_t *c, unsigned way)
+{
+  return ((c->pump.avoid | c->manners->avoid) & way) == 0;
+}
+
 static bool pipelines(const uvsmtp_connection_t *c)
 {
-  return !c->config.o.no_pipelining && (extensions_of(c) & UVSMTP_EXT_PIPELINING) != 0;
+  return (extensions_of(c) & UVSMTP_EXT_PIPELINING) != 0 && goes(c, UVSMTP_WAY_PIPELINING);
+}
+
+static bool overlaps(const uvsmtp_connection_t *c)
+{
+  return pipelines(c) && goes(c, UVSMTP_WAY_OVERLAP);
+}
+
+bool uvsmtp__pump_chunks(const uvsmtp_connection_t *c)
+{
+  return (extensions_of(c) & UVSMTP_EXT_CHUNKING) != 0 && goes(c, UVSMTP_WAY_CHUNKING);
+}
+
+static unsigned avoided(const uvsmtp_connection_options_t *o)
+{
+  return (o->no_pipelining ? UVSMTP_WAY_PIPELINING : 0u) |
+         (o->no_overlap ? UVSMTP_WAY_OVERLAP : 0u) | (o->no_chunking ? UVSMTP_WAY_CHUNKING : 0u) |
+         (o->no_grouped_data ? UVSMTP_WAY_GROUPED_DATA : 0u);
 }
 
 void uvsmtp__pump_init(uvsmtp_connection_t *c)
 {
-  c->pump = (uvsmtp__pump_t){0};
+  c->pump = (uvsmtp__pump_t){.avoid = avoided(&c->config.o)};
   uvsmtp__list_init(&c->pump.queue);
   uvsmtp__list_init(&c->pump.flight);
   uvsmtp__list_init(&c->pump.done);
@@ -35,11 +58,12 @@ void uvsmtp__pump_init(uvsmtp_connection_t *c)
 
 void uvsmtp__pump_clear(uvsmtp_connection_t *c)
 {
-  UVSMTP__LIST_EACH(link, &c->pump.free)
-  {
+  UVSMTP__LIST_EACH (link, &c->pump.free) {
     uvsmtp__list_remove(link);
     uvsmtp__free(&c->mem, UVSMTP__CONTAINER(link, uvsmtp__transaction_t, link));
   }
+  uvsmtp__gather_free(c);
+  uvsmtp__limits_clear(c);
 }
 
 bool uvsmtp__pump_busy(const uvsmtp_connection_t *c)
@@ -66,8 +90,7 @@ static uvsmtp__transaction_t *take_transaction(uvsmtp_connection_t *c, size_t co
 {
   uvsmtp__transaction_t *t;
   size_t each = sizeof(*t->results) + sizeof(*t->texts);
-  UVSMTP__LIST_EACH(link, &c->pump.free)
-  {
+  UVSMTP__LIST_EACH (link, &c->pump.free) {
     t = UVSMTP__CONTAINER(link, uvsmtp__transaction_t, link);
     if (t->capacity >= count) {
       uvsmtp__list_remove(link);
@@ -89,14 +112,14 @@ uvsmtp__transaction_t *uvsmtp__transaction_new(uvsmtp_connection_t *c, uvsmtp_se
   if (t == NULL)
     return NULL;
   capacity = t->capacity;
-  *t = (uvsmtp__transaction_t){.send = send, .size = UVSMTP_SIZE_UNKNOWN, .capacity = capacity};
+  *t = (uvsmtp__transaction_t){
+      .send = send, .order = c->pump.order++, .size = UVSMTP_SIZE_UNKNOWN, .capacity = capacity};
   t->results = (uvsmtp_recipient_result_t *)(t + 1);
   t->texts = (char **)(t->results + capacity);
   for (size_t i = 0; i < count; i++) {
-    t->results[i] = (uvsmtp_recipient_result_t){
-        .address = send->envelope->recipients[i].address,
-        .status = (uvsmtp_status_t)UVSMTP__RCPT_OPEN,
-        .text = ""};
+    t->results[i] = (uvsmtp_recipient_result_t){.address = send->envelope->recipients[i].address,
+                                                .status = (uvsmtp_status_t)UVSMTP__RCPT_OPEN,
+                                                .text = ""};
     t->texts[i] = NULL;
   }
   send->transaction = t;
@@ -105,47 +128,84 @@ uvsmtp__transaction_t *uvsmtp__transaction_new(uvsmtp_connection_t *c, uvsmtp_se
 
 /* ---- issuing ---- */
 
+static bool wants_all(const uvsmtp__transaction_t *t)
+{
+  return (t->send->envelope->flags & UVSMTP_ENVELOPE_ALL_OR_NONE) != 0;
+}
+
+/* A command is about to leave before the reply to one before it. */
+static void note_group(const uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
+{
+  if (uvsmtp_protocol_outstanding(c->protocol) > 0)
+    t->used |= UVSMTP_WAY_PIPELINING;
+}
+
 static int issue_mail(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
-  uvsmtp_mail_needs_t needs = {.size = UVSMTP_SIZE_UNKNOWN};
-  int err = 0;
-  if (!t->open)
-    err = uvsmtp__content_open(c, t, &needs);
-  if (t->opening)
-    return UVSMTP_PENDING; /* the source will wake us */
-  if (err == 0)
-    err = uvsmtp_protocol_mail(c->protocol, t->send->envelope, &needs, t);
-  if (err != 0) {
-    uvsmtp__content_close(t);
+  int err = t->open ? 0 : uvsmtp__content_open(c, t);
+  if (err != 0)
+    return err; /* PENDING: the source will wake us */
+  uvsmtp__content_plan(c, t);
+  if (t->overlapped)
+    t->used |= UVSMTP_WAY_OVERLAP;
+  note_group(c, t);
+  err = uvsmtp_protocol_mail(c->protocol, t->send->envelope, &t->needs, t);
+  if (err != 0)
     return err;
-  }
-  t->send->started_ms = uv_now(c->loop);
+  if (t->rounds++ == 0)
+    t->send->started_ms = uv_now(c->loop);
+  c->pump.mails++;
   t->step = UVSMTP__STEP_RCPT;
   if (t->size != UVSMTP_SIZE_UNKNOWN)
     c->pump.flying_bytes += t->size;
   return 0;
 }
 
+/* This one cannot be written; the others can. */
+static void refuse_recipient(uvsmtp__transaction_t *t, uvsmtp_recipient_result_t *r, int err)
+{
+  r->status = UVSMTP_REJECTED;
+  r->text = uvsmtp_strerror(err);
+  t->err = t->err != 0 ? t->err : err;
+}
+
+/* Issues RCPT for recipient `i`: 0 done with it, or PENDING and others to stop for now. */
+static int issue_recipient(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, size_t i)
+{
+  uvsmtp_recipient_result_t *r = &t->results[i];
+  int err;
+  if (!pipelines(c) && uvsmtp_protocol_outstanding(c->protocol) > 0)
+    return UVSMTP_PENDING;
+  note_group(c, t);
+  err = uvsmtp_protocol_recipient(c->protocol, &t->send->envelope->recipients[i], r);
+  if (err == UVSMTP_EQUEUEFULL || err == UVSMTP_ECLOSING || err == UVSMTP_ENOMEM)
+    return err;
+  if (err != 0) {
+    refuse_recipient(t, r, err);
+    return 0;
+  }
+  r->status = (uvsmtp_status_t)UVSMTP__RCPT_ASKED;
+  t->asked++;
+  t->awaited++;
+  return 0;
+}
+
 static int issue_recipients(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
-  const uvsmtp_envelope_t *envelope = t->send->envelope;
-  while (t->next < envelope->recipient_count) {
+  size_t count = t->send->envelope->recipient_count;
+  for (; t->next < count; t->next++) {
+    const uvsmtp_recipient_result_t *r = &t->results[t->next];
+    uvsmtp__limit_t limit;
     int err;
-    if (!pipelines(c) && uvsmtp_protocol_outstanding(c->protocol) > 0)
-      return UVSMTP_PENDING;
-    err = uvsmtp_protocol_recipient(c->protocol, &envelope->recipients[t->next],
-                                    &t->results[t->next]);
-    if (err == UVSMTP_EQUEUEFULL || err == UVSMTP_ECLOSING || err == UVSMTP_ENOMEM)
+    if ((int)r->status != UVSMTP__RCPT_OPEN)
+      continue;
+    limit = uvsmtp__limits_admit(c, t->asked, r->address);
+    if (limit == UVSMTP__LIMIT_TRANSACTION)
+      break;
+    if (limit == UVSMTP__LIMIT_SESSION)
+      continue;
+    if ((err = issue_recipient(c, t, t->next)) != 0)
       return err;
-    if (err != 0) {
-      /* This one cannot be written; the others can. */
-      t->results[t->next].status = UVSMTP_REJECTED;
-      t->results[t->next].text = uvsmtp_strerror(err);
-      t->err = t->err != 0 ? t->err : err;
-    } else {
-      t->awaited++;
-    }
-    t->next++;
   }
   t->step = UVSMTP__STEP_DATA;
   return 0;
@@ -161,13 +221,20 @@ static bool must_wait_for_recipients(const uvsmtp_connection_t *c, const uvsmtp_
 {
   if (t->awaited == 0 && t->mail_ok)
     return false;
-  return !pipelines(c) || (t->send->envelope->flags & UVSMTP_ENVELOPE_ALL_OR_NONE) != 0;
+  return !pipelines(c) || wants_all(t) || (!t->chunked && !goes(c, UVSMTP_WAY_GROUPED_DATA));
 }
 
 static int issue_content(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
-  int err = uvsmtp__content_push(c, t);
-  if (err != 0)
+  bool by_chunks = t->chunked;
+  int err;
+  if (t->begin == 0) {
+    t->begin = uvsmtp_protocol_issued(c->protocol);
+    t->line_start = true;
+    c->pump.gathered = 0;
+  }
+  err = uvsmtp__content_push(c, t);
+  if (err != 0 || t->chunked != by_chunks)
     return err;
   /* The source stays open: its pieces are still being written. */
   t->end = uvsmtp_protocol_issued(c->protocol);
@@ -175,10 +242,10 @@ static int issue_content(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   return 0;
 }
 
+/* All recipients were to be accepted, and not all were. */
 static bool withheld(const uvsmtp__transaction_t *t)
 {
-  return (t->send->envelope->flags & UVSMTP_ENVELOPE_ALL_OR_NONE) != 0 &&
-         t->accepted < t->send->envelope->recipient_count;
+  return wants_all(t) && t->accepted < t->send->envelope->recipient_count;
 }
 
 static int issue_data(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
@@ -186,22 +253,24 @@ static int issue_data(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   int err;
   if (nobody_left(t)) {
     /* No reply is to come that would end it if the last recipient could not be written. */
-    if (t->mail_ok) {
-      t->decided = true;
-      uvsmtp__outcome_later(c, t);
-    }
+    if (t->mail_ok)
+      uvsmtp__result_over(c, t, true, "");
     return UVSMTP_PENDING;
   }
   if (must_wait_for_recipients(c, t))
     return UVSMTP_PENDING;
   if (t->awaited == 0 && t->mail_ok && withheld(t)) {
-    uvsmtp__outcome_rest(c, t, UVSMTP_DEFERRED, NULL,
-                         "not sent, for another recipient was refused");
-    uvsmtp__outcome_later(c, t);
+    if (t->blamed == 0)
+      uvsmtp__outcome_rest(c, t, UVSMTP_DEFERRED, NULL, UVSMTP_COMMAND_RCPT,
+                           "not sent, for another recipient was refused");
+    uvsmtp__result_over(c, t, true, "");
     return UVSMTP_PENDING;
   }
   if (t->chunked)
     return issue_content(c, t);
+  note_group(c, t);
+  if (t->awaited > 0 || !t->mail_ok)
+    t->used |= UVSMTP_WAY_GROUPED_DATA;
   if ((err = uvsmtp_protocol_start_data(c->protocol, t)) == 0)
     t->step = UVSMTP__STEP_GO;
   return err;
@@ -253,7 +322,7 @@ static int settle_issue(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, int er
     return UVSMTP_PENDING;
   }
   /* Nothing of it was issued. Its callback is due from the loop. */
-  uvsmtp__outcome_local(c, t, err);
+  uvsmtp__outcome_local(c, t, err, NULL);
   return t->step == UVSMTP__STEP_MAIL ? 0 : UVSMTP_PENDING;
 }
 
@@ -267,20 +336,31 @@ static bool needs_reset(const uvsmtp_connection_t *c)
 
 static bool may_overlap(const uvsmtp_connection_t *c)
 {
-  return pipelines(c) && !c->config.o.no_overlap && !c->pump.no_overlap &&
-         c->pump.flying < c->config.o.max_in_doubt &&
+  return overlaps(c) && c->pump.flying < c->config.o.max_in_doubt &&
          c->pump.flying_bytes < c->config.o.max_in_doubt_bytes;
+}
+
+/* Out of the queue, into the flight: the one that is to go on, or a new one; NULL: no memory. */
+static uvsmtp__transaction_t *take_off(uvsmtp_connection_t *c, uvsmtp_send_t *send)
+{
+  uvsmtp__transaction_t *t = send->transaction;
+  if (t == NULL && (t = uvsmtp__transaction_new(c, send)) == NULL)
+    return NULL;
+  uvsmtp__list_remove(links_of(send));
+  c->pump.queued--;
+  t->waiting = false;
+  t->overlapped = c->pump.flying > 0;
+  uvsmtp__list_push_back(&c->pump.flight, &t->link);
+  c->pump.flying++;
+  return t;
 }
 
 /* Takes the next send out of the queue; NULL if it has to wait. */
 static uvsmtp__transaction_t *begin_next(uvsmtp_connection_t *c)
 {
-  uvsmtp__transaction_t *t;
-  uvsmtp_send_t *send;
   if (c->pump.queued == 0 || c->pump.resetting || uvsmtp_protocol_is_closing(c->protocol) ||
-      (c->pump.flying > 0 && !may_overlap(c)))
+      uvsmtp__limits_reached(c, 1) || (c->pump.flying > 0 && !may_overlap(c)))
     return NULL;
-  send = send_of(c->pump.queue.next);
   if (needs_reset(c)) {
     if (uvsmtp_protocol_reset(c->protocol, NULL) != 0)
       return NULL;
@@ -288,22 +368,40 @@ static uvsmtp__transaction_t *begin_next(uvsmtp_connection_t *c)
     if (c->pump.resetting)
       return NULL;
   }
-  if ((t = uvsmtp__transaction_new(c, send)) == NULL)
-    return NULL;
-  uvsmtp__list_remove(links_of(send));
-  c->pump.queued--;
-  t->overlapped = c->pump.flying > 0;
-  uvsmtp__list_push_back(&c->pump.flight, &t->link);
-  c->pump.flying++;
-  return t;
+  return take_off(c, send_of(c->pump.queue.next));
+}
+
+/* Does the session take the recipients of a transaction that has not begun? */
+static bool is_admitted(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
+{
+  char text[128];
+  int err = uvsmtp__limits_check(c, t, text, sizeof(text));
+  if (err != 0)
+    uvsmtp__outcome_local(c, t, err, text);
+  return err == 0;
+}
+
+/* Nothing is under way, and what is queued cannot go here. */
+static bool is_stranded(const uvsmtp_connection_t *c)
+{
+  return c->phase == UVSMTP__PHASE_READY && c->pump.queued > 0 && c->pump.flying == 0 &&
+         uvsmtp__limits_reached(c, 1);
+}
+
+/* The session has taken all that it takes: a polite end, and the rest is told. */
+static void end_spent(uvsmtp_connection_t *c)
+{
+  if (uvsmtp_protocol_quit(c->protocol, NULL) == 0)
+    uvsmtp__stream_write(c);
+  uvsmtp__connection_fail(c, UVSMTP_ELIMIT, "the server takes no more messages in this session");
 }
 
 /* The server said that it closes and owes nothing more: what is left will not be sent here. */
 static bool is_abandoned(const uvsmtp_connection_t *c)
 {
   return uvsmtp__connection_alive(c) && c->phase == UVSMTP__PHASE_READY &&
-         uvsmtp_protocol_is_closing(c->protocol) &&
-         uvsmtp_protocol_outstanding(c->protocol) == 0 && c->pump.queued + c->pump.flying > 0;
+         uvsmtp_protocol_is_closing(c->protocol) && uvsmtp_protocol_outstanding(c->protocol) == 0 &&
+         c->pump.queued + c->pump.flying > 0;
 }
 
 void uvsmtp__pump_fill(uvsmtp_connection_t *c)
@@ -312,13 +410,20 @@ void uvsmtp__pump_fill(uvsmtp_connection_t *c)
   if (is_abandoned(c))
     uvsmtp__connection_fail(c, UVSMTP_ECONNLOST, "the server ended the session");
   while (uvsmtp__connection_alive(c) && c->phase == UVSMTP__PHASE_READY) {
-    if (t == NULL || t->step == UVSMTP__STEP_ISSUED)
+    if (t == NULL || t->step == UVSMTP__STEP_ISSUED) {
       t = begin_next(c);
+      if (t != NULL && !is_admitted(c, t)) {
+        t = youngest(c);
+        continue;
+      }
+    }
     if (t == NULL || settle_issue(c, t, issue(c, t)) != 0)
-      return;
+      break;
     if (t->decided)
       t = youngest(c);
   }
+  if (is_stranded(c))
+    end_spent(c);
 }
 
 void uvsmtp__pump_run(uvsmtp_connection_t *c)
@@ -326,9 +431,8 @@ void uvsmtp__pump_run(uvsmtp_connection_t *c)
   c->pump.due = false;
   uvsmtp__pump_fill(c);
   while (!uvsmtp__list_empty(&c->pump.done)) {
-    uvsmtp__transaction_t *t =
-        UVSMTP__CONTAINER(c->pump.done.next, uvsmtp__transaction_t, link);
-    uvsmtp__outcome_finish(c, t, uvsmtp_strerror(t->err));
+    uvsmtp__transaction_t *t = UVSMTP__CONTAINER(c->pump.done.next, uvsmtp__transaction_t, link);
+    uvsmtp__result_give(c, t, "");
   }
 }
 
@@ -367,20 +471,16 @@ int uvsmtp_connection_send(uvsmtp_connection_t *c, uvsmtp_send_t *send,
   return 0;
 }
 
-/* Nothing of it was issued: it only has to be told. */
+/* Nothing of it is under way: it only has to be told. */
 static void cancel_waiting(uvsmtp_connection_t *c, uvsmtp_send_t *send)
 {
-  uvsmtp__transaction_t *t = uvsmtp__transaction_new(c, send);
+  uvsmtp__transaction_t *t = take_off(c, send);
   if (t == NULL) {
     uvsmtp__connection_fail(c, UVSMTP_ENOMEM, "cancelling a message: out of memory");
     return;
   }
-  uvsmtp__list_remove(links_of(send));
-  c->pump.queued--;
   t->cancelled = true;
-  uvsmtp__list_push_back(&c->pump.flight, &t->link);
-  c->pump.flying++;
-  uvsmtp__outcome_local(c, t, UVSMTP_ECANCELED);
+  uvsmtp__outcome_local(c, t, UVSMTP_ECANCELED, NULL);
 }
 
 void uvsmtp_send_cancel(uvsmtp_send_t *send)
@@ -391,9 +491,13 @@ void uvsmtp_send_cancel(uvsmtp_send_t *send)
     send->cancel_queued(send);
     return;
   }
-  if (c == NULL || !uvsmtp__connection_alive(c) || (t != NULL && t->decided))
+  if (c == NULL || !uvsmtp__connection_alive(c))
     return;
-  if (t == NULL) {
+  if (t != NULL && t->decided) {
+    t->cancelled = true; /* no further transaction */
+    return;
+  }
+  if (t == NULL || t->waiting) {
     cancel_waiting(c, send);
     return;
   }
@@ -405,13 +509,17 @@ bool uvsmtp_connection_can_send(const uvsmtp_connection_t *c)
 {
   size_t pending = c->pump.queued + c->pump.flying, most = 1;
   if (c->phase != UVSMTP__PHASE_READY || uvsmtp__connection_closing(c) ||
-      uvsmtp_protocol_is_closing(c->protocol) || !uvsmtp__list_empty(&c->requests))
+      uvsmtp_protocol_is_closing(c->protocol) || !uvsmtp__list_empty(&c->requests) ||
+      uvsmtp__limits_reached(c, c->pump.queued + 1))
     return false;
-  if (pipelines(c) && !c->config.o.no_overlap && !c->pump.no_overlap)
-    most = (extensions_of(c) & UVSMTP_EXT_CHUNKING) != 0 && !c->config.o.no_chunking
-               ? c->config.o.max_in_doubt
-               : 2;
+  if (overlaps(c))
+    most = uvsmtp__pump_chunks(c) ? c->config.o.max_in_doubt : 2;
   return pending < most;
+}
+
+bool uvsmtp_connection_is_spent(const uvsmtp_connection_t *c)
+{
+  return c->phase == UVSMTP__PHASE_READY && uvsmtp__limits_reached(c, 1);
 }
 
 size_t uvsmtp_connection_pending(const uvsmtp_connection_t *c)

@@ -37,6 +37,7 @@ PUBLIC = {
     "address": "message",
     "dkim": "message",
     "blocking": "client",
+    "manners": "connection",
 }
 
 UV_LAYERS = ("connection", "client")

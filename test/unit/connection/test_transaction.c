@@ -35,6 +35,14 @@ typedef struct {
   bool retry_is_safe;
   char told[RECIPIENTS + 1];
   int stored[RECIPIENTS];
+  unsigned transactions;
+  char queue_id[64];
+  bool try_elsewhere; /* one of its recipients may */
+  /* of a source that gives `text` in pieces */
+  const char *text;
+  size_t text_len, text_at, piece_size;
+  unsigned content;
+  bool opened_once;
   /* of a source that answers later */
   size_t piece, pieces, fails_at; /* fails_at 0: never */
   bool waited;
@@ -54,6 +62,8 @@ typedef struct world_s {
   char path[64];
   char *body; /* of the first message */
   size_t body_len;
+  bool body_chunked;
+  const char *ehlo[2];
   uint64_t starts[MAILS]; /* octets received when a content was about to come; in lockstep */
 } world_t;
 
@@ -74,6 +84,8 @@ static void on_message(sink_t *sink, const sink_message_t *message, void *data)
   }
   if (m > 0)
     return;
+  free(w->body); /* of the transaction before */
+  w->body_chunked = message->chunked;
   w->body = malloc(message->size + 1);
   assert_non_null(w->body);
   memcpy(w->body, message->body, message->size);
@@ -116,12 +128,18 @@ static void on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
   mail->calls++;
   mail->err = result->err;
   mail->retry_is_safe = result->retry_is_safe;
+  mail->transactions = result->transactions;
+  snprintf(mail->queue_id, sizeof(mail->queue_id), "%s", result->queue_id);
+  assert_int_equal(result->connection_id, uvsmtp_connection_id(w->connection));
+  assert_true(result->connected_ms >= 1 && result->connected_ms <= result->finished_ms);
   assert_int_equal(result->recipient_count, w->recipient_count);
   for (size_t i = 0; i < result->recipient_count; i++) {
     assert_in_range(result->recipients[i].status, UVSMTP_ACCEPTED, UVSMTP_UNKNOWN);
     assert_ptr_equal(result->recipients[i].address, mail->recipients[i].address);
     mail->told[i] = letters[result->recipients[i].status];
     unknown |= mail->told[i] == 'u';
+    mail->try_elsewhere |= result->recipients[i].try_elsewhere;
+    assert_true(!result->recipients[i].try_elsewhere || mail->told[i] == 'd');
   }
   assert_int_equal(result->retry_is_safe, !unknown);
   assert_int_equal(result->err == 0, strspn(mail->told, "a") == result->recipient_count);
@@ -182,6 +200,50 @@ static void body(world_t *w, size_t m, const char *bytes, size_t len)
   uvsmtp_source_memory(&w->mails[m].source, bytes, len);
 }
 
+/* ---- a source that gives a text in pieces of one size, in a buffer that it uses again ---- */
+
+static int pieces_open(uvsmtp_source_t *source, unsigned target, uvsmtp_source_info_t *info)
+{
+  mail_t *mail = source->data;
+  if (mail->opened_once && (mail->content & UVSMTP_CONTENT_ONCE) != 0)
+    return UVSMTP_ESOURCE;
+  mail->opened_once = true;
+  mail->text_at = 0;
+  info->length = UVSMTP_LENGTH_UNKNOWN;
+  info->content = mail->content;
+  return 0;
+}
+
+static int pieces_next(uvsmtp_source_t *source, uvsmtp_slice_t *piece)
+{
+  static char buffer[100000];
+  mail_t *mail = source->data;
+  size_t left = mail->text_len - mail->text_at;
+  size_t len = left < mail->piece_size ? left : mail->piece_size;
+  memset(buffer, 'X', sizeof(buffer));
+  memcpy(buffer, mail->text + mail->text_at, len);
+  mail->text_at += len;
+  *piece = (uvsmtp_slice_t){len > 0 ? buffer : NULL, len};
+  return 0;
+}
+
+static void pieces_close(uvsmtp_source_t *source)
+{
+}
+
+static const uvsmtp_source_ops_t pieces = {sizeof(pieces), pieces_open, pieces_next, pieces_close};
+
+static void body_in_pieces(world_t *w, size_t m, const char *bytes, size_t len, size_t piece,
+                           unsigned content)
+{
+  mail_t *mail = &w->mails[m];
+  mail->source = (uvsmtp_source_t){.data = mail, .ops = &pieces};
+  mail->text = bytes;
+  mail->text_len = len;
+  mail->piece_size = piece;
+  mail->content = content;
+}
+
 /* Runs it all: every send is answered exactly once, and everything is closed. */
 static void go(world_t *w, const char *script)
 {
@@ -234,8 +296,13 @@ typedef struct {
   uvsmtp_recipient_t bad[RECIPIENTS]; /* addresses to use instead, in the first message */
   unsigned flags, without;
   uint64_t max_size;
-  size_t large;      /* octets of the first message instead of `text` */
-  bool lmtp, sloppy; /* sloppy: the script makes the client's order look wrong */
+  size_t large;          /* octets of the first message instead of `text` */
+  bool lmtp, sloppy;     /* sloppy: the script makes the client's order look wrong */
+  const char *ehlo;      /* one more line in the reply to EHLO */
+  size_t pieces;         /* the first message comes in pieces of that size */
+  unsigned content;      /* UVSMTP_CONTENT_… of these */
+  unsigned transactions; /* that the first message took; 0: not looked at */
+  uvsmtp_rcpt_552_t rcpt_552;
 } outcome_t;
 
 #define SHORT "Subject: x\r\n\r\nHello\r\n"
@@ -265,14 +332,16 @@ static const outcome_t outcomes[] = {
     {"content refused, and one recipient",
      "rcpt match \"r1.m0*\" : reply \"450 4.1.1 No\"\neod match \"m0*\" : reply \"554 5.7.1 Spam\"",
      "rdr aaa", IN_ALL},
-    {"421 to MAIL", "mail nth 1 : reply \"421 4.3.2 Bye\", close", "ddd ddd",
-     IN_LOCKSTEP | IN_GROUP},
-    /* What was wholly handed over and never answered is unknown, whatever was said before. */
-    {"421 to MAIL", "mail nth 1 : reply \"421 4.3.2 Bye\", close", "ddd uuu", IN_CHUNKS},
+    {"421 to MAIL", "mail nth 1 : reply \"421 4.3.2 Bye\", close", "ddd ddd", IN_ALL},
     {"421 to MAIL of the second", "mail nth 2 : reply \"421 4.3.2 Bye\", close", "aaa ddd", IN_ALL},
-    {"421 to RCPT", "rcpt nth 2 : reply \"421 4.3.2 Bye\", close", "ddd ddd",
+    {"421 to RCPT", "rcpt nth 2 : reply \"421 4.3.2 Bye\", close", "ddd ddd", IN_ALL},
+    {"421 to RCPT, and on as if nothing was", "rcpt nth 2 : reply \"421 4.7.0 Grey\"", "ddd ddd",
      IN_LOCKSTEP | IN_GROUP},
-    {"421 to RCPT", "rcpt nth 2 : reply \"421 4.3.2 Bye\", close", "udu uuu", IN_CHUNKS},
+    {"421 to RCPT of the second, others refused behind it",
+     "rcpt nth 4 : reply \"421 4.3.2 Bye\"\nrcpt nth 5- : reply \"503 5.5.1 Gone\"\n"
+     "rset nth 2 : reply \"503 5.5.1 Gone\"\nmail nth 3 : reply \"503 5.5.1 Gone\"\n"
+     "eod nth 2 : reply \"503 5.5.1 Gone\", close",
+     "aaa ddd ddd", IN_CHUNKS},
     {"421 to the content", "eod nth 1 : reply \"421 4.3.2 Bye\", close", "ddd ddd",
      IN_LOCKSTEP | IN_GROUP},
     {"closed at the content without a reply", "eod nth 1 : close", "uuu ddd",
@@ -315,6 +384,79 @@ static const outcome_t outcomes[] = {
      "aaa aaa aaa", IN_CHUNKS, .sloppy = true},
     {"503 behind the content of three", "mail nth 2 : reply \"503 5.5.1 Wait\"", "aaa aaa aaa",
      IN_GROUP | IN_CHUNKS, .sloppy = true},
+    {"452 behind two: another transaction", "rcpt nth 3 : reply \"452 4.5.3 Too many\"", "aaa aaa",
+     IN_ALL, .transactions = 2},
+    {"452 behind one, twice",
+     "rcpt match \"r1.m0*\" times 1 : reply \"452 Too many\"\n"
+     "rcpt match \"r2.m0*\" times 2 : reply \"452 Too many\"",
+     "aaa aaa", IN_ALL, .transactions = 3},
+    {"452 for a reason of its own", "rcpt match \"r1.m0*\" : reply \"452 4.2.2 Full\"", "ada aaa",
+     IN_ALL, .transactions = 1},
+    {"452 to the first", "rcpt nth 1-3 : reply \"452 4.5.3 Too many\"", "ddd aaa", IN_ALL,
+     .transactions = 1, .sloppy = true},
+    {"452 behind two, the second transaction refused",
+     "rcpt match \"r2.m0*\" times 1 : reply \"452 4.5.3 No\"\n"
+     "rcpt match \"r2.m0*\" : reply \"550 5.1.1 No\"",
+     "aar aaa", IN_ALL, .transactions = 2, .sloppy = true},
+    {"452 behind two, the content refused",
+     "rcpt nth 3 : reply \"452 4.5.3 No\"\neod nth 1 : reply \"554 5.6.0 No\"", "rrr aaa", IN_ALL,
+     .transactions = 1},
+    {"452 behind two, lost in the second transaction",
+     "rcpt match \"r2.m0*\" times 1 : reply \"452 4.5.3 No\"\nrcpt match \"r2.m0*\" : close",
+     "aad ddd", IN_LOCKSTEP, .transactions = 2},
+    {"452 behind two, lost in the second transaction, which came behind the other message",
+     "rcpt match \"r2.m0*\" times 1 : reply \"452 4.5.3 No\"\nrcpt match \"r2.m0*\" : close",
+     "aad aaa", IN_GROUP, .transactions = 2},
+    {"452, and all or none", "rcpt nth 3 : reply \"452 4.5.3 Too many\"", "ddd aaa", IN_ALL,
+     .flags = UVSMTP_ENVELOPE_ALL_OR_NONE, .transactions = 1},
+    {"452, and a source that cannot be read twice", "rcpt nth 3 : reply \"452 4.5.3 Too many\"",
+     "aad aaa", IN_ALL, .pieces = 7, .content = UVSMTP_CONTENT_ONCE, .transactions = 1},
+    {"452, and a source in pieces", "rcpt nth 3 : reply \"452 4.5.3 Too many\"", "aaa aaa", IN_ALL,
+     SHORT, SHORT, .pieces = 7, .transactions = 2},
+    {"452 over LMTP, mixed",
+     "rcpt nth 3 : reply \"452 4.5.3 No\"\neod match \"r0.m0*\" : reply \"550 5.2.1 No\"",
+     "raa aaa", IN_ALL, .lmtp = true, .transactions = 2},
+    {"451 4.5.3 is too many as well", "rcpt nth 3 : reply \"451 4.5.3 Too many\"", "aaa aaa",
+     IN_ALL, .transactions = 2},
+    {"552 behind two", "rcpt nth 3 : reply \"552 Too many\"", "aaa aaa", IN_ALL, .transactions = 2},
+    {"552 to the first", "rcpt nth 1 : reply \"552 Too many\"", "daa aaa", IN_ALL,
+     .transactions = 1},
+    {"552 for a full mailbox", "rcpt nth 3 : reply \"552 5.2.2 Full\"", "aar aaa", IN_ALL,
+     .transactions = 1},
+    {"552 for good", "rcpt nth 3 : reply \"552 Too many\"", "aar aaa", IN_ALL,
+     .rcpt_552 = UVSMTP_RCPT_552_PERMANENT, .transactions = 1},
+    {"RCPTMAX of two", NULL, "aaa aaa", IN_ALL, .ehlo = "LIMITS RCPTMAX=2", .transactions = 2},
+    {"RCPTMAX of one", NULL, "aaa aaa", IN_ALL, .ehlo = "LIMITS RCPTMAX=1 MAILMAX=99",
+     .transactions = 3},
+    {"RCPTMAX, one refused", "rcpt match \"r0.m0*\" : reply \"550 5.1.1 No\"", "raa aaa", IN_ALL,
+     .ehlo = "LIMITS RCPTMAX=2", .transactions = 2},
+    {"RCPTMAX, the first transaction refused", "rcpt nth 1-2 : reply \"550 5.1.1 No\"", "rra aaa",
+     IN_ALL, .ehlo = "LIMITS RCPTMAX=2", .transactions = 2, .sloppy = true},
+    {"RCPTMAX, and all or none", NULL, "rrr rrr", IN_ALL, .ehlo = "LIMITS RCPTMAX=2",
+     .flags = UVSMTP_ENVELOPE_ALL_OR_NONE},
+    {"RCPTMAX that is enough, and all or none", NULL, "aaa aaa", IN_ALL, .ehlo = "LIMITS RCPTMAX=3",
+     .flags = UVSMTP_ENVELOPE_ALL_OR_NONE},
+    {"MAILMAX", NULL, "aaa aaa ddd", IN_ALL, .ehlo = "LIMITS MAILMAX=2"},
+    {"MAILMAX in the middle of two messages", NULL, "add add", IN_GROUP | IN_CHUNKS,
+     .ehlo = "LIMITS RCPTMAX=1 MAILMAX=2", .transactions = 1},
+    {"MAILMAX in the middle of a message", NULL, "aad ddd", IN_LOCKSTEP,
+     .ehlo = "LIMITS RCPTMAX=1 MAILMAX=2", .transactions = 2},
+    {"RCPTDOMAINMAX", NULL, "ada ddd", IN_ALL, .ehlo = "LIMITS RCPTDOMAINMAX=1",
+     .bad = {{0}, {.address = "r1.m0@elsewhere.example"}, {.address = "r2.m0@THERE.example"}}},
+    {"BDAT not known after all", "eod nth 1 : reply \"502 5.5.1 What?\"", "aaa aaa", IN_CHUNKS,
+     .transactions = 2},
+    {"a chunk in the middle not known", "bdat nth 1 : reply \"500 5.5.1 What?\"", "aaa aaa",
+     IN_CHUNKS, .large = 200000, .pieces = 5000, .transactions = 2, .sloppy = true},
+    {"a chunk in the middle refused", "bdat nth 1 : reply \"552 5.3.4 Too big\"", "rrr aaa",
+     IN_CHUNKS, .large = 200000, .pieces = 5000, .transactions = 1, .sloppy = true},
+    {"DATA only alone", "data nth 1 : reply \"503 5.5.1 No\"", "aaa aaa", IN_GROUP,
+     .transactions = 2, .sloppy = true},
+    {"RCPT only alone", "rcpt nth 2-3 : reply \"503 5.5.1 MAIL first\"", "aaa aaa",
+     IN_GROUP | IN_CHUNKS, .transactions = 2},
+    {"RCPT refused with 503 alone as well",
+     "rcpt match \"r1.m0*\" : reply \"503 5.5.1 AUTH first\"", "ara aaa", IN_ALL},
+    {"out of step at MAIL", "mail nth 1 : reply \"554 SMTP synchronization error\"", "aaa aaa",
+     IN_GROUP | IN_CHUNKS, .transactions = 2, .sloppy = true},
     {"bare LF", NULL, "aaa", IN_ALL, "A: b\n\nx\r\ny\n.\nz\n", "A: b\r\n\r\nx\r\ny\r\n.\r\nz\r\n"},
     {"bare CR", NULL, "aaa", IN_ALL, "A: b\r\n\r\nx\ry\r.\rz", "A: b\r\n\r\nx\r\ny\r\n.\r\nz\r\n"},
     {"leading dots", NULL, "aaa aaa", IN_ALL, ".\r\n..\r\nx\r\n.y\r\n.\r\n",
@@ -322,6 +464,14 @@ static const outcome_t outcomes[] = {
     {"empty", NULL, "aaa aaa", IN_ALL, "", ""},
     {"only CRLF", NULL, "aaa aaa", IN_ALL, "\r\n", "\r\n"},
     {"only a dot", NULL, "aaa aaa", IN_ALL, ".", ".\r\n"},
+    {"in pieces", NULL, "aaa aaa", IN_ALL, ".A: b\n\nx\ry\r\n.\n\r\n\n\r.z",
+     ".A: b\r\n\r\nx\r\ny\r\n.\r\n\r\n\r\n\r\n.z\r\n", .pieces = 1},
+    {"in larger pieces", NULL, "aaa aaa", IN_ALL, "A: b\r\n\r\nx\r", "A: b\r\n\r\nx\r\n",
+     .pieces = 3},
+    {"empty, in pieces", NULL, "aaa aaa", IN_ALL, "", "", .pieces = 3},
+    {"only LF, in pieces", NULL, "aaa aaa", IN_ALL, "\n", "\r\n", .pieces = 3},
+    {"8-bit in pieces, without 8BITMIME", NULL, "ddd ddd", IN_LOCKSTEP | IN_GROUP,
+     "A: b\r\n\r\n\xc3\xa4\r\n", .pieces = 3, .without = SINK_8BITMIME | SINK_SMTPUTF8},
     {"no CRLF at the end", NULL, "aaa aaa", IN_ALL, "A: b\r\n\r\nx", "A: b\r\n\r\nx\r\n"},
     {"8-bit", NULL, "aaa aaa", IN_ALL, "A: b\r\n\r\n\xc3\xa4\r\n", "A: b\r\n\r\n\xc3\xa4\r\n"},
     {"8-bit without 8BITMIME", NULL, "rrr aaa", IN_ALL, "A: b\r\n\r\n\xc3\xa4\r\n",
@@ -364,11 +514,20 @@ static void prepare_outcome(world_t *w, const outcome_t *o, flow_t mode, char **
   if (o->large > 0) {
     *large = large_body(o->large);
     body(w, 0, *large, o->large - o->large % 50);
+    text = *large;
   }
+  if (o->pieces > 0)
+    body_in_pieces(w, 0, text, o->large > 0 ? o->large - o->large % 50 : strlen(text), o->pieces,
+                   o->content);
   for (size_t r = 0; r < RECIPIENTS; r++)
     if (o->bad[r].address != NULL)
       w->mails[0].recipients[r] = o->bad[r];
-  w->mails[0].envelope.flags = o->flags;
+  for (size_t m = 0; m < w->mail_count; m++)
+    w->mails[m].envelope.flags = o->flags;
+  w->options.rcpt_552 = o->rcpt_552;
+  w->ehlo[0] = o->ehlo;
+  w->sink_options.ehlo = w->ehlo;
+  w->sink_options.ehlo_count = o->ehlo != NULL;
   w->sink_options.without = o->without;
   w->sink_options.max_size = o->max_size;
   w->sink_options.lmtp = w->options.lmtp = o->lmtp;
@@ -386,6 +545,10 @@ static int check_outcome(const outcome_t *o, flow_t mode)
           (!o->sloppy && sink_violations(&w.seen) != 0);
   for (size_t m = 0; m < w.mail_count; m++)
     wrong |= !is_true(&w.mails[m], RECIPIENTS);
+  if (o->transactions != 0 && w.mails[0].transactions != o->transactions) {
+    print_message("%u transactions\n", w.mails[0].transactions);
+    wrong = 1;
+  }
   if (o->arrives != NULL)
     wrong |= w.body == NULL || w.body_len != strlen(o->arrives) ||
              memcmp(w.body, o->arrives, w.body_len) != 0;

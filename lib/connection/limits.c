@@ -1,0 +1,119 @@
+/*
+ * How much the server takes (LIMITS, RFC 9422): MAILMAX transactions and RCPTDOMAINMAX domains in a
+ * session, RCPTMAX recipients in a transaction; all of them count commands, refused ones too.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "connection/connection.h"
+
+static const uvsmtp_capabilities_t *offered(const uvsmtp_connection_t *c)
+{
+  return uvsmtp_protocol_capabilities(c->protocol);
+}
+
+/* FNV-1a over the domain in lower case. Two domains that collide pass for one: then it is for the
+ * server to refuse. */
+static uint64_t domain_of(const char *address)
+{
+  const char *at = strrchr(address, '@');
+  uint64_t hash = 14695981039346656037u;
+  for (at = at != NULL ? at + 1 : ""; *at != '\0'; at++)
+    hash = (hash ^ (unsigned char)uvsmtp__ascii_lower(*at)) * 1099511628211u;
+  return hash;
+}
+
+static bool knows_domain(const uvsmtp_connection_t *c, uint64_t domain)
+{
+  for (size_t i = 0; i < c->pump.domain_count; i++)
+    if (c->pump.domains[i] == domain)
+      return true;
+  return false;
+}
+
+static bool has_room_for(const uvsmtp_connection_t *c, const char *address)
+{
+  return offered(c)->max_domains == 0 || c->pump.domain_count < offered(c)->max_domains ||
+         knows_domain(c, domain_of(address));
+}
+
+static int add_domain(uvsmtp_connection_t *c, const char *address)
+{
+  uint64_t domain = domain_of(address), *larger;
+  if (knows_domain(c, domain))
+    return 0;
+  if (c->pump.domain_count == c->pump.domain_room) {
+    size_t room = c->pump.domain_room * 2 + 8;
+    larger = uvsmtp__realloc_array(&c->mem, c->pump.domains, room, sizeof(*larger));
+    if (larger == NULL)
+      return UVSMTP_ENOMEM;
+    c->pump.domains = larger;
+    c->pump.domain_room = room;
+  }
+  c->pump.domains[c->pump.domain_count++] = domain;
+  return 0;
+}
+
+uvsmtp__limit_t uvsmtp__limits_admit(uvsmtp_connection_t *c, size_t asked, const char *address)
+{
+  const uvsmtp_capabilities_t *o = offered(c);
+  if (o->max_recipients != 0 && asked >= o->max_recipients)
+    return UVSMTP__LIMIT_TRANSACTION;
+  if (o->max_domains == 0 || address == NULL)
+    return UVSMTP__LIMIT_NONE;
+  if (!has_room_for(c, address) || add_domain(c, address) != 0) {
+    c->pump.spent = true;
+    return UVSMTP__LIMIT_SESSION;
+  }
+  return UVSMTP__LIMIT_NONE;
+}
+
+/* How many of the open recipients the session takes, by their domains. */
+static size_t admitted(const uvsmtp_connection_t *c, const uvsmtp__transaction_t *t, size_t *open)
+{
+  size_t count = t->send->envelope->recipient_count, n = 0;
+  *open = 0;
+  for (size_t i = 0; i < count; i++) {
+    if ((int)t->results[i].status != UVSMTP__RCPT_OPEN)
+      continue;
+    ++*open;
+    n += t->results[i].address == NULL || has_room_for(c, t->results[i].address);
+  }
+  return n;
+}
+
+int uvsmtp__limits_check(uvsmtp_connection_t *c, const uvsmtp__transaction_t *t, char *text,
+                         size_t size)
+{
+  const uvsmtp_capabilities_t *o = offered(c);
+  bool all = (t->send->envelope->flags & UVSMTP_ENVELOPE_ALL_OR_NONE) != 0;
+  size_t open, n;
+  if (o->max_domains == 0 && !(all && o->max_recipients != 0))
+    return 0;
+  n = admitted(c, t, &open);
+  if (all && o->max_recipients != 0 && open > o->max_recipients) {
+    snprintf(text, size, "the server takes %u recipients at a time, and all or none was asked for",
+             (unsigned)o->max_recipients);
+    return UVSMTP_ELIMIT;
+  }
+  if (n > 0 && (!all || n == open))
+    return 0;
+  c->pump.spent = true;
+  snprintf(text, size, "the server takes recipients of %u domains in one session",
+           (unsigned)o->max_domains);
+  return UVSMTP_ELIMIT;
+}
+
+bool uvsmtp__limits_reached(const uvsmtp_connection_t *c, uint64_t more)
+{
+  uint64_t max = offered(c)->max_mails;
+  return c->pump.spent || (max != 0 && c->pump.mails + more > max);
+}
+
+void uvsmtp__limits_clear(uvsmtp_connection_t *c)
+{
+  uvsmtp__free(&c->mem, c->pump.domains);
+  c->pump.domains = NULL;
+}

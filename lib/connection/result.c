@@ -1,0 +1,336 @@
+/*
+ * When all replies of a transaction are read: the send goes on with another one, or it is given
+ * back with its result.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "connection/connection.h"
+
+static uvsmtp__link_t *links_of(uvsmtp_send_t *send)
+{
+  return (uvsmtp__link_t *)(void *)send->links;
+}
+
+static void leave_flight(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
+{
+  uvsmtp__list_remove(&t->link);
+  if (t->due)
+    return;
+  c->pump.flying--;
+  if (t->step != UVSMTP__STEP_MAIL && t->size != UVSMTP_SIZE_UNKNOWN)
+    c->pump.flying_bytes -= t->size;
+}
+
+void uvsmtp__result_later(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
+{
+  uvsmtp__content_close(t);
+  leave_flight(c, t);
+  t->due = true;
+  uvsmtp__list_push_back(&c->pump.done, &t->link);
+  c->pump.due = true;
+  uvsmtp__timer_note(c);
+}
+
+/* ---- another transaction ---- */
+
+static bool is_left(const uvsmtp_recipient_result_t *r)
+{
+  return (int)r->status == UVSMTP__RCPT_OPEN || (int)r->status == UVSMTP__RCPT_LEFT;
+}
+
+static size_t count_left(const uvsmtp__transaction_t *t)
+{
+  size_t n = 0;
+  for (size_t i = 0; i < t->send->envelope->recipient_count; i++)
+    n += is_left(&t->results[i]);
+  return n;
+}
+
+/* Why those who are left get no further transaction: a sentence, or NULL: they get one. Each
+ * transaction decides for somebody, or leaves a way of talking; so there is an end to them. */
+static const char *why_not_again(const uvsmtp_connection_t *c, const uvsmtp__transaction_t *t,
+                                 int *err)
+{
+  if (t->cancelled) {
+    *err = UVSMTP_ECANCELED;
+    return uvsmtp_strerror(UVSMTP_ECANCELED);
+  }
+  if (t->read && !uvsmtp__may_read_again(t))
+    return "left for another transaction, but the message's source cannot be read twice";
+  *err = UVSMTP_ELIMIT;
+  return uvsmtp__limits_reached(c, 1)
+             ? "left for another session, for the server takes no more in this one"
+             : NULL;
+}
+
+static void defer_left(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, int err, const char *why)
+{
+  for (size_t i = 0; i < t->send->envelope->recipient_count; i++) {
+    uvsmtp_recipient_result_t *r = &t->results[i];
+    if (!is_left(r))
+      continue;
+    r->status = UVSMTP_DEFERRED;
+    r->try_elsewhere = err == UVSMTP_ELIMIT && uvsmtp__may_read_again(t);
+    if (t->err == 0)
+      t->err = err;
+    if (r->code == 0) { /* else the server's words are there already */
+      uvsmtp__free(&c->mem, t->texts[i]);
+      t->texts[i] = NULL;
+      r->text = why;
+    }
+  }
+}
+
+/* Those who are left are open again, and those who were taken, if nothing came of it. The others
+ * keep their words, which are those of this transaction. */
+static void open_again(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const char *text)
+{
+  for (size_t i = 0; i < t->send->envelope->recipient_count; i++) {
+    uvsmtp_recipient_result_t *r = &t->results[i];
+    if (r->status == UVSMTP_ACCEPTED && t->texts[i] == NULL) {
+      t->texts[i] = uvsmtp__strdup(&c->mem, text);
+      r->text = t->texts[i] != NULL ? t->texts[i] : "";
+    }
+    if ((int)r->status < UVSMTP__RCPT_OPEN)
+      continue;
+    uvsmtp__free(&c->mem, t->texts[i]);
+    t->texts[i] = NULL;
+    *r = (uvsmtp_recipient_result_t){
+        .address = r->address, .status = (uvsmtp_status_t)UVSMTP__RCPT_OPEN, .text = ""};
+  }
+}
+
+/* What one transaction leaves to the next. */
+static void start_over(uvsmtp__transaction_t *t)
+{
+  *t = (uvsmtp__transaction_t){.send = t->send,
+                               .order = t->order,
+                               .rounds = t->rounds,
+                               .capacity = t->capacity,
+                               .size = t->open ? t->size : UVSMTP_SIZE_UNKNOWN,
+                               .info = t->info,
+                               .needs = t->needs,
+                               .err = t->err,
+                               .open = t->open,
+                               .clean = t->clean,
+                               .seven_bit = t->seven_bit,
+                               .waiting = true,
+                               .has_phase = t->has_phase,
+                               .phase = t->phase,
+                               .code = t->code,
+                               .enhanced = {t->enhanced[0], t->enhanced[1], t->enhanced[2]},
+                               .results = t->results,
+                               .texts = t->texts};
+}
+
+/* Into the queue, behind those that came before it and before all that came after it. */
+static void go_on(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const char *text)
+{
+  uvsmtp__link_t *at = c->pump.queue.next;
+  leave_flight(c, t);
+  if (t->read)
+    uvsmtp__content_close(t);
+  open_again(c, t, text);
+  start_over(t);
+  while (at != &c->pump.queue) {
+    const uvsmtp_send_t *send = UVSMTP__CONTAINER(at, uvsmtp_send_t, links);
+    const uvsmtp__transaction_t *other = send->transaction;
+    if (other == NULL || other->order > t->order)
+      break;
+    at = at->next;
+  }
+  uvsmtp__list_insert_before(at, links_of(t->send));
+  c->pump.queued++;
+}
+
+void uvsmtp__result_over(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, bool later,
+                         const char *text)
+{
+  if (count_left(t) > 0) {
+    int err = 0;
+    const char *why = why_not_again(c, t, &err);
+    if (why == NULL) {
+      go_on(c, t, text);
+      if (later) {
+        c->pump.due = true;
+        uvsmtp__timer_note(c);
+      }
+      return;
+    }
+    defer_left(c, t, err, why);
+  }
+  t->decided = true;
+  if (later)
+    uvsmtp__result_later(c, t);
+  else
+    uvsmtp__result_give(c, t, text);
+}
+
+/* ---- giving back ---- */
+
+static uvsmtp_status_t overall(const uvsmtp__transaction_t *t, size_t count)
+{
+  for (size_t i = 1; i < count; i++)
+    if (t->results[i].status != t->results[0].status)
+      return UVSMTP_PARTIAL;
+  return t->results[0].status;
+}
+
+/* The error of a message: its own, or what the first recipient that was not accepted means. */
+static int error_of(const uvsmtp__transaction_t *t, size_t count)
+{
+  for (size_t i = 0; i < count; i++) {
+    const uvsmtp_recipient_result_t *r = &t->results[i];
+    if (r->status == UVSMTP_ACCEPTED)
+      continue;
+    if (t->err != 0)
+      return t->err;
+    return r->status == UVSMTP_REJECTED ? UVSMTP_EPERMANENT : UVSMTP_ETEMPORARY;
+  }
+  return 0;
+}
+
+static const char *error_words(const uvsmtp__transaction_t *t, size_t count)
+{
+  for (size_t i = 0; i < count; i++)
+    if (t->results[i].status != UVSMTP_ACCEPTED)
+      return t->results[i].text;
+  return "";
+}
+
+static bool any_unknown(const uvsmtp__transaction_t *t, size_t count)
+{
+  for (size_t i = 0; i < count; i++)
+    if (t->results[i].status == UVSMTP_UNKNOWN)
+      return true;
+  return false;
+}
+
+static void release(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, size_t count)
+{
+  for (size_t i = 0; i < count; i++)
+    uvsmtp__free(&c->mem, t->texts[i]);
+  uvsmtp__list_push_front(&c->pump.free, &t->link);
+}
+
+/* What is the same for each recipient's words: those of the acceptance stand in the reply. */
+static void share_words(uvsmtp__transaction_t *t, size_t count, const char *text)
+{
+  for (size_t i = 0; i < count; i++)
+    if (t->results[i].status == UVSMTP_ACCEPTED && t->texts[i] == NULL)
+      t->results[i].text = text;
+}
+
+static void fill_session(const uvsmtp_connection_t *c, const uvsmtp_send_t *send,
+                         uvsmtp_result_t *result)
+{
+  result->peer = c->peer;
+  result->connection_id = c->id;
+  result->connected_ms = c->ready_ms;
+  result->queued_ms = send->queued_ms;
+  result->started_ms = send->started_ms;
+  result->finished_ms = uv_now(c->loop);
+}
+
+void uvsmtp__result_give(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const char *text)
+{
+  uvsmtp_send_t *send = t->send;
+  size_t count = send->envelope->recipient_count;
+  uvsmtp_result_t result = {.text = text};
+  char id[128];
+  uvsmtp__content_close(t);
+  leave_flight(c, t);
+  share_words(t, count, text);
+  result.status = overall(t, count);
+  result.err = error_of(t, count);
+  result.error_text = result.err != 0 ? error_words(t, count) : "";
+  result.phase = t->phase;
+  result.phase_known = t->has_phase;
+  result.code = t->code;
+  memcpy(result.enhanced, t->enhanced, sizeof(result.enhanced));
+  result.recipients = t->results;
+  result.recipient_count = count;
+  result.retry_is_safe = !any_unknown(t, count);
+  result.cancelled = t->cancelled;
+  result.transactions = t->rounds;
+  result.queue_id = t->taken ? uvsmtp__queue_id(text, id, sizeof(id)) : "";
+  fill_session(c, send, &result);
+  if (c->pump.flying + c->pump.queued == 0)
+    uvsmtp__gather_free(c);
+  send->transaction = NULL;
+  send->owner = NULL;
+  send->cb(send, &result);
+  release(c, t, count);
+}
+
+void uvsmtp__result_without_memory(uvsmtp_connection_t *c, uvsmtp_send_t *send,
+                                   const uvsmtp_error_t *error)
+{
+  uvsmtp_result_t result = {.status = UVSMTP_DEFERRED,
+                            .err = error->err,
+                            .error_text = error->text,
+                            .text = "",
+                            .queue_id = "",
+                            .retry_is_safe = true};
+  fill_session(c, send, &result);
+  send->owner = NULL;
+  send->cb(send, &result);
+}
+
+const char *uvsmtp_status_name(uvsmtp_status_t status)
+{
+  static const char *const names[] = {"accepted", "rejected", "deferred", "unknown", "partial"};
+  return names[status];
+}
+
+/* ---- the queue id ---- */
+
+static const char *find(const char *text, const char *what)
+{
+  size_t len = strlen(what);
+  for (size_t left = strlen(text); left >= len; left--, text++)
+    if (uvsmtp__ascii_equal(text, len, what, len))
+      return text;
+  return NULL;
+}
+
+static const char *copy_word(const char *from, size_t len, char *out, size_t size)
+{
+  if (len == 0 || len >= size)
+    return "";
+  memcpy(out, from, len);
+  out[len] = '\0';
+  return out;
+}
+
+const char *uvsmtp__queue_id(const char *text, char *out, size_t size)
+{
+  /* What stands right before the name; the name ends at the first of `end`. */
+  static const struct {
+    const char *mark, *end;
+  } before[] = {{"queued as ", " \n"},    /* Postfix, many others */
+                {" id=", " \n"},          /* Exim */
+                {"InternalId=", " ,]\n"}, /* Exchange */
+                {"queued (", ") \n"}};    /* Haraka */
+  /* What stands right behind it. */
+  static const char *const behind[] = {" message accepted for delivery", /* Sendmail, OpenSMTPD */
+                                       " saved",                         /* Dovecot */
+                                       " - gsmtp"};
+  const char *at;
+  for (size_t i = 0; i < sizeof(before) / sizeof(before[0]); i++)
+    if ((at = find(text, before[i].mark)) != NULL) {
+      at += strlen(before[i].mark);
+      return copy_word(at, strcspn(at, before[i].end), out, size);
+    }
+  for (size_t i = 0; i < sizeof(behind) / sizeof(behind[0]); i++)
+    if ((at = find(text, behind[i])) != NULL) {
+      const char *from = at;
+      while (from > text && from[-1] != ' ' && from[-1] != '\n')
+        from--;
+      return copy_word(from, (size_t)(at - from), out, size);
+    }
+  return "";
+}
