@@ -99,6 +99,8 @@ typedef struct uvsmtp_connection_options_s {
   bool no_tls_resumption;    /* each TLS handshake is a full one, and no session is kept */
   bool tls_on_loop;          /* TLS handshakes are computed on the loop's thread, a few steps a turn
                                 for all connections together, instead of in libuv's threads */
+  const uvsmtp_origin_t *xclient; /* a gateway speaks for this client (XCLIENT, before AUTH);
+                              required if set; borrowed until the close callback */
   bool no_grouped_data;    /* DATA waits for the replies to RCPT */
   uvsmtp_rcpt_552_t rcpt_552;  /* default: temporary */
 } uvsmtp_connection_options_t;
@@ -325,9 +327,20 @@ typedef struct uvsmtp_result_s {
 typedef struct uvsmtp_send_s uvsmtp_send_t;
 typedef void (*uvsmtp_send_cb)(uvsmtp_send_t *send, const uvsmtp_result_t *result);
 
-/** A send: caller-owned, in place until its callback. Set `data` as you like. */
+/**
+ * Some of a content has left: `sent` octets as they stand on the wire, of about `total` (the SIZE
+ * of the message; UVSMTP_SIZE_UNKNOWN), `sent` never above it. From the loop only, once a write at
+ * most; it begins at 0 again where the message goes again. Anything is legal in it.
+ */
+typedef void (*uvsmtp_progress_cb)(uvsmtp_send_t *send, uint64_t sent, uint64_t total);
+
+/**
+ * A send: caller-owned, in place until its callback. Zero it, then set `data` and `progress` as
+ * you like.
+ */
 struct uvsmtp_send_s {
   void *data; /* yours */
+  uvsmtp_progress_cb progress; /* NULL: not told; may be set and changed at any time */
   /* private */
   uvsmtp_send_cb cb;
   const uvsmtp_envelope_t *envelope;

@@ -53,6 +53,23 @@ enum {
   UVSMTP_ENVELOPE_ALL_OR_NONE = 128 /* nobody gets it unless all recipients are accepted */
 };
 
+/**
+ * For whom a gateway speaks (Postfix's XCLIENT and XFORWARD). NULL: not said. "[UNAVAILABLE]" and
+ * "[TEMPUNAVAIL]" go as they are. No value may be empty or have over 255 octets.
+ */
+typedef struct uvsmtp_origin_s {
+  const char *name;  /* the client's host name */
+  const char *addr;  /* its address; IPv6 with or without "IPV6:" */
+  const char *port;  /* and port */
+  const char *proto; /* "SMTP" or "ESMTP" */
+  const char *helo;  /* what it called itself */
+  const char *ident; /* XFORWARD: the gateway's name for the message */
+  const char *source;    /* XFORWARD: "LOCAL" or "REMOTE" */
+  const char *login;     /* XCLIENT: who it authenticated as */
+  const char *dest_addr; /* XCLIENT: the address and port that it connected to */
+  const char *dest_port;
+} uvsmtp_origin_t;
+
 typedef struct uvsmtp_envelope_s {
   size_t size;        /* set by UVSMTP_ENVELOPE_INIT */
   const char *sender; /* NULL or "": the null sender <> */
@@ -68,6 +85,8 @@ typedef struct uvsmtp_envelope_s {
   int priority;             /* MT-PRIORITY (RFC 6710), -9 to 9; with the PRIORITY flag */
   const char *auth;         /* AUTH= (RFC 4954 section 5): a mailbox, or "<>" */
   const char *params;       /* further MAIL parameters as they stand in the line */
+  const uvsmtp_origin_t *forward; /* XFORWARD before MAIL; a server that offers it and refuses the
+                                     attributes gets the message nevertheless */
 } uvsmtp_envelope_t;
 
 #define UVSMTP_ENVELOPE_INIT UVSMTP__SIZED(uvsmtp_envelope_t)

@@ -71,6 +71,7 @@ UVSMTP_EXTERN const char *uvsmtp_state_name(uvsmtp_state_t state);
   X(RSET, command_ms, "sending RSET")                                                              \
   X(NOOP, command_ms, "sending NOOP")                                                              \
   X(QUIT, command_ms, "sending QUIT")                                                              \
+  X(XCLIENT, command_ms, "sending XCLIENT")                                                        \
   X(OTHER, command_ms, "sending a command")
 
 typedef enum uvsmtp_command_e {
@@ -197,6 +198,9 @@ typedef struct uvsmtp_protocol_options_s {
   size_t max_outstanding;     /* commands that wait for a reply; default 65 536 */
   uvsmtp_timeouts_t timeouts;
   const uvsmtp_mem_t *mem; /* NULL: malloc */
+  /* Writes a domain in A-labels, 0 or an error: with it, an address with a domain in UTF-8 and an
+   * ASCII local part goes to a server without SMTPUTF8 too. NULL: it does not. */
+  int (*domain_to_ascii)(char *out, size_t out_size, const char *domain);
 } uvsmtp_protocol_options_t;
 #define UVSMTP_PROTOCOL_OPTIONS_INIT UVSMTP__SIZED(uvsmtp_protocol_options_t)
 
@@ -467,10 +471,26 @@ UVSMTP_EXTERN int uvsmtp_protocol_expn(uvsmtp_protocol_t *protocol, const char *
 UVSMTP_EXTERN int uvsmtp_protocol_help(uvsmtp_protocol_t *protocol, const char *topic, void *tag);
 
 /**
- * Any other command that changes no state, as a whole line without its end: "XFORWARD NAME=x".
+ * Any other command that changes no state, as a whole line without its end: "XVERP ON".
  * UVSMTP_EINVAL for the verbs that have functions of their own. Since 0.1
  */
 UVSMTP_EXTERN int uvsmtp_protocol_command(uvsmtp_protocol_t *protocol, const char *line, void *tag);
+
+/**
+ * XCLIENT (Postfix), with those attributes of `origin` that the server lists. After a 2yz the
+ * session begins anew: uvsmtp_protocol_send_greeting comes next, and nothing may be issued before.
+ * UVSMTP_EEXTENSION; UVSMTP_EINVAL: none of the attributes is listed, or one is empty or over 255
+ * octets; UVSMTP_EINJECTION; UVSMTP_ETOOLONG. Since 0.1
+ */
+UVSMTP_EXTERN int uvsmtp_protocol_xclient(uvsmtp_protocol_t *protocol,
+                                          const uvsmtp_origin_t *origin, void *tag);
+
+/**
+ * XFORWARD (Postfix), before MAIL: in as many commands as it takes (one, with what fits, without
+ * PIPELINING), none if the server lists none of the attributes. The errors of uvsmtp_protocol_xclient. Since 0.1
+ */
+UVSMTP_EXTERN int uvsmtp_protocol_xforward(uvsmtp_protocol_t *protocol,
+                                           const uvsmtp_origin_t *origin, void *tag);
 
 /* ---- trace ------------------------------------------------------------------------------- */
 

@@ -210,6 +210,7 @@ void uvsmtp__connection_deliver(uvsmtp_connection_t *c)
     uvsmtp__handshake_begin(c);
   }
   uvsmtp__connection_flush(c);
+  uvsmtp__progress_tell(c);
 }
 
 void uvsmtp__connection_run(uvsmtp_connection_t *c)
@@ -218,6 +219,7 @@ void uvsmtp__connection_run(uvsmtp_connection_t *c)
   uvsmtp__pump_run(c);
   uvsmtp__drop(c, UVSMTP__HOLD_DELIVERY);
   uvsmtp__connection_flush(c);
+  uvsmtp__progress_tell(c);
 }
 
 void uvsmtp__connection_advance(uvsmtp_connection_t *c)

@@ -149,6 +149,8 @@ struct uvsmtp_connection_s {
   bool step_due;          /* a step of the handshake on the loop's thread, not before step_at */
   uint64_t step_at;
 
+  bool xclient_said;
+
   /* login.c */
   uvsmtp_auth_choice_t choice;
   uvsmtp_exchange_t *exchange;

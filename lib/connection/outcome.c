@@ -416,7 +416,7 @@ void uvsmtp__pump_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
     c->pump.resetting = false;
     return;
   }
-  if (t == NULL)
+  if (t == NULL || event->command == UVSMTP_COMMAND_OTHER) /* XFORWARD */
     return;
   if (!t->decided || t->phase == UVSMTP_COMMAND_DATA_END)
     note_reply(t, event);
@@ -432,7 +432,7 @@ static unsigned ways_at_stake(uvsmtp_connection_t *c)
 {
   const uvsmtp__transaction_t *t = uvsmtp__pump_front(c);
   unsigned ways = 0;
-  if (t == NULL)
+  if (t == NULL || t->blamed != 0) /* the loss follows from a refusal that was blamed already */
     return 0;
   if (t->end != 0 && t->link.next != &c->pump.flight)
     ways |= UVSMTP_WAY_OVERLAP;

@@ -71,7 +71,10 @@ typedef struct uvsmtp__transaction_s {
   bool chunked;         /* goes by BDAT */
   bool after_cr, line_start; /* framing of what gather.c makes */
   bool overlapped;      /* MAIL was issued before the end of the transaction before was known */
+  bool watched;         /* its sender wants to know of its progress */
+  uint64_t told;        /* octets, when it was told last */
   bool waiting;         /* in the queue, for a further transaction */
+  bool origin_said;     /* XFORWARD was issued */
   bool mail_ok, mail_refused;
   bool refused;         /* DATA or the content was */
   bool taken;           /* the content was, by somebody */
@@ -93,6 +96,7 @@ typedef struct uvsmtp__pump_s {
   uvsmtp__link_t done;   /* transactions whose callback is due from the loop */
   uvsmtp__link_t free;   /* transactions to use again */
   size_t queued, flying;
+  size_t watched;        /* of those in flight */
   uint64_t flying_bytes;
   uint64_t order;        /* of the next transaction */
   unsigned avoid;        /* ways of talking that the options forbid */
@@ -176,6 +180,9 @@ int uvsmtp__limits_check(uvsmtp_connection_t *c, const uvsmtp__transaction_t *t,
 /* Would `more` messages be too many for the session? */
 bool uvsmtp__limits_reached(const uvsmtp_connection_t *c, uint64_t more);
 void uvsmtp__limits_clear(uvsmtp_connection_t *c);
+
+/* progress.c: tells senders that want to know how much has left. */
+void uvsmtp__progress_tell(uvsmtp_connection_t *c);
 
 /* outcome.c: gives recipients that have no result yet this one. */
 void uvsmtp__outcome_rest(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, uvsmtp_status_t status,

@@ -20,6 +20,8 @@ static void leave_flight(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   if (t->due)
     return;
   c->pump.flying--;
+  c->pump.watched -= t->watched;
+  t->watched = false;
   if (t->step != UVSMTP__STEP_MAIL && t->size != UVSMTP_SIZE_UNKNOWN)
     c->pump.flying_bytes -= t->size;
 }

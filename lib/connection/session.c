@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "connection/connection.h"
 #include "connection/ehlo_name.h"
+#include "uvsmtp/address.h"
 
 /* Ends the connection because of a refusal that nothing can be done about here. */
 static void refuse(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply, const char *what)
@@ -40,6 +41,11 @@ static void say_ehlo(uvsmtp_connection_t *c)
     cannot_issue(c, err, "EHLO");
 }
 
+static int to_ascii(char *out, size_t out_size, const char *domain)
+{
+  return uvsmtp_domain_to_ascii(out, out_size, domain, NULL, 0);
+}
+
 void uvsmtp__session_begin(uvsmtp_connection_t *c)
 {
   const uvsmtp_connection_options_t *o = &c->config.o;
@@ -50,6 +56,7 @@ void uvsmtp__session_begin(uvsmtp_connection_t *c)
   options.trace = o->trace != NULL;
   options.timeouts = o->timeouts;
   options.mem = &c->mem;
+  options.domain_to_ascii = to_ascii;
   err = uvsmtp_protocol_new(&c->protocol, &options, uv_now(c->loop));
   if (err != 0) {
     cannot_issue(c, err, "a session");
@@ -70,6 +77,40 @@ void uvsmtp__session_tls_started(uvsmtp_connection_t *c)
     say_ehlo(c);
 }
 
+/* A gateway says for whom it speaks; then the session begins anew (after_xclient). */
+static void say_xclient(uvsmtp_connection_t *c)
+{
+  char whom[sizeof(c->peer)];
+  int err = uvsmtp_protocol_xclient(c->protocol, c->config.o.xclient, NULL);
+  c->xclient_said = true;
+  if (err == 0)
+    return;
+  if (uvsmtp_protocol_quit(c->protocol, NULL) == 0)
+    uvsmtp__stream_write(c);
+  uvsmtp__connection_whom(c, whom, sizeof(whom));
+  if (err == UVSMTP_EEXTENSION)
+    uvsmtp__connection_fail(c, err, "%s does not offer XCLIENT", whom);
+  else
+    uvsmtp__connection_fail(c, err, "the attributes for XCLIENT cannot be sent to %s: %s", whom,
+                            uvsmtp_strerror(err));
+}
+
+static void after_xclient(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply)
+{
+  if (UVSMTP_REPLY_CLASS(reply) == 2)
+    say_ehlo(c);
+  else
+    refuse(c, reply, "XCLIENT");
+}
+
+static void go_on(uvsmtp_connection_t *c)
+{
+  if (c->config.o.xclient != NULL && !c->xclient_said)
+    say_xclient(c);
+  else
+    uvsmtp__login_begin(c);
+}
+
 /* What is offered is known: TLS first. */
 static void after_ehlo(uvsmtp_connection_t *c)
 {
@@ -88,7 +129,7 @@ static void after_ehlo(uvsmtp_connection_t *c)
     uvsmtp__connection_fail(c, UVSMTP_ETLSREQUIRED, "%s does not offer STARTTLS",
                             uvsmtp__connection_whom(c, whom, sizeof(whom)));
   } else {
-    uvsmtp__login_begin(c);
+    go_on(c);
   }
 }
 
@@ -97,7 +138,7 @@ static void after_starttls(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply)
   if (UVSMTP_REPLY_CLASS(reply) == 2)
     c->tls_due = true;
   else if (c->config.o.tls == UVSMTP_TLS_OPPORTUNISTIC && reply->code != 421)
-    uvsmtp__login_begin(c);
+    go_on(c);
   else
     uvsmtp__connection_fail_reply(
         c, UVSMTP_REPLY_CLASS(reply) == 4 ? UVSMTP_ETEMPORARY : UVSMTP_ETLSREQUIRED, reply,
@@ -126,6 +167,9 @@ void uvsmtp__session_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
     break;
   case UVSMTP_COMMAND_STARTTLS:
     after_starttls(c, &event->reply);
+    break;
+  case UVSMTP_COMMAND_XCLIENT:
+    after_xclient(c, &event->reply);
     break;
   case UVSMTP_COMMAND_AUTH:
     uvsmtp__login_event(c, event);

@@ -286,10 +286,12 @@ static void on_written(uv_write_t *write, int status)
     uvsmtp_protocol_sent(c->protocol, 1, uv_now(c->loop));
   if (!uvsmtp__connection_alive(c))
     return;
-  if (status != 0)
+  if (status != 0) {
     write_failed(c, status);
-  else
-    uvsmtp__connection_flush(c);
+    return;
+  }
+  uvsmtp__connection_flush(c);
+  uvsmtp__progress_tell(c);
 }
 
 /* Sound also where TLS makes more than one record of what it was given at a time: then it may say

@@ -140,6 +140,25 @@ static void note_group(const uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
     t->used |= UVSMTP_WAY_PIPELINING;
 }
 
+/* For whom a gateway sends this one; what is said of it is of no interest. */
+static int issue_origin(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
+{
+  const uvsmtp_origin_t *origin = t->send->envelope->forward;
+  int err;
+  if (origin == NULL)
+    return 0;
+  if (!pipelines(c) && uvsmtp_protocol_outstanding(c->protocol) > 0)
+    return UVSMTP_PENDING;
+  if (t->origin_said)
+    return 0;
+  note_group(c, t);
+  err = uvsmtp_protocol_xforward(c->protocol, origin, NULL);
+  t->origin_said = err == 0;
+  if (err == 0 && !pipelines(c) && uvsmtp_protocol_outstanding(c->protocol) > 0)
+    return UVSMTP_PENDING;
+  return err;
+}
+
 static int issue_mail(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   int err = t->open ? 0 : uvsmtp__content_open(c, t);
@@ -148,6 +167,8 @@ static int issue_mail(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   uvsmtp__content_plan(c, t);
   if (t->overlapped)
     t->used |= UVSMTP_WAY_OVERLAP;
+  if ((err = issue_origin(c, t)) != 0)
+    return err;
   note_group(c, t);
   err = uvsmtp_protocol_mail(c->protocol, t->send->envelope, &t->needs, t);
   if (err != 0)
@@ -350,6 +371,8 @@ static uvsmtp__transaction_t *take_off(uvsmtp_connection_t *c, uvsmtp_send_t *se
   c->pump.queued--;
   t->waiting = false;
   t->overlapped = c->pump.flying > 0;
+  t->watched = send->progress != NULL;
+  c->pump.watched += t->watched;
   uvsmtp__list_push_back(&c->pump.flight, &t->link);
   c->pump.flying++;
   return t;

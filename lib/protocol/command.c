@@ -9,8 +9,10 @@ int uvsmtp__command_ready(uvsmtp_protocol_t *p)
   const expectation_t *last = uvsmtp__queue_last(p);
   if (p->closing || p->err != 0)
     return UVSMTP_ECLOSING;
-  /* Nothing may follow STARTTLS before its reply: it would leave in the clear (RFC 3207). */
-  if (p->tls_pending || (last != NULL && last->command == UVSMTP_COMMAND_STARTTLS))
+  /* Nothing may follow STARTTLS before its reply: it would leave in the clear (RFC 3207). Behind
+   * XCLIENT all begins anew. */
+  if (p->tls_pending || (last != NULL && (last->command == UVSMTP_COMMAND_STARTTLS ||
+                                          last->command == UVSMTP_COMMAND_XCLIENT)))
     return UVSMTP_ESTATE;
   return 0;
 }

@@ -241,6 +241,7 @@ void uvsmtp__judge_greeting(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event
 void uvsmtp__judge_hello(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *event);
 void uvsmtp__judge_starttls(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *event);
 void uvsmtp__judge_auth(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *event);
+void uvsmtp__judge_xclient(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *event);
 void uvsmtp__judge_transaction(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *event);
 
 /* ---- transaction.c ---- */
@@ -261,9 +262,12 @@ int uvsmtp__mail_parameters(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line,
 int uvsmtp__rcpt_parameters(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line,
                             const uvsmtp_recipient_t *recipient);
 
+/* Appends `s` with all but printable ASCII, "+" and "=" as "+XX" (RFC 3461 section 4). */
+int uvsmtp__append_xtext(uvsmtp__buffer_t *line, const char *s);
+
 /* ---- path.c ---- */
 /* Appends "<address>", its local part quoted if need be; `*utf8` is set if it has UTF-8. */
-int uvsmtp__path_append(uvsmtp__buffer_t *line, const char *address, bool *utf8);
+int uvsmtp__path_append(const uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const char *address, bool *utf8);
 
 /* ---- protocol.c ---- */
 /* Finishes the protocol: the next event will be the error. `detail` may be NULL. */

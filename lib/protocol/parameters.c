@@ -15,8 +15,7 @@ static int need(uvsmtp_protocol_t *p, unsigned bit, const char *keyword)
   return UVSMTP_EEXTENSION;
 }
 
-/* RFC 3461 section 4: "+XX" for all but printable ASCII without "+" and "=". */
-static int append_xtext(uvsmtp__buffer_t *line, const char *s)
+int uvsmtp__append_xtext(uvsmtp__buffer_t *line, const char *s)
 {
   int err = 0;
   for (; *s != '\0' && err == 0; s++) {
@@ -101,7 +100,7 @@ static int append_dsn(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const uvsmtp
   if (*e->envid == '\0' || strlen(e->envid) > 100)
     return UVSMTP_EINVAL;
   err = uvsmtp__buffer_append_str(line, " ENVID=");
-  return err != 0 ? err : append_xtext(line, e->envid);
+  return err != 0 ? err : uvsmtp__append_xtext(line, e->envid);
 }
 
 static int append_requiretls(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, unsigned flags)
@@ -170,7 +169,7 @@ static int append_auth(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const char 
   if ((err = need(p, UVSMTP_EXT_AUTH, "AUTH")) != 0 ||
       (err = uvsmtp__buffer_append_str(line, " AUTH=")) != 0)
     return err;
-  return strcmp(auth, "<>") == 0 ? uvsmtp__buffer_append_str(line, "<>") : append_xtext(line, auth);
+  return strcmp(auth, "<>") == 0 ? uvsmtp__buffer_append_str(line, "<>") : uvsmtp__append_xtext(line, auth);
 }
 
 /* PRDR is asked for where it makes a difference and is offered; else the reply is a common one. */
@@ -181,8 +180,11 @@ static int append_prdr(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const uvsmt
   return p->prdr_asked ? uvsmtp__buffer_append_str(line, " PRDR") : 0;
 }
 
-static bool any_utf8(const uvsmtp_envelope_t *e)
+/* Where SMTPUTF8 is offered; else each recipient is judged by itself, when it is issued. */
+static bool any_utf8(const uvsmtp_protocol_t *p, const uvsmtp_envelope_t *e)
 {
+  if ((p->capabilities.extensions & UVSMTP_EXT_SMTPUTF8) == 0)
+    return false;
   for (size_t i = 0; i < e->recipient_count; i++)
     if (e->recipients[i].address != NULL &&
         uvsmtp__has_8bit(e->recipients[i].address, strlen(e->recipients[i].address)))
@@ -210,7 +212,7 @@ static int append_sender(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const cha
   if (is_same_sender(p, sender))
     return uvsmtp__buffer_append(line, uvsmtp__buffer_data(&p->sender),
                                  uvsmtp__buffer_len(&p->sender));
-  if ((err = uvsmtp__path_append(line, sender, &high)) != 0)
+  if ((err = uvsmtp__path_append(p, line, sender, &high)) != 0)
     return err;
   *utf8 |= high;
   len = uvsmtp__buffer_len(line) - start;
@@ -225,7 +227,7 @@ static int append_sender(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const cha
 int uvsmtp__mail_parameters(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line,
                             const uvsmtp_envelope_t *e, const uvsmtp_mail_needs_t *needs)
 {
-  bool utf8 = needs->utf8 || (e->flags & UVSMTP_ENVELOPE_SMTPUTF8) != 0 || any_utf8(e);
+  bool utf8 = needs->utf8 || (e->flags & UVSMTP_ENVELOPE_SMTPUTF8) != 0 || any_utf8(p, e);
   int err = append_sender(p, line, e->sender, &utf8);
   if (err != 0 || (err = append_size(p, line, needs->size)) != 0 ||
       (err = append_body(p, line, e->body, needs, utf8)) != 0 ||
@@ -313,7 +315,7 @@ static int append_orcpt(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const char
     return err;
   err = type > 0 ? uvsmtp__buffer_append(line, orcpt, type + 1)
                  : uvsmtp__buffer_append_str(line, "rfc822;");
-  return err != 0 ? err : append_xtext(line, address);
+  return err != 0 ? err : uvsmtp__append_xtext(line, address);
 }
 
 /* RFC 7293: the time as RFC 3339 in UTC, by the civil calendar (days since 1970 to a date). */
@@ -346,7 +348,7 @@ int uvsmtp__rcpt_parameters(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line,
   int err;
   if (r->address == NULL)
     return UVSMTP_EADDRESS;
-  if ((err = uvsmtp__path_append(line, r->address, &utf8)) != 0)
+  if ((err = uvsmtp__path_append(p, line, r->address, &utf8)) != 0)
     return err;
   if (utf8 && (err = need(p, UVSMTP_EXT_SMTPUTF8, "SMTPUTF8")) != 0)
     return err;

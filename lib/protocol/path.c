@@ -124,14 +124,10 @@ static int append_plain(uvsmtp__buffer_t *line, const char *address, size_t len)
   return 0;
 }
 
-int uvsmtp__path_append(uvsmtp__buffer_t *line, const char *address, bool *utf8)
+static int append_any(uvsmtp__buffer_t *line, const char *address, bool *utf8)
 {
-  size_t len = plain_len(address), local;
+  size_t len = strlen(address), local = local_len(address, len);
   int err = 0;
-  if (len != 0)
-    return append_plain(line, address, len);
-  len = strlen(address);
-  local = local_len(address, len);
   if (uvsmtp__breaks_line(address, len))
     return UVSMTP_EINJECTION;
   for (size_t i = 0; i < len; i++)
@@ -151,4 +147,40 @@ int uvsmtp__path_append(uvsmtp__buffer_t *line, const char *address, bool *utf8)
   if (err == 0)
     err = uvsmtp__buffer_append(line, address + local, len - local);
   return err != 0 ? err : uvsmtp__buffer_append(line, ">", 1);
+}
+
+/* Does a domain in UTF-8 stand behind an ASCII local part, and the server lacks SMTPUTF8? */
+static bool needs_a_labels(const uvsmtp_protocol_t *p, const char *address, size_t len,
+                           size_t local)
+{
+  return p->options.domain_to_ascii != NULL && local < len &&
+         (p->capabilities.extensions & UVSMTP_EXT_SMTPUTF8) == 0 &&
+         uvsmtp__has_8bit(address, len) && !uvsmtp__has_8bit(address, local);
+}
+
+/* RFC 6531 section 3.3 leaves U-labels to SMTPUTF8; A-labels (RFC 5890) go everywhere. */
+static int append_a_labels(const uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const char *address,
+                           size_t local, bool *utf8)
+{
+  char ascii[64 + 1 + 256];
+  int err;
+  if (local > 64)
+    return UVSMTP_EADDRESS;
+  memcpy(ascii, address, local + 1);
+  err =
+      p->options.domain_to_ascii(ascii + local + 1, sizeof(ascii) - local - 1, address + local + 1);
+  return err != 0 ? err : append_any(line, ascii, utf8);
+}
+
+int uvsmtp__path_append(const uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const char *address,
+                        bool *utf8)
+{
+  size_t len = plain_len(address), local;
+  if (len != 0)
+    return append_plain(line, address, len);
+  len = strlen(address);
+  local = local_len(address, len);
+  if (needs_a_labels(p, address, len, local) && uvsmtp__is_utf8(address, len))
+    return append_a_labels(p, line, address, local, utf8);
+  return append_any(line, address, utf8);
 }

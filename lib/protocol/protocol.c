@@ -268,6 +268,9 @@ static void judge(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *event)
   case UVSMTP_COMMAND_STARTTLS:
     uvsmtp__judge_starttls(p, e, event);
     break;
+  case UVSMTP_COMMAND_XCLIENT:
+    uvsmtp__judge_xclient(p, e, event);
+    break;
   case UVSMTP_COMMAND_AUTH:
     uvsmtp__judge_auth(p, e, event);
     break;

@@ -26,6 +26,8 @@ static uint8_t state_after(uint8_t state, uvsmtp_command_t command, bool *in_chu
   case UVSMTP_COMMAND_HELO:
   case UVSMTP_COMMAND_LHLO:
     return UVSMTP_STATE_READY;
+  case UVSMTP_COMMAND_XCLIENT:
+    return UVSMTP_STATE_GREETING_RECEIVED;
   case UVSMTP_COMMAND_QUIT:
     return UVSMTP_STATE_FINISHED;
   default:

@@ -431,6 +431,15 @@ static size_t command_max(const sink_session_t *s, const command_t *command)
   return more ? COMMAND_MAX + 1024 : COMMAND_MAX;
 }
 
+/* May others follow before its reply? Postfix says so of XFORWARD. */
+static bool is_grouped(const sink_session_t *s, const command_t *command, const char *verb,
+                       size_t len)
+{
+  if ((s->sink->offer & SINK_PIPELINING) == 0 || !s->extended)
+    return false;
+  return command != NULL ? (command->flags & IN_GROUP) != 0 : sink__is_word(verb, len, "XFORWARD");
+}
+
 /* A line without its end. */
 static void take_line(sink_session_t *s, const char *line, size_t len)
 {
@@ -450,8 +459,7 @@ static void take_line(sink_session_t *s, const char *line, size_t len)
     run_other(s, line, verb_len, (uvsmtp_slice_t){line, len});
   else
     run_command(s, command, args);
-  if (command == NULL || (command->flags & IN_GROUP) == 0 ||
-      (s->sink->offer & SINK_PIPELINING) == 0 || !s->extended)
+  if (!is_grouped(s, command, line, verb_len))
     s->awaiting = true;
 }
 

@@ -303,10 +303,14 @@ typedef struct {
   unsigned content;      /* UVSMTP_CONTENT_… of these */
   unsigned transactions; /* that the first message took; 0: not looked at */
   uvsmtp_rcpt_552_t rcpt_552;
+  const uvsmtp_origin_t *forward;
 } outcome_t;
 
 #define SHORT "Subject: x\r\n\r\nHello\r\n"
 #define FIFTY "0123456789012345678901234567890123456789012345678\r\n"
+
+static const uvsmtp_origin_t gateway = {
+    .name = "client.example", .addr = "2001:db8::1", .proto = "ESMTP", .ident = "not listed"};
 
 static const outcome_t outcomes[] = {
     {"all is well", NULL, "aaa aaa aaa", IN_ALL, SHORT, NULL},
@@ -485,8 +489,19 @@ static const outcome_t outcomes[] = {
      "rcpt match \"*.m0*\" : reply \"450 4.1.1 No\"", "ddr aaa", IN_ALL,
      .bad = {{0}, {0}, {.address = "r2.m0@z", .notify = UVSMTP_NOTIFY_NEVER}}, .without = SINK_DSN,
      .sloppy = true},
-    {"an address that needs SMTPUTF8", NULL, "rrr aaa", IN_ALL, .bad = {{.address = "r\xc3\xbc@z"}},
+    {"an address that needs SMTPUTF8", NULL, "raa aaa", IN_ALL, .bad = {{.address = "r\xc3\xbc@z"}},
      .without = SINK_SMTPUTF8},
+    {"an address that needs SMTPUTF8, and all or none", NULL, "rdd aaa", IN_ALL,
+     .bad = {{.address = "r\xc3\xbc@z"}}, .without = SINK_SMTPUTF8,
+     .flags = UVSMTP_ENVELOPE_ALL_OR_NONE},
+    {"a domain that goes as A-labels", NULL, "aaa aaa", IN_ALL,
+     .bad = {{.address = "r0.m0@b\xc3\xbc"
+                         "cher.example"}},
+     .without = SINK_SMTPUTF8},
+    {"XFORWARD", NULL, "aaa aaa", IN_ALL, .ehlo = "XFORWARD NAME ADDR PROTO", .forward = &gateway},
+    {"XFORWARD refused", "other nth 1-2 : reply \"501 5.5.4 No\"", "aaa aaa", IN_ALL,
+     .ehlo = "XFORWARD NAME ADDR PROTO", .forward = &gateway},
+    {"XFORWARD not offered", NULL, "rrr rrr", IN_ALL, .forward = &gateway},
     {"recipients that cannot be written only", NULL, "rrr aaa", IN_ALL,
      .bad = {{.address = "a@z", .notify = UVSMTP_NOTIFY_NEVER},
              {.address = "b@z", .notify = UVSMTP_NOTIFY_NEVER},
@@ -522,8 +537,10 @@ static void prepare_outcome(world_t *w, const outcome_t *o, flow_t mode, char **
   for (size_t r = 0; r < RECIPIENTS; r++)
     if (o->bad[r].address != NULL)
       w->mails[0].recipients[r] = o->bad[r];
-  for (size_t m = 0; m < w->mail_count; m++)
+  for (size_t m = 0; m < w->mail_count; m++) {
     w->mails[m].envelope.flags = o->flags;
+    w->mails[m].envelope.forward = o->forward;
+  }
   w->options.rcpt_552 = o->rcpt_552;
   w->ehlo[0] = o->ehlo;
   w->sink_options.ehlo = w->ehlo;
@@ -650,6 +667,140 @@ static void a_source_that_fails_is_never_completed(void **state)
       assert_int_equal(w.mails[0].stored[0], 0);
       free(w.body);
     }
+  }
+}
+
+/* ---- what a server has taught is not forgotten ---- */
+
+/* A server that offers PIPELINING and punishes it; the record goes from connection to connection.
+ */
+static void manners_outlive_the_connection(void **state)
+{
+  static const char punishes[] =
+      "rcpt nth 1 : reply \"554 5.5.0 SMTP synchronization error\", close";
+  uvsmtp_history_t *history;
+  world_t w;
+  assert_int_equal(uvsmtp_history_new(&history, NULL), 0);
+  init(&w, GROUP, 2, 1);
+  body(&w, 0, SHORT, strlen(SHORT));
+  body(&w, 1, SHORT, strlen(SHORT));
+  w.options.history = history;
+  go(&w, punishes);
+  assert_string_equal(w.mails[0].told, "d");
+  assert_true(w.mails[0].retry_is_safe && w.mails[0].try_elsewhere);
+  assert_int_equal(uvsmtp_history_manners(history)->avoid, UVSMTP_WAY_PIPELINING);
+  init(&w, GROUP, 2, 1);
+  body(&w, 0, SHORT, strlen(SHORT));
+  body(&w, 1, SHORT, strlen(SHORT));
+  w.options.history = history;
+  /* Without PIPELINING, this sink finds fault with whoever pipelines. */
+  w.sink_options.without = SINK_PIPELINING;
+  w.ehlo[0] = "PIPELINING";
+  w.sink_options.ehlo = w.ehlo;
+  w.sink_options.ehlo_count = 1;
+  go(&w, NULL);
+  free(w.body);
+  uvsmtp_history_free(history);
+  assert_string_equal(w.mails[0].told, "a");
+  assert_string_equal(w.mails[1].told, "a");
+  assert_int_equal(sink_violations(&w.seen), 0);
+}
+
+/* Each row: what the server does the first time, and which way is left then. */
+static void ways_at_which_connections_get_lost_are_left(void **state)
+{
+  static const struct {
+    flow_t mode;
+    const char *script;
+    unsigned avoid;
+  } rows[] = {
+      {GROUP, "eod nth 1 : refuse, close", UVSMTP_WAY_OVERLAP},
+      {CHUNKS, "eod nth 1 : refuse, close", UVSMTP_WAY_OVERLAP},
+      {GROUP, "data nth 1 : close", UVSMTP_WAY_GROUPED_DATA},
+      {GROUP, "rcpt nth 2 : close", UVSMTP_WAY_GROUPED_DATA},
+      {CHUNKS, "rcpt nth 2 : close", UVSMTP_WAY_OVERLAP},
+      {GROUP, "rcpt nth 2 : drop", UVSMTP_WAY_GROUPED_DATA},
+      {LOCKSTEP, "rcpt nth 2 : close", 0},
+      {LOCKSTEP, "eod nth 1 : refuse, close", 0},
+      {GROUP, "mail nth 1 : reply \"421 4.3.2 Bye\", close", 0},
+      {CHUNKS, "rcpt nth 2 : reply \"421 4.3.2 Bye\", close", 0},
+  };
+  for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    uvsmtp_history_t *history;
+    world_t w;
+    unsigned avoid;
+    assert_int_equal(uvsmtp_history_new(&history, NULL), 0);
+    init(&w, rows[i].mode, 3, 2);
+    for (size_t m = 0; m < 3; m++)
+      body(&w, m, SHORT, strlen(SHORT));
+    w.options.history = history;
+    w.options.timeouts.command_ms = w.options.timeouts.data_ms = 300;
+    go(&w, rows[i].script);
+    free(w.body);
+    for (size_t m = 0; m < 3; m++)
+      assert_true(is_true(&w.mails[m], 2));
+    avoid = uvsmtp_history_manners(history)->avoid;
+    uvsmtp_history_free(history);
+    if (avoid != rows[i].avoid)
+      fail_msg("%s (%s): %u instead of %u", rows[i].script, mode_names[rows[i].mode], avoid,
+               rows[i].avoid);
+  }
+}
+
+/* ---- progress ---- */
+
+static uint64_t progress_last;
+static unsigned progress_calls;
+
+static void on_progress(uvsmtp_send_t *send, uint64_t sent, uint64_t total)
+{
+  mail_t *mail = send->data;
+  assert_int_equal(mail->calls, 0);
+  assert_true(sent > progress_last && sent <= total);
+  assert_int_equal(total, 8u << 20);
+  progress_last = sent;
+  progress_calls++;
+}
+
+static void progress_is_told_as_it_is_made(void **state)
+{
+  char *bytes = large_body(8u << 20);
+  bytes[(8u << 20) - 2] = '\r';
+  bytes[(8u << 20) - 1] = '\n';
+  memset(bytes + (8u << 20) - 50, 'x', 48);
+  for (flow_t mode = 0; mode < MODES; mode++) {
+    world_t w;
+    init(&w, mode, 1, 1);
+    body(&w, 0, bytes, 8u << 20);
+    w.mails[0].send.progress = on_progress;
+    progress_last = progress_calls = 0;
+    go(&w, "body after 100 : deaf 50");
+    free(w.body);
+    assert_string_equal(w.mails[0].told, "a");
+    assert_true(progress_calls >= 2);
+  }
+  free(bytes);
+}
+
+/* ---- for whom a gateway speaks ---- */
+
+static void xclient_begins_the_session_anew(void **state)
+{
+  for (int offered = 0; offered < 2; offered++) {
+    world_t w;
+    init(&w, CHUNKS, 1, 1);
+    body(&w, 0, SHORT, strlen(SHORT));
+    w.options.xclient = &gateway;
+    w.ehlo[0] = "XCLIENT NAME ADDR";
+    w.sink_options.ehlo = w.ehlo;
+    w.sink_options.ehlo_count = (size_t)offered;
+    go(&w, NULL);
+    free(w.body);
+    assert_int_equal(w.open_err, offered ? 0 : UVSMTP_EEXTENSION);
+    assert_string_equal(w.mails[0].told, offered ? "a" : "");
+    assert_int_equal(sink_violations(&w.seen), 0);
+    /* EHLO, XCLIENT, EHLO, MAIL, RCPT, BDAT, QUIT; or EHLO, QUIT */
+    assert_int_equal(w.seen.commands, offered ? 7 : 2);
   }
 }
 
@@ -782,6 +933,10 @@ int main(void)
       cmocka_unit_test(every_recipient_is_told_what_the_server_decided),
       cmocka_unit_test(a_source_that_answers_later_is_sent_whole),
       cmocka_unit_test(a_source_that_fails_is_never_completed),
+      cmocka_unit_test(manners_outlive_the_connection),
+      cmocka_unit_test(ways_at_which_connections_get_lost_are_left),
+      cmocka_unit_test(progress_is_told_as_it_is_made),
+      cmocka_unit_test(xclient_begins_the_session_anew),
       cmocka_unit_test(a_connection_cut_at_any_octet_tells_the_truth_in_lockstep),
       cmocka_unit_test(a_connection_cut_at_any_octet_tells_the_truth_with_pipelining),
       cmocka_unit_test(a_connection_cut_at_any_octet_tells_the_truth_with_chunks),

@@ -503,6 +503,32 @@ static int do_rcpt(play_t *play, const word_t *args, size_t count)
   return uvsmtp_protocol_recipient(play->protocol, &recipient, tag_of(play, "RCPT"));
 }
 
+static void read_origin(uvsmtp_origin_t *origin, const word_t *args, size_t count)
+{
+  const struct {
+    const char *key;
+    const char **field;
+  } rows[] = {{"name", &origin->name},   {"addr", &origin->addr},     {"port", &origin->port},
+              {"helo", &origin->helo},   {"ident", &origin->ident},   {"proto", &origin->proto},
+              {"login", &origin->login}, {"source", &origin->source}};
+  for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    *rows[i].field = value_of(args, count, rows[i].key);
+}
+
+static int do_xclient(play_t *play, const word_t *args, size_t count)
+{
+  uvsmtp_origin_t origin = {0};
+  read_origin(&origin, args, count);
+  return uvsmtp_protocol_xclient(play->protocol, &origin, tag_of(play, "XCLIENT"));
+}
+
+static int do_xforward(play_t *play, const word_t *args, size_t count)
+{
+  uvsmtp_origin_t origin = {0};
+  read_origin(&origin, args, count);
+  return uvsmtp_protocol_xforward(play->protocol, &origin, tag_of(play, "OTHER"));
+}
+
 static int do_data(play_t *play, const word_t *args, size_t count)
 {
   return uvsmtp_protocol_start_data(play->protocol, tag_of(play, "DATA"));
@@ -669,6 +695,8 @@ static void line_do(play_t *play, char *text)
               {"vrfy", 1, do_vrfy},
               {"command", 1, do_command},
               {"eof", 0, do_eof},
+              {"xclient", 1, do_xclient},
+              {"xforward", 1, do_xforward},
               {"expire", 1, do_expire}};
   word_t words[WORD_MAX];
   size_t count = split_words(play, text, words);
@@ -847,6 +875,15 @@ static void line_start(play_t *play, char *text)
   play_line(play, lines[5]);
 }
 
+/* Stands in for libidn2: one domain that it knows, all others it refuses. */
+static int to_ascii(char *out, size_t size, const char *domain)
+{
+  if (strcmp(domain, "b\xc3\xbc" "cher.example") != 0)
+    return UVSMTP_EADDRESS;
+  snprintf(out, size, "xn--bcher-kva.example");
+  return 0;
+}
+
 /* option NAME[=NUMBER], before anything else */
 static void line_option(play_t *play, char *text)
 {
@@ -863,6 +900,8 @@ static void line_option(play_t *play, char *text)
   size_t len = equals != NULL ? (size_t)(equals - text) : strlen(text);
   o->lmtp |= strcmp(text, "lmtp") == 0;
   o->tls |= strcmp(text, "tls") == 0;
+  if (strcmp(text, "a_labels") == 0)
+    o->domain_to_ascii = to_ascii;
   for (size_t i = 0; equals != NULL && i < sizeof(sizes) / sizeof(sizes[0]); i++)
     if (strlen(sizes[i].name) == len && strncmp(sizes[i].name, text, len) == 0)
       *sizes[i].value = strtoull(equals + 1, NULL, 10);
