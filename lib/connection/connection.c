@@ -285,6 +285,7 @@ static int start_connector(uvsmtp_connection_t *c)
       .source_address = o->source_address,
       .connect_timeout_ms = o->connect_timeout_ms,
       .attempt_delay_ms = o->attempt_delay_ms,
+      .history = c->config.history,
       .mem = &c->mem,
   };
   int err = uvsmtp__connector_start(&c->connector, c->loop, &options, on_connected, c);

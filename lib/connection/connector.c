@@ -5,8 +5,10 @@
  *   1. start notes what is wanted and arms two timers: `deadline` for the whole, and `pace`, whose
  *      first run begins the work, so that nothing can call back before start has returned.
  *   2. A name is looked up; a numeric address or a path needs no lookup.
- *   3. The addresses become attempts, IPv6 and IPv4 in turns (RFC 8305 section 4). An attempt is
- *      launched when `pace` fires, or at once when one before it has failed.
+ *   3. The addresses become attempts, IPv6 and IPv4 in turns (RFC 8305 section 4): the family that
+ *      answered last time first, else that of the address that the resolver put first, since it
+ *      knows which families this machine can reach (RFC 6724). An attempt is launched when `pace`
+ *      fires, or at once when one before it has failed.
  *   4. The first attempt that connects wins. It, the last failure, the deadline and cancel all end
  *      in finish(), which closes everything else.
  *   5. When the last handle has closed, the callback runs and the connector is freed.
@@ -26,9 +28,10 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "connection/history.h"
 
-/* A name with more addresses than this is no mail server's; the rest would only cost time. */
-#define MAX_ATTEMPTS 16
+/* All are tried; more than this would take longer than the default timeout allows. */
+#define MAX_ATTEMPTS 120
 #define DEFAULT_CONNECT_TIMEOUT_MS 30000
 #define DEFAULT_ATTEMPT_DELAY_MS 250 /* RFC 8305 section 5 */
 #define KEEPALIVE_S 60               /* NATs forget idle connections after minutes */
@@ -72,6 +75,7 @@ struct uvsmtp__connector_s {
   bool is_numeric;
   uint16_t port;
   int family;       /* AF_UNSPEC: both */
+  uvsmtp_history_t *history; /* held, or NULL */
   address_t source; /* family AF_UNSPEC: none */
   uint64_t connect_timeout_ms, attempt_delay_ms;
 
@@ -201,6 +205,7 @@ static void deliver(uvsmtp__connector_t *c)
   c->cb(c->data, stream, c->err, c->text, c->peer);
   uvsmtp__free(&mem, c->attempts);
   uvsmtp__free(&mem, c->host);
+  uvsmtp_history_free(c->history);
   uvsmtp__free(&mem, c);
 }
 
@@ -278,6 +283,7 @@ static void win(uvsmtp__connector_t *c, attempt_t *a)
     /* Without these the stream works too, only less well. */
     uv_tcp_nodelay(&a->end->tcp, 1);
     uv_tcp_keepalive(&a->end->tcp, 1, KEEPALIVE_S);
+    uvsmtp__history_note_family(c->history, a->address.any.sa_family);
   }
   print_peer(c, a);
   finish(c, 0);
@@ -401,15 +407,32 @@ static void add_address(uvsmtp__connector_t *c, const struct sockaddr *address)
   }
 }
 
-/* Takes over a lookup's addresses: the families in turns, IPv6 first (RFC 8305 section 4). */
+static size_t length(const struct addrinfo *list)
+{
+  size_t n = 0;
+  for (; list != NULL; list = list->ai_next)
+    n++;
+  return n;
+}
+
+static bool six_comes_first(const uvsmtp__connector_t *c, const struct addrinfo *list)
+{
+  int family = uvsmtp__history_family(c->history);
+  return (family != AF_UNSPEC ? family : list->ai_family) != AF_INET;
+}
+
+/* Takes over a lookup's addresses, the families in turns. */
 static int add_list(uvsmtp__connector_t *c, const struct addrinfo *list)
 {
   const struct addrinfo *six = usable(c, AF_INET6) ? first_of(list, AF_INET6) : NULL;
   const struct addrinfo *four = usable(c, AF_INET) ? first_of(list, AF_INET) : NULL;
-  bool six_next = true;
-  if (make_attempts(c, MAX_ATTEMPTS) != 0)
+  size_t most = length(list);
+  bool six_next = list != NULL && six_comes_first(c, list);
+  if (most > MAX_ATTEMPTS)
+    most = MAX_ATTEMPTS;
+  if (most != 0 && make_attempts(c, most) != 0)
     return UVSMTP_ENOMEM;
-  while (c->count < MAX_ATTEMPTS && (six != NULL || four != NULL)) {
+  while (c->count < most && (six != NULL || four != NULL)) {
     bool take_six = six != NULL && (six_next || four == NULL);
     const struct addrinfo **from = take_six ? &six : &four;
     add_address(c, (*from)->ai_addr);
@@ -585,6 +608,7 @@ int uvsmtp__connector_start(uvsmtp__connector_t **out, uv_loop_t *loop,
     return err;
   }
   c->is_numeric = !c->is_path && parse_numeric(&numeric, c->host, c->port);
+  c->history = uvsmtp_history_acquire(options->history);
   start_timers(c);
   *out = c;
   return 0;

@@ -39,6 +39,7 @@ typedef struct uvsmtp__connector_options_s {
   const char *source_address;         /* numeric, or NULL; only addresses of its family are tried */
   uint64_t connect_timeout_ms;        /* the whole; 0: 30 000; UINT64_MAX: none */
   uint64_t attempt_delay_ms;          /* 0: 250; UINT64_MAX: one address after another */
+  uvsmtp_history_t *history;          /* held; NULL: no address family is known to answer */
   const uvsmtp_mem_t *mem;            /* copied; NULL: malloc */
   const uvsmtp__resolver_t *resolver; /* copied; NULL: libuv's */
 } uvsmtp__connector_options_t;
