@@ -45,6 +45,13 @@ typedef enum uvsmtp_tls_mode_e {
  */
 typedef struct uvsmtp_history_s uvsmtp_history_t;
 
+/** A header in front of everything, for a server behind a load balancer (haproxy's protocol). */
+typedef enum uvsmtp_proxy_header_e {
+  UVSMTP_PROXY_HEADER_NONE = 0,
+  UVSMTP_PROXY_HEADER_V1, /* a line of text */
+  UVSMTP_PROXY_HEADER_V2  /* binary */
+} uvsmtp_proxy_header_t;
+
 typedef enum uvsmtp_family_e { UVSMTP_FAMILY_ANY = 0, UVSMTP_FAMILY_IPV4, UVSMTP_FAMILY_IPV6 } uvsmtp_family_t;
 
 /** What a 552 to RCPT means, which once was "too many recipients" (RFC 5321 section 4.5.3.1.10). */
@@ -103,6 +110,22 @@ typedef struct uvsmtp_connection_options_s {
                               required if set; borrowed until the close callback */
   bool no_grouped_data;    /* DATA waits for the replies to RCPT */
   uvsmtp_rcpt_552_t rcpt_552;  /* default: temporary */
+  /*
+   * The way to the server. A proxy is a URL, "socks5://[user:password@]host[:1080]" (RFC 1928; names
+   * are resolved by the proxy, so that socks5h means the same) or "http://[user:password@]host[:80]"
+   * (the method CONNECT, Basic credentials), percent-encoded; copied, and wiped in the end. Its
+   * dialogue counts into connect_timeout_ms. The proxy sees neither mail nor password where TLS is
+   * used.
+   */
+  const char *proxy;
+  uvsmtp_proxy_header_t proxy_header; /* sent when the server (through the proxy) is connected */
+  const char *proxy_header_address;   /* numeric: the client that the header names; copied; NULL:
+                                         the addresses of this connection's socket */
+  uint16_t proxy_header_port;
+  uv_stream_t *stream; /* a stream of yours, connected and on the same loop, instead of connecting;
+                          `host` is then for the certificate and for sentences. From a successful
+                          open on it is the connection's, its `data` too, which closes it with
+                          uv_close before its own close callback; the memory stays yours */
 } uvsmtp_connection_options_t;
 #define UVSMTP_CONNECTION_OPTIONS_INIT UVSMTP__SIZED(uvsmtp_connection_options_t)
 

@@ -33,7 +33,9 @@ static int copy_strings(uvsmtp_connection_options_t *o, const uvsmtp_mem_t *mem,
               {&o->host, "host"},
               {&o->unix_path, "unix_path"},
               {&o->source_address, "source_address"},
-              {&o->ehlo_domain, "ehlo_domain"}};
+              {&o->ehlo_domain, "ehlo_domain"},
+              {&o->proxy, "proxy"},
+              {&o->proxy_header_address, "proxy_header_address"}};
   int err = 0;
   /* All of them are looked at, so that none is left that belongs to the caller. */
   for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -134,6 +136,9 @@ int uvsmtp__settings_init(uvsmtp__settings_t *s, const uvsmtp_connection_options
     err = uvsmtp_history_new(&o->history, &s->mem);
   if (err == 0 && (err = uvsmtp__settings_log_in_as(s, auths, auth_count, mem)) != 0)
     uvsmtp__refuse(detail, err, "%s", uvsmtp_strerror(err));
+  if (err == 0 && o->stream != NULL)
+    err = uvsmtp__refuse(detail, UVSMTP_EINVAL,
+                         "a client opens its connections by itself: stream cannot be set");
   if (err == 0 && o->url == NULL && o->host == NULL && o->unix_path == NULL)
     err = uvsmtp__refuse(detail, UVSMTP_EINVAL, "one of url, host and unix_path is required");
   return err != 0 ? err : look_at_url(s, mem, detail);
@@ -142,7 +147,9 @@ int uvsmtp__settings_init(uvsmtp__settings_t *s, const uvsmtp_connection_options
 void uvsmtp__settings_clear(uvsmtp__settings_t *s, const uvsmtp_mem_t *mem)
 {
   uvsmtp_connection_options_t *o = &s->options;
-  uvsmtp__free_secret(mem, (char *)(uintptr_t)o->url); /* may have a password */
+  uvsmtp__free_secret(mem, (char *)(uintptr_t)o->url); /* may have a password, as the proxy's */
+  uvsmtp__free_secret(mem, (char *)(uintptr_t)o->proxy);
+  uvsmtp__free(mem, (char *)(uintptr_t)o->proxy_header_address);
   uvsmtp__free(mem, (char *)(uintptr_t)o->host);
   uvsmtp__free(mem, (char *)(uintptr_t)o->unix_path);
   uvsmtp__free(mem, (char *)(uintptr_t)o->source_address);

@@ -79,7 +79,8 @@ typedef struct uvsmtp__record_s {
 /* What the owner asked for; strings are owned. */
 typedef struct uvsmtp__config_s {
   uvsmtp_connection_options_t o; /* scalars; its strings point to those below */
-  char *host, *unix_path, *source_address, *ehlo_domain;
+  char *host, *unix_path, *source_address, *ehlo_domain, *proxy_header_address;
+  uvsmtp__proxy_t proxy;
   uvsmtp_auth_t **auths; /* each is held */
   size_t auth_count;
   uvsmtp_history_t *history; /* held; NULL: none */

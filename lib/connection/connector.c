@@ -9,11 +9,12 @@
  *      answered last time first, else that of the address that the resolver put first, since it
  *      knows which families this machine can reach (RFC 6724). An attempt is launched when `pace`
  *      fires, or at once when one before it has failed.
- *   4. The first attempt that connects wins. It, the last failure, the deadline and cancel all end
- *      in finish(), which closes everything else.
+ *   4. The first attempt that connects wins, and the others are closed. If there is a proxy, or a
+ *      header to send, a tunnel talks on the winner; then, as after the last failure, the deadline
+ *      or cancel, finish() closes everything but a stream that can be used.
  *   5. When the last handle has closed, the callback runs and the connector is freed.
  *
- * What can fail: the lookup, every attempt (the sentence names each), memory, time.
+ * What can fail: the lookup, every attempt (the sentence names each), the proxy, memory, time.
  *
  * A lookup cannot be stopped once a thread of the pool works on it. On cancel the callback waits
  * for it; a deadline must not, so there the lookup is left to end alone. It is therefore allocated
@@ -29,6 +30,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "connection/history.h"
+#include "connection/tunnel.h"
 
 /* All are tried; more than this would take longer than the default timeout allows. */
 #define MAX_ATTEMPTS 120
@@ -73,10 +75,17 @@ struct uvsmtp__connector_s {
   char *host; /* or the path */
   bool is_path;
   bool is_numeric;
+  bool is_foreign; /* the stream is the caller's */
   uint16_t port;
-  int family;       /* AF_UNSPEC: both */
+  const uvsmtp__proxy_t *proxy; /* `host` is this, and the server is beyond; kind NONE: none */
+  char *server;                 /* beyond the proxy */
+  uint16_t server_port;
+  uvsmtp_proxy_header_t header;
+  address_t header_source; /* family AF_UNSPEC: that of the socket */
+  uvsmtp__tunnel_t *tunnel;
+  int family;                /* AF_UNSPEC: both */
   uvsmtp_history_t *history; /* held, or NULL */
-  address_t source; /* family AF_UNSPEC: none */
+  address_t source;          /* family AF_UNSPEC: none */
   uint64_t connect_timeout_ms, attempt_delay_ms;
 
   uv_timer_t deadline, pace;
@@ -132,22 +141,68 @@ static void print_address(const address_t *address, char *out, size_t size)
     uv_ip4_name(&address->four, out, size);
 }
 
+static void print_host_port(char *out, size_t size, const char *host, uint16_t port)
+{
+  snprintf(out, size, strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host, (unsigned)port);
+}
+
 /* "mx.example:587", "[2001:db8::1]:587", "/run/lmtp" */
 static void print_target(const uvsmtp__connector_t *c, char *out, size_t size)
 {
-  const char *format = strchr(c->host, ':') != NULL ? "[%s]:%u" : "%s:%u";
-  if (c->is_path)
+  if (c->is_foreign)
+    snprintf(out, size, "%s", c->host != NULL ? c->host : "the stream");
+  else if (c->is_path)
     snprintf(out, size, "%s", c->host);
   else
-    snprintf(out, size, format, c->host, (unsigned)c->port);
+    print_host_port(out, size, c->host, c->port);
+}
+
+static bool has_proxy(const uvsmtp__connector_t *c)
+{
+  return c->proxy->kind != UVSMTP__PROXY_NONE;
+}
+
+/* "mx.example:587 through the proxy 192.0.2.1:1080" */
+static void print_way(const uvsmtp__connector_t *c, char *out, size_t size)
+{
+  size_t len;
+  if (!has_proxy(c)) {
+    print_target(c, out, size);
+    return;
+  }
+  print_host_port(out, size, c->server, c->server_port);
+  len = strlen(out);
+  snprintf(out + len, size - len, " through the proxy ");
+  len = strlen(out);
+  print_target(c, out + len, size - len);
+}
+
+/* The other end of a stream that the caller has connected: "mx.example (192.0.2.1:587)". */
+static void print_foreign_peer(uvsmtp__connector_t *c, const attempt_t *a)
+{
+  address_t address = {.any.sa_family = AF_UNSPEC};
+  int size = sizeof(address);
+  char ip[64], where[80];
+  size_t len;
+  print_target(c, c->peer, sizeof(c->peer));
+  if (a->end->handle.type != UV_TCP || uv_tcp_getpeername(&a->end->tcp, &address.any, &size) != 0)
+    return;
+  print_address(&address, ip, sizeof(ip));
+  print_host_port(where, sizeof(where), ip, ntohs(address.four.sin_port)); /* as sin6_port */
+  len = c->host != NULL ? strlen(c->peer) : 0;
+  snprintf(c->peer + len, sizeof(c->peer) - len, len != 0 ? " (%s)" : "%s", where);
 }
 
 static void print_peer(uvsmtp__connector_t *c, const attempt_t *a)
 {
   char address[64];
   size_t len;
-  print_target(c, c->peer, sizeof(c->peer));
-  if (!is_name(c))
+  if (c->is_foreign) {
+    print_foreign_peer(c, a);
+    return;
+  }
+  print_way(c, c->peer, sizeof(c->peer));
+  if (!is_name(c) || has_proxy(c))
     return;
   len = strlen(c->peer);
   print_address(&a->address, address, sizeof(address));
@@ -174,17 +229,17 @@ static void say_attempts(uvsmtp__connector_t *c, const char *before)
 
 static void say_failure(uvsmtp__connector_t *c, int err)
 {
-  char target[320];
-  print_target(c, target, sizeof(target));
+  char target[640];
+  print_way(c, target, sizeof(target));
   c->text[0] = '\0';
   if (c->lookup != NULL)
     say(c, "resolving %s: ", c->host);
   else
     say(c, "connecting to %s: ", target);
   if (err == UVSMTP_ETIMEOUT) {
-    say(c, "no %s within %llu ms", c->lookup != NULL ? "answer" : "connection",
+    say(c, "no %s within %llu ms", c->lookup != NULL || c->tunnel != NULL ? "answer" : "connection",
         (unsigned long long)c->connect_timeout_ms);
-    if (is_name(c))
+    if (is_name(c) && c->tunnel == NULL)
       say_attempts(c, "; ");
   } else if (err == UVSMTP_ECONNECT) {
     say_attempts(c, "");
@@ -203,8 +258,10 @@ static void deliver(uvsmtp__connector_t *c)
   if (stream != NULL)
     stream->data = NULL;
   c->cb(c->data, stream, c->err, c->text, c->peer);
+  uvsmtp__tunnel_free(c->tunnel);
   uvsmtp__free(&mem, c->attempts);
   uvsmtp__free(&mem, c->host);
+  uvsmtp__free(&mem, c->server);
   uvsmtp_history_free(c->history);
   uvsmtp__free(&mem, c);
 }
@@ -226,7 +283,8 @@ static void on_attempt_closed(uv_handle_t *handle)
 {
   attempt_t *a = handle->data;
   uvsmtp__connector_t *c = a->c;
-  uvsmtp__free(&c->mem, a->end);
+  if (!c->is_foreign)
+    uvsmtp__free(&c->mem, a->end);
   a->end = NULL;
   c->open--;
   maybe_deliver(c);
@@ -234,8 +292,29 @@ static void on_attempt_closed(uv_handle_t *handle)
 
 static void close_attempt(attempt_t *a)
 {
-  if (a->end != NULL && !uv_is_closing(&a->end->handle))
-    uv_close(&a->end->handle, on_attempt_closed);
+  if (a->end == NULL || uv_is_closing(&a->end->handle))
+    return;
+  a->end->handle.data = a; /* it may have been the tunnel's */
+  uv_close(&a->end->handle, on_attempt_closed);
+}
+
+/* All but the winner. */
+static void close_attempts(uvsmtp__connector_t *c)
+{
+  for (size_t i = 0; i < c->next; i++)
+    if (c->winner == NULL || c->attempts[i].end != c->winner)
+      close_attempt(&c->attempts[i]);
+}
+
+/* A winner that is not handed over is closed like the rest. */
+static void give_up_winner(uvsmtp__connector_t *c)
+{
+  if (c->winner == NULL)
+    return;
+  c->winner = NULL;
+  c->peer[0] = '\0';
+  c->open++;
+  close_attempts(c);
 }
 
 /* Nobody waits for the lookup any more: it frees itself when it ends. */
@@ -246,7 +325,8 @@ static void abandon_lookup(uvsmtp__connector_t *c)
   c->lookup = NULL;
 }
 
-/* Closes all but the winner. Handles close from the loop, so the callback never runs in here. */
+/* Closes all but what can be used. Handles close from the loop, so the callback never runs in here.
+ */
 static void finish(uvsmtp__connector_t *c, int err)
 {
   c->finished = true;
@@ -255,9 +335,9 @@ static void finish(uvsmtp__connector_t *c, int err)
     abandon_lookup(c);
   else if (c->lookup != NULL)
     c->resolver.cancel((uv_req_t *)&c->lookup->req);
-  for (size_t i = 0; i < c->next; i++)
-    if (c->winner == NULL || c->attempts[i].end != c->winner)
-      close_attempt(&c->attempts[i]);
+  if (err != 0)
+    give_up_winner(c);
+  close_attempts(c);
   uv_close((uv_handle_t *)&c->deadline, on_timer_closed);
   uv_close((uv_handle_t *)&c->pace, on_timer_closed);
 }
@@ -275,18 +355,57 @@ static void on_deadline(uv_timer_t *timer)
 
 /* ---- attempts ------------------------------------------------------------------------------ */
 
+static void on_tunnel(void *data, int err, const char *text)
+{
+  uvsmtp__connector_t *c = data;
+  char target[640];
+  if (err == 0) {
+    finish(c, 0);
+    return;
+  }
+  c->text[0] = '\0';
+  if (err == UVSMTP_EPROXY) {
+    print_target(c, target, sizeof(target));
+    say(c, "the proxy %s %s", target, text);
+  } else {
+    print_way(c, target, sizeof(target));
+    say(c, "connecting to %s: ", target);
+    say_error(c, err);
+    err = UVSMTP_ECONNECT;
+  }
+  finish(c, err);
+}
+
+static void dig(uvsmtp__connector_t *c)
+{
+  uvsmtp__tunnel_options_t options = {
+      .proxy = c->proxy,
+      .host = c->server,
+      .port = c->server_port,
+      .header = c->header,
+      .source = c->header_source.any.sa_family != AF_UNSPEC ? &c->header_source.any : NULL};
+  uv_timer_stop(&c->pace);
+  close_attempts(c);
+  c->tunnel = uvsmtp__tunnel_begin(&c->winner->stream, &c->mem, &options, on_tunnel, c);
+  if (c->tunnel == NULL)
+    fail(c, UVSMTP_ENOMEM);
+}
+
 static void win(uvsmtp__connector_t *c, attempt_t *a)
 {
   c->winner = a->end;
   c->open--;
-  if (!c->is_path) {
+  if (!c->is_path && !c->is_foreign) {
     /* Without these the stream works too, only less well. */
     uv_tcp_nodelay(&a->end->tcp, 1);
     uv_tcp_keepalive(&a->end->tcp, 1, KEEPALIVE_S);
     uvsmtp__history_note_family(c->history, a->address.any.sa_family);
   }
   print_peer(c, a);
-  finish(c, 0);
+  if (has_proxy(c) || c->header != UVSMTP_PROXY_HEADER_NONE)
+    dig(c);
+  else
+    finish(c, 0);
 }
 
 static void on_connected(uv_connect_t *req, int status)
@@ -294,7 +413,7 @@ static void on_connected(uv_connect_t *req, int status)
   attempt_t *a = req->data;
   uvsmtp__connector_t *c = a->c;
   c->running--;
-  if (c->finished)
+  if (c->finished || c->winner != NULL)
     return;
   if (status == 0) {
     win(c, a);
@@ -508,6 +627,10 @@ static void on_begin(uv_timer_t *timer)
 {
   uvsmtp__connector_t *c = timer->data;
   address_t address;
+  if (c->is_foreign) {
+    win(c, &c->attempts[0]);
+    return;
+  }
   if (is_name(c)) {
     resolve(c);
     return;
@@ -531,6 +654,8 @@ static void on_begin(uv_timer_t *timer)
 static int check_target(const uvsmtp__connector_options_t *options)
 {
   const char *name = options->unix_path != NULL ? options->unix_path : options->host;
+  if (options->stream != NULL)
+    return 0;
   if (name == NULL || name[0] == '\0')
     return UVSMTP_EINVAL;
   if (uvsmtp__breaks_line(name, strlen(name)))
@@ -561,6 +686,52 @@ static int set_families(uvsmtp__connector_t *c, const uvsmtp__connector_options_
   return 0;
 }
 
+static int set_header(uvsmtp__connector_t *c, const uvsmtp__connector_options_t *options)
+{
+  c->header = options->header;
+  c->header_source.any.sa_family = AF_UNSPEC;
+  if (options->header_address == NULL)
+    return 0;
+  return parse_numeric(&c->header_source, options->header_address, options->header_port)
+             ? 0
+             : UVSMTP_EINVAL;
+}
+
+/* Where to connect to, and what for. */
+static int set_target(uvsmtp__connector_t *c, const uvsmtp__connector_options_t *options)
+{
+  static const uvsmtp__proxy_t none = {.kind = UVSMTP__PROXY_NONE};
+  const char *host = options->unix_path != NULL ? options->unix_path : options->host;
+  c->is_path = options->unix_path != NULL;
+  c->port = options->port;
+  c->proxy = options->proxy != NULL ? options->proxy : &none;
+  if (has_proxy(c)) {
+    int err = uvsmtp__proxy_check_host(host);
+    if (err != 0)
+      return err;
+    c->server = uvsmtp__strdup(&c->mem, host);
+    c->server_port = options->port;
+    host = c->proxy->host;
+    c->port = c->proxy->port;
+    if (c->server == NULL)
+      return UVSMTP_ENOMEM;
+  }
+  c->host = uvsmtp__strdup(&c->mem, host);
+  return host != NULL && c->host == NULL ? UVSMTP_ENOMEM : 0;
+}
+
+/* A stream of the caller's is an attempt that has succeeded. */
+static int adopt(uvsmtp__connector_t *c, uv_stream_t *stream)
+{
+  if (make_attempts(c, 1) != 0)
+    return UVSMTP_ENOMEM;
+  c->is_foreign = true;
+  c->attempts[0].end = (endpoint_t *)(void *)stream;
+  c->count = c->next = 1;
+  stream->data = &c->attempts[0];
+  return 0;
+}
+
 static void start_timers(uvsmtp__connector_t *c)
 {
   /* The loop's idea of now may be old, if it was not run for a while or runs a long callback. */
@@ -568,7 +739,7 @@ static void start_timers(uvsmtp__connector_t *c)
   uv_timer_init(c->loop, &c->deadline);
   uv_timer_init(c->loop, &c->pace);
   c->deadline.data = c->pace.data = c;
-  c->open = 2;
+  c->open = c->is_foreign ? 3 : 2;
   if (c->connect_timeout_ms != UINT64_MAX)
     uv_timer_start(&c->deadline, on_deadline, c->connect_timeout_ms, 0);
   uv_timer_start(&c->pace, on_begin, 0, 0);
@@ -592,36 +763,28 @@ int uvsmtp__connector_start(uvsmtp__connector_t **out, uv_loop_t *loop,
   c->cb = cb;
   c->data = data;
   c->resolver = options->resolver != NULL ? *options->resolver : uv_resolver;
-  c->is_path = options->unix_path != NULL;
-  c->port = options->port;
   c->connect_timeout_ms =
       options->connect_timeout_ms != 0 ? options->connect_timeout_ms : DEFAULT_CONNECT_TIMEOUT_MS;
   c->attempt_delay_ms =
       options->attempt_delay_ms != 0 ? options->attempt_delay_ms : DEFAULT_ATTEMPT_DELAY_MS;
   err = set_families(c, options);
-  if (err == 0) {
-    c->host = uvsmtp__strdup(mem, c->is_path ? options->unix_path : options->host);
-    err = c->host == NULL ? UVSMTP_ENOMEM : 0;
-  }
+  if (err == 0)
+    err = set_header(c, options);
+  if (err == 0)
+    err = set_target(c, options);
+  if (err == 0 && options->stream != NULL)
+    err = adopt(c, options->stream);
   if (err != 0) {
+    uvsmtp__free(mem, c->host);
+    uvsmtp__free(mem, c->server);
     uvsmtp__free(mem, c);
     return err;
   }
-  c->is_numeric = !c->is_path && parse_numeric(&numeric, c->host, c->port);
+  c->is_numeric = !c->is_path && !c->is_foreign && parse_numeric(&numeric, c->host, c->port);
   c->history = uvsmtp_history_acquire(options->history);
   start_timers(c);
   *out = c;
   return 0;
-}
-
-/* A winner that was not handed over yet is closed like the rest. */
-static void close_winner(uvsmtp__connector_t *c)
-{
-  attempt_t *a = c->winner->handle.data;
-  c->winner = NULL;
-  c->peer[0] = '\0';
-  c->open++;
-  close_attempt(a);
 }
 
 void uvsmtp__connector_cancel(uvsmtp__connector_t *c)
@@ -634,6 +797,5 @@ void uvsmtp__connector_cancel(uvsmtp__connector_t *c)
     return;
   }
   c->err = UVSMTP_ECANCELED;
-  if (c->winner != NULL)
-    close_winner(c);
+  give_up_winner(c);
 }

@@ -1,6 +1,7 @@
 #ifndef UVSMTP_CONNECTION_CONNECTOR_H
 #define UVSMTP_CONNECTION_CONNECTOR_H
 
+#include "connection/proxy.h"
 #include "uvsmtp/connection.h"
 
 /*
@@ -15,8 +16,9 @@ typedef struct uvsmtp__connector_s uvsmtp__connector_t;
  * returns; to cancel it in here does nothing.
  *
  * `stream` is connected: a uv_tcp_t or uv_pipe_t allocated with the `mem` of the options, which is
- * the callee's from now on, to uv_close() and then free; its `data` is NULL. Or it is NULL, and
- * `err` is UVSMTP_ERESOLVE, ECONNECT, ETIMEOUT, ECANCELED or ENOMEM. `text` is a sentence about
+ * the callee's from now on, to uv_close() and then free; or the one that was given, which has been
+ * closed where the callback gives none. Its `data` is NULL. Or it is NULL, and `err` is
+ * UVSMTP_ERESOLVE, ECONNECT, EPROXY, ETIMEOUT, ECANCELED or ENOMEM. `text` is a sentence about
  * the failure, "" without one. `peer` is "mx.example:587 (192.0.2.1)", "192.0.2.1:587" or the path
  * of the socket, "" without a stream. Both are borrowed until the callback returns.
  */
@@ -32,10 +34,16 @@ typedef struct uvsmtp__resolver_s {
 } uvsmtp__resolver_t;
 
 typedef struct uvsmtp__connector_options_s {
-  const char *host;                   /* name or numeric address without brackets; copied */
-  uint16_t port;                      /* required with host */
-  const char *unix_path;              /* goes before host; copied */
-  uvsmtp_family_t family;             /* which addresses may be used */
+  const char *host;             /* name or numeric address without brackets; copied */
+  uint16_t port;                /* required with host */
+  const char *unix_path;        /* goes before host; copied */
+  uvsmtp_family_t family;       /* which addresses may be used */
+  uv_stream_t *stream;          /* connected already; goes before both; not freed */
+  const uvsmtp__proxy_t *proxy; /* to reach host through; borrowed until the callback; NULL:
+                                   none */
+  uvsmtp_proxy_header_t header;
+  const char *header_address; /* numeric; NULL: that of the socket */
+  uint16_t header_port;
   const char *source_address;         /* numeric, or NULL; only addresses of its family are tried */
   uint64_t connect_timeout_ms;        /* the whole; 0: 30 000; UINT64_MAX: none */
   uint64_t attempt_delay_ms;          /* 0: 250; UINT64_MAX: one address after another */
@@ -46,7 +54,8 @@ typedef struct uvsmtp__connector_options_s {
 
 /*
  * 0; UVSMTP_EINVAL (no host, no port, a source address that is not numeric or not of `family`, a
- * path too long for a socket), UVSMTP_EINJECTION (CR or LF in host or path), UVSMTP_ENOMEM.
+ * path too long for a socket, a host that a proxy cannot be asked for), UVSMTP_EINJECTION (CR or LF
+ * in host or path), UVSMTP_ETOOLONG (a host for a proxy), UVSMTP_ENOMEM.
  */
 int uvsmtp__connector_start(uvsmtp__connector_t **out, uv_loop_t *loop,
                             const uvsmtp__connector_options_t *options, uvsmtp__connector_cb cb,

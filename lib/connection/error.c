@@ -14,6 +14,8 @@ const char *uvsmtp__connection_whom(const uvsmtp_connection_t *c, char *out, siz
     snprintf(out, size, "%s", c->peer);
   else if (o->unix_path != NULL)
     snprintf(out, size, "%s", o->unix_path);
+  else if (o->host == NULL)
+    snprintf(out, size, "the stream");
   else
     snprintf(out, size, "%s:%u", o->host, (unsigned)o->port);
   return out;

@@ -38,10 +38,13 @@ static int copy_strings(uvsmtp__config_t *config, const uvsmtp_mem_t *mem, const
     err = copy(&config->source_address, mem, o->source_address, NULL);
   if (err == 0)
     err = copy(&config->ehlo_domain, mem, o->ehlo_domain, url->ehlo);
+  if (err == 0)
+    err = copy(&config->proxy_header_address, mem, o->proxy_header_address, NULL);
   o->host = config->host;
   o->unix_path = config->unix_path;
   o->source_address = config->source_address;
   o->ehlo_domain = config->ehlo_domain;
+  o->proxy_header_address = config->proxy_header_address;
   o->url = NULL;
   config->history = uvsmtp_history_acquire(o->history);
   return err;
@@ -81,6 +84,23 @@ static int take_auths(uvsmtp__config_t *config, const uvsmtp_mem_t *mem, const u
   return err;
 }
 
+/* A sentence about its URL begins with "proxy: ". */
+static int take_proxy(uvsmtp__config_t *config, const uvsmtp_mem_t *mem, char *detail, size_t size)
+{
+  static const char prefix[] = "proxy: ";
+  const char *url = config->o.proxy;
+  size_t len = size > sizeof(prefix) ? sizeof(prefix) - 1 : 0;
+  int err;
+  config->o.proxy = NULL;
+  if (url == NULL)
+    return 0;
+  err = uvsmtp__proxy_parse(&config->proxy, url, mem, detail == NULL ? NULL : detail + len,
+                            detail == NULL ? 0 : size - len);
+  if (detail != NULL && err != 0)
+    memcpy(detail, prefix, len);
+  return err;
+}
+
 static void set_defaults(uvsmtp_connection_options_t *o, const uvsmtp_url_t *url)
 {
   if (o->tls == UVSMTP_TLS_REQUIRED)
@@ -103,11 +123,40 @@ static void set_defaults(uvsmtp_connection_options_t *o, const uvsmtp_url_t *url
     o->max_in_doubt_bytes = (uint64_t)4 * 1024 * 1024;
 }
 
+static bool is_address(const char *text)
+{
+  unsigned char address[16];
+  return uv_inet_pton(AF_INET, text, address) == 0 || uv_inet_pton(AF_INET6, text, address) == 0;
+}
+
+/* How the server is reached. */
+static int check_way(const uvsmtp_connection_options_t *o, char *detail, size_t size)
+{
+  const uv_handle_t *handle = (const uv_handle_t *)o->stream;
+  if (o->stream != NULL && (o->unix_path != NULL || o->proxy != NULL))
+    return refuse(detail, size, UVSMTP_EINVAL,
+                  "stream is connected already: no unix_path or proxy");
+  if (o->stream != NULL &&
+      (uv_is_closing(handle) || !uv_is_readable(o->stream) || !uv_is_writable(o->stream)))
+    return refuse(detail, size, UVSMTP_EINVAL, "stream is not connected");
+  if (o->proxy != NULL && o->unix_path != NULL)
+    return refuse(detail, size, UVSMTP_EINVAL, "no proxy leads to a Unix socket");
+  if ((unsigned)o->proxy_header > UVSMTP_PROXY_HEADER_V2)
+    return refuse(detail, size, UVSMTP_EINVAL, "proxy_header has no such value");
+  if (o->proxy_header_address != NULL && !is_address(o->proxy_header_address))
+    return refuse(detail, size, UVSMTP_EINVAL, "proxy_header_address is no numeric address");
+  if (o->source_address != NULL && !is_address(o->source_address))
+    return refuse(detail, size, UVSMTP_EINVAL, "source_address is no numeric address");
+  return 0;
+}
+
 static int check(const uvsmtp_connection_options_t *o, char *detail, size_t size)
 {
-  int err;
-  if (o->host == NULL && o->unix_path == NULL)
-    return refuse(detail, size, UVSMTP_EINVAL, "no server: set url, host or unix_path");
+  int err = check_way(o, detail, size);
+  if (err != 0)
+    return err;
+  if (o->host == NULL && o->unix_path == NULL && o->stream == NULL)
+    return refuse(detail, size, UVSMTP_EINVAL, "no server: set url, host, unix_path or stream");
   if (o->host != NULL && o->host[0] == '\0')
     return refuse(detail, size, UVSMTP_EINVAL, "host is empty");
   if ((unsigned)o->tls > UVSMTP_TLS_NONE || (unsigned)o->family > UVSMTP_FAMILY_IPV6 ||
@@ -129,6 +178,8 @@ static int fill(uvsmtp__config_t *config, const uvsmtp_mem_t *mem, const uvsmtp_
   err = copy_strings(config, mem, url);
   if (err == 0)
     err = check(&config->o, detail, size);
+  if (err == 0)
+    err = take_proxy(config, mem, detail, size);
   if (err == 0) {
     err = take_auths(config, mem, url);
     if (err != 0)
@@ -161,6 +212,8 @@ void uvsmtp__config_clear(uvsmtp__config_t *config, const uvsmtp_mem_t *mem)
   uvsmtp__free(mem, config->unix_path);
   uvsmtp__free(mem, config->source_address);
   uvsmtp__free(mem, config->ehlo_domain);
+  uvsmtp__free(mem, config->proxy_header_address);
+  uvsmtp__proxy_clear(&config->proxy, mem);
   uvsmtp_history_free(config->history);
   if (config->context_is_shared)
     uvsmtp__shared_context_release();

@@ -435,7 +435,8 @@ void uvsmtp__stream_pause(uvsmtp_connection_t *c)
 static void on_closed(uv_handle_t *handle)
 {
   uvsmtp_connection_t *c = handle->data;
-  uvsmtp__free(&c->mem, c->stream);
+  if (c->stream != c->config.o.stream)
+    uvsmtp__free(&c->mem, c->stream);
   c->stream = NULL;
   uvsmtp__connection_settle(c);
   uvsmtp__drop(c, UVSMTP__HOLD_STREAM);

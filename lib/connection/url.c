@@ -15,6 +15,7 @@
 #include "base/secret.h"
 #include "base/text.h"
 #include "connection/ehlo_name.h"
+#include "connection/proxy.h"
 
 typedef struct parser_s {
   uvsmtp_url_t *url;
@@ -386,6 +387,74 @@ void uvsmtp__url_clear(uvsmtp_url_t *url, const uvsmtp_mem_t *mem)
   uvsmtp__free(mem, url->ehlo);
   uvsmtp__free(mem, url->mechanisms);
   memset(url, 0, sizeof(*url));
+}
+
+/* ---- the URL of a proxy ---------------------------------------------------------------------- */
+
+static int proxy_scheme(parser_t *p, uvsmtp__proxy_t *proxy, uvsmtp_slice_t name)
+{
+  static const struct {
+    const char *name;
+    uvsmtp__proxy_kind_t kind;
+    uint16_t port;
+  } kinds[] = {{"socks5", UVSMTP__PROXY_SOCKS5, 1080},
+               {"socks5h", UVSMTP__PROXY_SOCKS5, 1080},
+               {"http", UVSMTP__PROXY_HTTP, 80}};
+  for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+    if (uvsmtp__ascii_equal(name.base, name.len, kinds[i].name, strlen(kinds[i].name))) {
+      proxy->kind = kinds[i].kind;
+      proxy->port = kinds[i].port;
+      return 0;
+    }
+  }
+  return refuse(p, "the URL's scheme is not socks5, socks5h or http");
+}
+
+static int check_proxy(parser_t *p, const uvsmtp__proxy_t *proxy)
+{
+  int err = uvsmtp__proxy_check(proxy);
+  if (err == UVSMTP_ETOOLONG)
+    return say(p, err, "the URL's user or password has more than 255 octets");
+  return err == 0 ? 0 : refuse(p, "the user of an HTTP proxy cannot have a colon");
+}
+
+static int parse_proxy(parser_t *p, uvsmtp__proxy_t *proxy, const char *text)
+{
+  const char *colon = strstr(text, "://");
+  uvsmtp_slice_t rest;
+  int err = check_characters(p, text);
+  if (err == 0 && colon == NULL)
+    err = refuse(p, "the URL does not begin with a scheme and ://");
+  if (err == 0)
+    err = proxy_scheme(p, proxy, slice(text, colon));
+  if (err != 0)
+    return err;
+  rest = uvsmtp_slice(colon + 3);
+  if (rest.len > 0 && rest.base[rest.len - 1] == '/')
+    rest.len--;
+  if (find(rest, '/') != NULL || find(rest, '?') != NULL)
+    return refuse(p, "the URL has something behind the host");
+  err = parse_authority(p, rest);
+  proxy->host = p->url->host;
+  proxy->user = p->url->user;
+  proxy->password = p->url->password;
+  if (p->url->port != 0)
+    proxy->port = p->url->port;
+  return err == 0 ? check_proxy(p, proxy) : err;
+}
+
+int uvsmtp__proxy_parse(uvsmtp__proxy_t *proxy, const char *text, const uvsmtp_mem_t *mem,
+                        char *detail, size_t detail_size)
+{
+  uvsmtp_url_t url = {0};
+  parser_t p = {.url = &url, .mem = mem, .detail = detail, .detail_size = detail_size};
+  int err;
+  memset(proxy, 0, sizeof(*proxy));
+  say(&p, 0, "");
+  err = parse_proxy(&p, proxy, text);
+  if (err != 0)
+    uvsmtp__proxy_clear(proxy, mem);
+  return err;
 }
 
 int uvsmtp_url_parse(uvsmtp_url_t *url, const char *text, char *detail, size_t detail_size)
