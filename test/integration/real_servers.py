@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """uvsmtp send against real mail servers: what arrives, and what is said of what does not.
 
-    ../servers/run NAME -- real_servers.py NAME PROGRAM
+    ../servers/run NAME -- real_servers.py NAME PROGRAM [DIGEST_MD5]
+
+DIGEST_MD5 is examples/digest_md5.c.
 """
 import json
 import os
@@ -81,7 +83,18 @@ def fails(name, url, *arguments, status, error=None, code=None, text="", **keywo
     check(name, ok, "exit status %d, wanted %d" % (got, status), result, errors)
 
 
+def logs_in_by_digest_md5():
+    if len(sys.argv) < 4:
+        return
+    for password, status in ((env["TEST_PASSWORD"], 0), ("wrong", 1)):
+        done = subprocess.run([sys.argv[3], "smtp://%s:%s" % (HOST, port("PORT")),
+                               env["TEST_USER"], password, CA], capture_output=True, timeout=60)
+        check("DIGEST-MD5 as a mechanism of one's own: %d" % status, done.returncode == status,
+              done.stdout, done.stderr)
+
+
 def postfix():
+    logs_in_by_digest_md5()
     mail = env["POSTFIX_MAILDIR"]
     plain = "smtp://%s:%s" % (HOST, port("PORT"))
     delivers("STARTTLS and AUTH", plain, folder=mail)
@@ -117,6 +130,7 @@ def postfix():
 
 
 def dovecot():
+    logs_in_by_digest_md5()
     for name in ("lmtp://%s:%s" % (HOST, port("PORT_LMTP")),
                  "lmtp+unix://%s" % port("SOCKET_LMTP")):
         delivers("LMTP " + name.split(":")[0], name + "?tls=none", user=None,
