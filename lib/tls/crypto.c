@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/secret.h"
 #include "tls/compat.h"
+#include "tls/ed25519.h"
 #include "tls/internal.h"
 #include "tls/random.h"
 #include "uvsmtp/crypto.h"
@@ -22,7 +23,9 @@
 #define MAX_BLOCK 128
 
 struct uvsmtp_key_s {
-  mbedtls_pk_context pk;
+  uvsmtp_key_type_t type;
+  mbedtls_pk_context pk;                  /* RSA */
+  uint8_t secret[UVSMTP__ED25519_SECRET]; /* Ed25519 */
 };
 
 _Static_assert(sizeof(mbedtls_md_context_t) <= sizeof(uvsmtp_digest_ctx_t), "a digest's room");
@@ -219,24 +222,13 @@ static int refuse_key(char *detail, size_t detail_size, const uvsmtp__tls_say_t 
   return UVSMTP_EKEY;
 }
 
-/*
- * The algorithm's OID 1.3.101.112 as an unencrypted key has it in base64 (RFC 8410 section 7): in
- * the short and the long form alike it lies at a border of three bytes.
- */
-static bool is_ed25519(const char *pem)
-{
-  return strstr(pem, "BQYDK2Vw") != NULL;
-}
-
 static int parse_rsa(uvsmtp_key_t *key, const char *pem, size_t len, const char *password,
                      uvsmtp__tls_say_t *say)
 {
   int ret = uvsmtp__tls_compat_parse_key(&key->pk, pem, len + 1, password);
   if (uvsmtp__tls_is_no_memory(ret))
     return UVSMTP_ENOMEM;
-  if (ret != 0 && is_ed25519(pem)) {
-    uvsmtp__tls_say(say, "it is an Ed25519 key, which the linked mbedTLS cannot use");
-  } else if (ret != 0) {
+  if (ret != 0) {
     uvsmtp__tls_say(say, "it is no private key in PEM that can be read");
     uvsmtp__tls_say_mbedtls(say, ret);
   } else if (mbedtls_pk_get_type(&key->pk) != MBEDTLS_PK_RSA) {
@@ -252,7 +244,17 @@ static void key_free(uvsmtp_key_t *key)
   if (key == NULL)
     return;
   mbedtls_pk_free(&key->pk);
+  uvsmtp__wipe(key->secret, sizeof(key->secret));
   uvsmtp__free(NULL, key);
+}
+
+static int parse_ed25519(uvsmtp_key_t *key, const char *pem, uvsmtp__tls_say_t *say)
+{
+  const char *fault;
+  int err = uvsmtp__ed25519_read(key->secret, pem, &fault);
+  if (err != 0)
+    uvsmtp__tls_say(say, "%s", fault);
+  return err;
 }
 
 static int key_new(uvsmtp_key_t **key, const char *pem, size_t len, const char *password,
@@ -264,7 +266,9 @@ static int key_new(uvsmtp_key_t **key, const char *pem, size_t len, const char *
   if (*key == NULL)
     return UVSMTP_ENOMEM;
   mbedtls_pk_init(&(*key)->pk);
-  err = parse_rsa(*key, pem, len, password, &say);
+  (*key)->type = uvsmtp__ed25519_is_key(pem) ? UVSMTP_KEY_ED25519 : UVSMTP_KEY_RSA;
+  err = (*key)->type == UVSMTP_KEY_ED25519 ? parse_ed25519(*key, pem, &say)
+                                           : parse_rsa(*key, pem, len, password, &say);
   if (err == 0)
     return 0;
   key_free(*key);
@@ -274,17 +278,28 @@ static int key_new(uvsmtp_key_t **key, const char *pem, size_t len, const char *
 
 static uvsmtp_key_type_t key_type(const uvsmtp_key_t *key)
 {
-  return UVSMTP_KEY_RSA;
+  return key->type;
 }
 
 static size_t key_bits(const uvsmtp_key_t *key)
 {
-  return mbedtls_pk_get_bitlen(&key->pk);
+  return key->type == UVSMTP_KEY_ED25519 ? 256 : mbedtls_pk_get_bitlen(&key->pk);
+}
+
+static int sign_ed25519(const uvsmtp_key_t *key, const void *bytes, size_t len, uint8_t *out,
+                        size_t *out_len)
+{
+  if (*out_len < UVSMTP__ED25519_SIGNATURE)
+    return UVSMTP_EINVAL;
+  *out_len = UVSMTP__ED25519_SIGNATURE;
+  return uvsmtp__ed25519_sign(key->secret, bytes, len, out);
 }
 
 static int sign(uvsmtp_key_t *key, const void *bytes, size_t len, uint8_t *out, size_t *out_len)
 {
   int ret;
+  if (key->type == UVSMTP_KEY_ED25519)
+    return sign_ed25519(key, bytes, len, out, out_len);
   if (len != 32 || *out_len < mbedtls_pk_get_len(&key->pk))
     return UVSMTP_EINVAL;
   ret = uvsmtp__tls_compat_sign(&key->pk, MBEDTLS_MD_SHA256, bytes, len, out, out_len);

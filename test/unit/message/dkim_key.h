@@ -1,6 +1,13 @@
 #ifndef TEST_MESSAGE_DKIM_KEY_H
 #define TEST_MESSAGE_DKIM_KEY_H
 
+/* The first key of RFC 8032 section 7.1, and what the DNS has of it. */
+static const char test_ed25519_key[] =
+    "-----BEGIN PRIVATE KEY-----\n"
+    "MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n"
+    "-----END PRIVATE KEY-----\n";
+static const char test_ed25519_public_key[] = "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+
 /* Keys made for these tests and used nowhere else. */
 static const char test_key[] = "-----BEGIN RSA PRIVATE KEY-----\n"
                                "MIIEogIBAAKCAQEAnABLJHZvXP/u4bfCv5VhfD5nqZj7Vs0kuWwJhwPHYvmKhaCq\n"

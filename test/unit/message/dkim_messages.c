@@ -1,7 +1,7 @@
 /*
- * Writes signed messages for dkim_verify.py: first the p= of the key on a line, then each message
- * in base64 on a line of its own. Every setting of the signer meets messages that its canonical
- * forms treat differently.
+ * Writes signed messages for dkim_verify.py: first a line for each key, its selector and what the
+ * DNS says of it, and an empty line; then each message in base64 on a line of its own. Every
+ * setting of the signer meets messages that its canonical forms treat differently.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,6 +57,18 @@ static void sign(uvsmtp_source_t *given, uvsmtp_dkim_t *const *signers, size_t c
   uvsmtp_signing_free(signing);
 }
 
+/* A signer by Ed25519; NULL where the library cannot do that. */
+static uvsmtp_dkim_t *new_ed25519_signer(void)
+{
+  uvsmtp_dkim_options_t o = UVSMTP_DKIM_OPTIONS_INIT;
+  uvsmtp_dkim_t *signer;
+  o.crypto = uvsmtp_tls_crypto();
+  o.domain = "sender.example";
+  o.selector = "ed";
+  o.key = test_ed25519_key;
+  return uvsmtp_dkim_new(&signer, &o, NULL, 0) == 0 ? signer : NULL;
+}
+
 static uvsmtp_dkim_t *new_signer(unsigned flags, const char *headers, const char *identity)
 {
   uvsmtp_dkim_options_t o = UVSMTP_DKIM_OPTIONS_INIT;
@@ -106,21 +118,25 @@ int main(void)
       "FROM: a@sender.example\r\nTo:\r\n b@c\r\nX-Y: z\r\n\r\nbody  with \t blanks \r\n \r\nend",
       "From: a@sender.example\r\nReceived: x\r\nCc: a@b\r\nCc: c@d\r\n\r\n.dot\r\n..\r\n\r\n\r\n",
   };
-  uvsmtp_dkim_t *signers[8];
+  uvsmtp_dkim_t *signers[9];
+  size_t count = 8;
   for (unsigned flags = 0; flags < 8; flags++)
     signers[flags] = new_signer(flags, flags == 5 ? "From:Subject:From" : NULL,
                                 flags == 6 ? "someone@sub.sender.example" : NULL);
-  puts(test_public_key);
-  for (unsigned flags = 0; flags < 8; flags++) {
+  if ((signers[8] = new_ed25519_signer()) != NULL)
+    count++;
+  printf("test v=DKIM1; k=rsa; p=%s\n", test_public_key);
+  printf("ed v=DKIM1; k=ed25519; p=%s\n\n", test_ed25519_public_key);
+  for (size_t k = 0; k < count; k++) {
     for (size_t i = 0; i < sizeof(raw) / sizeof(raw[0]); i++) {
       uvsmtp_source_t given;
       uvsmtp_source_memory(&given, raw[i], strlen(raw[i]));
-      sign(&given, &signers[flags], 1);
+      sign(&given, &signers[k], 1);
     }
-    sign_built(&signers[flags], 1);
+    sign_built(&signers[k], 1);
   }
-  sign_built(signers, 8);
-  for (unsigned flags = 0; flags < 8; flags++)
-    uvsmtp_dkim_free(signers[flags]);
+  sign_built(signers, count);
+  for (size_t k = 0; k < count; k++)
+    uvsmtp_dkim_free(signers[k]);
   return 0;
 }

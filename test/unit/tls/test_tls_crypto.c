@@ -275,16 +275,61 @@ static void signatures_verify_with_the_public_key(void **state)
   free_identity(&identity);
 }
 
+/* The first two keys of RFC 8032 section 7.1, and what they sign; the second with its public key in
+ * the PEM, as RFC 5958 allows. */
+static void ed25519_signs_as_the_standard_says(void **state)
+{
+  static const struct {
+    const char *pem, *message, *signature;
+  } rows[] = {
+      {"-----BEGIN PRIVATE KEY-----\n"
+       "MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n"
+       "-----END PRIVATE KEY-----\n",
+       "",
+       "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bac"
+       "c61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b"},
+      {"-----BEGIN PRIVATE KEY-----\r\n"
+       "MFECAQEwBQYDK2VwBCIEIEzNCJso/5banbbDRuwRTg9bijGfNaumJNqM9u1PuKb7\r\n"
+       "gSEAPUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw=\r\n"
+       "-----END PRIVATE KEY-----\r\n",
+       "r",
+       "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e"
+       "458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"},
+  };
+  for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    uvsmtp_key_t *key;
+    uint8_t signature[64];
+    size_t len = sizeof(signature);
+    char detail[200] = "", hex[129];
+    int err = crypto->key_new(&key, rows[i].pem, strlen(rows[i].pem), NULL, detail, sizeof(detail));
+    if (err != 0 && strstr(detail, "without libsodium") != NULL)
+      skip();
+    assert_int_equal(err, 0);
+    assert_int_equal(crypto->key_type(key), UVSMTP_KEY_ED25519);
+    assert_int_equal(crypto->sign(key, rows[i].message, strlen(rows[i].message), signature, &len),
+                     0);
+    assert_int_equal(len, sizeof(signature));
+    for (size_t k = 0; k < len; k++)
+      snprintf(hex + 2 * k, 3, "%02x", signature[k]);
+    assert_string_equal(hex, rows[i].signature);
+    len = 63;
+    assert_int_equal(crypto->sign(key, "", 0, signature, &len), UVSMTP_EINVAL);
+    crypto->key_free(key);
+  }
+}
+
 static void keys_that_cannot_sign_are_refused_with_a_sentence(void **state)
 {
-  static const char ed25519[] = "-----BEGIN PRIVATE KEY-----\n"
-                                "MC4CAQAwBQYDK2VwBCIEIM3UNy+Uk2qrQYUfH3u5Fo/vanI0Jtl9exQGtB4OSKRc\n"
-                                "-----END PRIVATE KEY-----\n";
   identity_t ec;
   make_identity(&ec, &(spec_t){0});
   const struct {
     const char *pem, *words;
-  } rows[] = {{ed25519, "Ed25519"},
+  } rows[] = {{"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIM3UNy+Uk2qrQYUf\n"
+               "-----END PRIVATE KEY-----\n",
+               "Ed25519"},
+              {"-----BEGIN PRIVATE KEY-----\n"
+               "MC4CAQAwBQYDK2VwBCIEIM3UNy+Uk2qrQYUfH3u5Fo/vanI0Jtl9exQGtB4OSKRc\n",
+               "Ed25519"},
               {ec.key, "EC, not RSA"},
               {ec.cert, "no private key"},
               {"", "no private key"}};
@@ -312,6 +357,7 @@ int main(void)
       cmocka_unit_test(random_bytes_differ),
       cmocka_unit_test(rsa_signs_as_openssl_does),
       cmocka_unit_test(signatures_verify_with_the_public_key),
+      cmocka_unit_test(ed25519_signs_as_the_standard_says),
       cmocka_unit_test(keys_that_cannot_sign_are_refused_with_a_sentence),
   };
   return cmocka_run_group_tests(tests, set_up, NULL);
