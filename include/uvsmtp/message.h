@@ -215,7 +215,8 @@ UVSMTP_EXTERN int uvsmtp_message_address(uvsmtp_message_t *message, uvsmtp_field
                                          const char *name, const char *address);
 
 /**
- * Adds all mailboxes of a list as people type it ("Ann <a@host.example>, b@host.example").
+ * Adds all mailboxes of a list as people type it ("Ann <a@host.example>, b@host.example"). In a
+ * copy, "" takes away what the pattern has in this field.
  * Returns    as uvsmtp_message_address                                               Since 0.1
  */
 UVSMTP_EXTERN int uvsmtp_message_addresses(uvsmtp_message_t *message, uvsmtp_field_t field,
@@ -257,7 +258,8 @@ UVSMTP_EXTERN int uvsmtp_message_references(uvsmtp_message_t *message, const cha
 
 /**
  * Adds any other field. The value is folded at its blanks, and encoded (RFC 2047) where it is not
- * ASCII. Fields that have a function of their own, Content-… and MIME-Version are refused.
+ * ASCII. Fields that have a function of their own, and those that the builder writes itself
+ * (Content-Type, MIME-Version, …) are refused.
  * Returns    0; UVSMTP_EHEADER: no field name, a field of the builder's own, too long, or a word
  *            that no line can hold; UVSMTP_EINJECTION, UVSMTP_ECHARSET, UVSMTP_ESTATE,
  *            UVSMTP_ENOMEM
@@ -268,7 +270,7 @@ UVSMTP_EXTERN int uvsmtp_message_header(uvsmtp_message_t *message, const char *n
 
 /**
  * List-Unsubscribe with an https URL, a mailto URL or both (the other NULL). With `one_click`,
- * which takes an https URL, List-Unsubscribe-Post too.
+ * which takes an https URL, List-Unsubscribe-Post too. A second call replaces the first.
  * Returns    0, UVSMTP_EINVAL, UVSMTP_EHEADER, UVSMTP_EINJECTION, UVSMTP_ESTATE, UVSMTP_ENOMEM
  * RFC        2369 section 3.2, 8058                                                  Since 0.1
  */

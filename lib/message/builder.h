@@ -51,7 +51,8 @@ typedef struct uvsmtp__view_s {
   const char *bytes;
   size_t len;
   uvsmtp__scan_t scan;
-  uint64_t qp_len; /* where quoted-printable may be chosen */
+  uint64_t qp_len; /* if `readable` */
+  bool readable;   /* text, for which quoted-printable may be chosen */
   bool collides;   /* holds what boundaries begin with */
 } uvsmtp__view_t;
 
@@ -74,6 +75,7 @@ struct uvsmtp_part_s {
   bool is_text;    /* line ends are CRLF, encoding may be chosen for people to read */
   bool is_message; /* message/…: must not be encoded */
   bool marked;     /* has marks */
+  bool replaced;   /* by another text: not part of the message any more */
   const char *boundary;
   uvsmtp__view_t view; /* of memory; of a marked part it holds the text with its marks */
   const char *path;
@@ -94,6 +96,8 @@ struct uvsmtp_message_s {
   uvsmtp__mailboxes_t fields[UVSMTP__FIELDS];
   const char *subject, *message_id, *in_reply_to, *references;
   char date[UVSMTP__DATE_SIZE]; /* "" until known */
+  const char *unsubscribe; /* URLs in brackets */
+  bool one_click;
   uvsmtp__texts_t headers;
   uvsmtp__texts_t marks;
 
@@ -118,6 +122,7 @@ struct uvsmtp_message_s {
   const char *sender;
   bool envelope_utf8;
   char detail[UVSMTP__DETAIL_SIZE];
+  char source_detail[UVSMTP__DETAIL_SIZE]; /* of a source that could not be opened */
 };
 
 /* Keeps the first failure of a setter and returns `err`. */

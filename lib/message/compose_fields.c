@@ -123,6 +123,7 @@ int uvsmtp_message_addresses(uvsmtp_message_t *m, uvsmtp_field_t field, const ch
   err = uvsmtp_address_list_parse(&list, text, strlen(text), &m->mem, fault, sizeof(fault));
   if (err != 0)
     return uvsmtp__message_fail(m, err, "%s: %s", field_names[field], fault);
+  m->fields[field].set = true; /* an empty list too takes away what the pattern has */
   err = add_list(m, field, list);
   uvsmtp_address_list_free(list);
   return err;
@@ -153,31 +154,42 @@ bool uvsmtp__is_id(const char *id, size_t len)
   return len > 0 && len < UVSMTP__LINE_HARD - 100;
 }
 
+/* The id at `s`, which ends at a blank or its ">"; `*len` is what it takes. NULL: there is none. */
+static const char *read_id(const char *s, size_t *len, size_t *id_len)
+{
+  bool brackets = *s == '<';
+  size_t n = strcspn(s + brackets, brackets ? "> \t" : " \t<");
+  *id_len = n;
+  *len = n + 2 * brackets;
+  if ((brackets && s[1 + n] != '>') || !uvsmtp__is_id(s + brackets, n))
+    return NULL;
+  return s + brackets;
+}
+
 /* Copies ids, each in brackets, with one blank between them. */
 static int keep_ids(uvsmtp_message_t *m, const char *name, const char *ids, size_t most,
                     const char **copy)
 {
-  size_t n = 0, count = 0;
+  size_t n = 0, count = 0, len, id_len;
   char *out;
   int err = uvsmtp__message_open(m);
   if (err != 0 || (err = uvsmtp__check_value(m, name, ids)) != 0)
     return err;
-  out = uvsmtp__arena_alloc(&m->arena, 2 * strlen(ids) + 4);
+  out = uvsmtp__arena_alloc(&m->arena, 3 * strlen(ids) + 4);
   if (out == NULL)
     return uvsmtp__message_fail(m, UVSMTP_ENOMEM, "out of memory");
-  for (ids += strspn(ids, " \t"); *ids != '\0'; ids += strspn(ids, " \t")) {
-    size_t len = strcspn(ids, " \t"), brackets = ids[0] == '<' && len > 2 && ids[len - 1] == '>';
-    if (!uvsmtp__is_id(ids + brackets, len - 2 * brackets))
+  for (ids += strspn(ids, " \t"); *ids != '\0'; ids += len, ids += strspn(ids, " \t")) {
+    const char *id = read_id(ids, &len, &id_len);
+    if (id == NULL || ++count > most)
       return uvsmtp__message_fail(m, UVSMTP_EHEADER, "%s: not a message id", name);
-    if (count++ > 0)
+    if (n > 0)
       out[n++] = ' ';
     out[n++] = '<';
-    memcpy(out + n, ids + brackets, len - 2 * brackets);
-    n += len - 2 * brackets;
+    memcpy(out + n, id, id_len);
+    n += id_len;
     out[n++] = '>';
-    ids += len;
   }
-  if (count == 0 || count > most)
+  if (count == 0)
     return uvsmtp__message_fail(m, UVSMTP_EHEADER, "%s: not a message id", name);
   *copy = out;
   return 0;
@@ -257,8 +269,8 @@ int uvsmtp_message_unsubscribe(uvsmtp_message_t *m, const char *https, const cha
     strcat(strcat(strcat(value, "<"), https), mailto != NULL ? ">, " : ">");
   if (mailto != NULL)
     strcat(strcat(strcat(value, "<"), mailto), ">");
-  err = uvsmtp__texts_add(m, &m->headers, "List-Unsubscribe", value);
-  if (err == 0 && one_click)
-    err = uvsmtp__texts_add(m, &m->headers, "List-Unsubscribe-Post", "List-Unsubscribe=One-Click");
-  return err;
+  if ((m->unsubscribe = uvsmtp__arena_strdup(&m->arena, value)) == NULL)
+    return uvsmtp__message_fail(m, UVSMTP_ENOMEM, "out of memory");
+  m->one_click = one_click != 0;
+  return 0;
 }

@@ -61,14 +61,26 @@ static int make_part(uvsmtp_message_t *m, uvsmtp__kind_t kind, const char *type,
   return 0;
 }
 
+/* Copies a text with CRLF as its line end. */
+static int take_lines(uvsmtp_message_t *m, uvsmtp__view_t *view, const char *text, size_t len)
+{
+  char *lines = NULL;
+  if (len <= SIZE_MAX / 4)
+    lines = uvsmtp__arena_alloc(&m->arena, uvsmtp__to_crlf(NULL, text, len) + 1);
+  if (lines == NULL)
+    return no_memory(m);
+  view->bytes = lines;
+  view->len = uvsmtp__to_crlf(lines, text, len);
+  return 0;
+}
+
 /* ---- Text ---- */
 
 int uvsmtp_part_text(uvsmtp_message_t *m, uvsmtp_part_t **out, const char *subtype,
                      const char *text, size_t len)
 {
-  char type[128];
+  char type[160]; /* more than a type can have, so that none is cut in silence */
   uvsmtp_part_t *part;
-  char *lines;
   size_t bad;
   int err;
   *out = NULL;
@@ -80,26 +92,38 @@ int uvsmtp_part_text(uvsmtp_message_t *m, uvsmtp_part_t **out, const char *subty
   if ((bad = uvsmtp__bad_text_at(text, len)) != 0)
     return uvsmtp__message_fail(m, UVSMTP_ECHARSET, "%s: byte %zu is %s", type, bad,
                                 text[bad - 1] == '\0' ? "a NUL" : "not UTF-8");
-  if (len > SIZE_MAX / 2 - 2 || (lines = uvsmtp__arena_alloc(&m->arena, 2 * len + 2)) == NULL)
-    return no_memory(m);
+  if ((err = take_lines(m, &part->view, text, len)) != 0)
+    return err;
   part->is_text = true;
   part->charset = "utf-8";
-  part->view.bytes = lines;
-  part->view.len = uvsmtp__to_crlf(lines, text, len);
   part->marked = (m->flags & UVSMTP_MESSAGE_TEMPLATE) != 0 &&
                  uvsmtp__has_marks(part->view.bytes, part->view.len);
   *out = part;
   return 0;
 }
 
+/* Sets a text that there is once; one that was there before is forgotten. */
+static int set_text(uvsmtp_message_t *m, uvsmtp_part_t **place, const char *subtype,
+                    const char *text, size_t len)
+{
+  uvsmtp_part_t *part;
+  int err = uvsmtp_part_text(m, &part, subtype, text, len);
+  if (err != 0)
+    return err;
+  if (*place != NULL)
+    (*place)->replaced = true;
+  *place = part;
+  return 0;
+}
+
 int uvsmtp_message_text(uvsmtp_message_t *m, const char *text, size_t len)
 {
-  return uvsmtp_part_text(m, &m->text, "plain", text, len);
+  return set_text(m, &m->text, "plain", text, len);
 }
 
 int uvsmtp_message_html(uvsmtp_message_t *m, const char *html, size_t len)
 {
-  return uvsmtp_part_text(m, &m->html, "html", html, len);
+  return set_text(m, &m->html, "html", html, len);
 }
 
 int uvsmtp_message_invitation(uvsmtp_message_t *m, const char *method, const char *calendar,
@@ -110,7 +134,7 @@ int uvsmtp_message_invitation(uvsmtp_message_t *m, const char *method, const cha
     return err;
   if (!uvsmtp__is_token(method, strlen(method)) || strlen(method) > 50)
     return uvsmtp__message_fail(m, UVSMTP_EHEADER, "Content-Type: not a method of a calendar");
-  if ((err = uvsmtp_part_text(m, &m->calendar, "calendar", calendar, len)) != 0)
+  if ((err = set_text(m, &m->calendar, "calendar", calendar, len)) != 0)
     return err;
   return uvsmtp__texts_add(m, &m->calendar->params, "method", method);
 }
@@ -120,13 +144,11 @@ int uvsmtp_message_invitation(uvsmtp_message_t *m, const char *method, const cha
 /* Copies a message with CRLF as its line end: it must not be encoded, so its lines have to fit. */
 static int take_message(uvsmtp_message_t *m, uvsmtp_part_t *part, const char *bytes, size_t len)
 {
-  char *lines = len <= SIZE_MAX / 2 - 2 ? uvsmtp__arena_alloc(&m->arena, 2 * len + 2) : NULL;
   uvsmtp__scan_t scan;
-  if (lines == NULL)
-    return no_memory(m);
-  part->view.bytes = lines;
-  part->view.len = uvsmtp__to_crlf(lines, bytes, len);
-  uvsmtp__scan(&scan, lines, part->view.len);
+  int err = take_lines(m, &part->view, bytes, len);
+  if (err != 0)
+    return err;
+  uvsmtp__scan(&scan, part->view.bytes, part->view.len);
   if (len > 0 && memchr(bytes, '\0', len) != NULL)
     return uvsmtp__message_fail(m, UVSMTP_ECHARSET, "an attached message has a NUL");
   if (scan.longest > UVSMTP__LINE_HARD)
@@ -310,7 +332,8 @@ int uvsmtp_part_leaf(uvsmtp_message_t *m, uvsmtp_part_t **out, const uvsmtp_atta
     return uvsmtp__message_fail(m, UVSMTP_EHEADER, "Content-Type: a multipart has no content");
   if ((err = make_part(m, kind_of(&a), type, &part)) != 0)
     return err;
-  part->is_message = has_prefix(type, "message/");
+  /* RFC 2046 forbids to encode these; RFC 6532 section 3.7 allows it for message/global. */
+  part->is_message = has_prefix(type, "message/") && !has_prefix(type, "message/global");
   if ((err = take_content(m, part, &a)) != 0 || (err = take_names(m, part, &a)) != 0)
     return err;
   *out = part;
@@ -341,7 +364,7 @@ int uvsmtp_message_attach(uvsmtp_message_t *m, const uvsmtp_attachment_t *attach
 
 int uvsmtp_part_multipart(uvsmtp_message_t *m, uvsmtp_part_t **out, const char *subtype)
 {
-  char type[128];
+  char type[160]; /* more than a type can have, so that none is cut in silence */
   snprintf(type, sizeof(type), "multipart/%s", subtype);
   return make_part(m, UVSMTP__PART_MULTI, type, out);
 }

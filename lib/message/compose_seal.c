@@ -95,8 +95,13 @@ static int check_tree(uvsmtp_message_t *m)
 {
   for (const uvsmtp_part_t *p = m->parts; p != NULL; p = p->next_made) {
     size_t depth = 0;
+    if (p->replaced)
+      continue;
     if (p->kind == UVSMTP__PART_MULTI && p->first == NULL)
       return uvsmtp__message_fail(m, UVSMTP_EHEADER, "%s: without any part", p->type);
+    if (p->parent == NULL && p != m->root) /* else its content would be missing in silence */
+      return uvsmtp__message_fail(m, UVSMTP_EINVAL,
+                                  "%s: a part that was put nowhere and is not the body", p->type);
     for (const uvsmtp_part_t *up = p; up != NULL; up = up->parent)
       if (++depth > UVSMTP__MAX_DEPTH)
         return uvsmtp__message_fail(m, UVSMTP_EHEADER, "%s: more than %d parts in one another",
@@ -120,10 +125,21 @@ static bool contains(const char *bytes, size_t len, const char *what)
   return false;
 }
 
-static void scan_view(uvsmtp__view_t *view, const char *boundary_start)
+/* Finds out what a content is made of. */
+static void scan_view(uvsmtp__view_t *view, bool readable)
 {
   uvsmtp__scan(&view->scan, view->bytes, view->len);
-  view->qp_len = uvsmtp__qp_length(view->bytes, view->len);
+  view->readable = readable;
+  view->qp_len = readable ? uvsmtp__qp_length(view->bytes, view->len) : 0;
+}
+
+static bool is_readable(const uvsmtp_part_t *part)
+{
+  return part->is_text || part->charset != NULL;
+}
+
+static void find_boundary(uvsmtp__view_t *view, const char *boundary_start)
+{
   view->collides = contains(view->bytes, view->len, boundary_start);
 }
 
@@ -144,14 +160,27 @@ static int make_boundary_start(uvsmtp_message_t *m, unsigned attempt)
   return 0;
 }
 
-/* Scans all contents in memory; tells whether one of them holds what boundaries begin with. */
-static bool scan_parts(uvsmtp_message_t *m)
+/* Whether the content of a part is looked at once for all copies. */
+static bool is_fixed(const uvsmtp_part_t *part)
+{
+  return part->kind == UVSMTP__PART_MEMORY && !part->marked && !part->replaced;
+}
+
+static void scan_parts(uvsmtp_message_t *m)
+{
+  for (uvsmtp_part_t *p = m->parts; p != NULL; p = p->next_made)
+    if (is_fixed(p))
+      scan_view(&p->view, is_readable(p));
+}
+
+/* Whether a content holds what boundaries begin with. */
+static bool parts_collide(uvsmtp_message_t *m)
 {
   bool collides = false;
   for (uvsmtp_part_t *p = m->parts; p != NULL; p = p->next_made) {
-    if (p->kind != UVSMTP__PART_MEMORY || p->marked)
+    if (!is_fixed(p))
       continue;
-    scan_view(&p->view, m->boundary_start);
+    find_boundary(&p->view, m->boundary_start);
     collides = collides || p->view.collides;
   }
   return collides;
@@ -162,9 +191,10 @@ static int make_boundaries(uvsmtp_message_t *m)
   unsigned attempt = 0;
   bool collides = false;
   int err;
+  scan_parts(m);
   do
     err = make_boundary_start(m, attempt++);
-  while (err == 0 && (collides = scan_parts(m)) && attempt < MAX_ATTEMPTS);
+  while (err == 0 && (collides = parts_collide(m)) && attempt < MAX_ATTEMPTS);
   if (err == 0 && collides) /* without random bytes this can be brought about */
     err = uvsmtp__message_fail(m, UVSMTP_EHEADER, "a part holds all boundaries that were tried");
   for (uvsmtp_part_t *p = m->parts; err == 0 && p != NULL; p = p->next_made) {
@@ -321,7 +351,7 @@ static int render_texts(uvsmtp_message_t *m)
     char *lines;
     size_t len;
     int err;
-    if (!p->marked)
+    if (!p->marked || p->replaced)
       continue;
     if (m->views == NULL &&
         (m->views = uvsmtp__arena_alloc(&m->arena, owner->part_count * sizeof(*m->views))) == NULL)
@@ -330,12 +360,14 @@ static int render_texts(uvsmtp_message_t *m)
                                 strcmp(p->type, "text/html") == 0, &text, &len);
     if (err != 0)
       return err;
-    if ((lines = uvsmtp__arena_alloc(&m->arena, 2 * len + 2)) == NULL)
+    lines = uvsmtp__arena_alloc(&m->arena, uvsmtp__to_crlf(NULL, text, len) + 1);
+    if (lines == NULL)
       return no_memory(m);
     view = &m->views[p->index];
     view->bytes = lines;
     view->len = uvsmtp__to_crlf(lines, text, len);
-    scan_view(view, owner->boundary_start);
+    scan_view(view, true);
+    find_boundary(view, owner->boundary_start);
   }
   return 0;
 }

@@ -71,16 +71,15 @@ static uvsmtp__cte_t choose_memory(const uvsmtp_message_t *m, const uvsmtp_part_
                                    unsigned target, bool binary)
 {
   const uvsmtp__view_t *v = uvsmtp__part_view(m, part);
-  bool readable = part->is_text || part->charset != NULL;
   if (part->is_message)
     return choose_message(v, target);
   if (fits_lines(v) && !v->scan.eight)
     return UVSMTP__7BIT;
-  if (readable && fits_lines(v) && (target & UVSMTP_TARGET_8BITMIME) != 0)
+  if (v->readable && fits_lines(v) && (target & UVSMTP_TARGET_8BITMIME) != 0)
     return UVSMTP__8BIT;
   if (binary && !part->is_text && !v->collides)
     return UVSMTP__BINARY;
-  return readable && v->scan.lines && uvsmtp__prefer_q(v->qp_len, uvsmtp__b64_length(v->len))
+  return v->readable && v->scan.lines && uvsmtp__prefer_q(v->qp_len, uvsmtp__b64_length(v->len))
              ? UVSMTP__QP
              : UVSMTP__BASE64;
 }

@@ -37,22 +37,30 @@ void uvsmtp__scan(uvsmtp__scan_t *scan, const char *bytes, size_t len)
   }
 }
 
+/* The length of what stands before the next CR or LF. */
+static size_t run_len(const char *text, size_t len)
+{
+  const char *lf = memchr(text, '\n', len);
+  size_t line = lf != NULL ? (size_t)(lf - text) : len;
+  const char *cr = memchr(text, '\r', line);
+  return cr != NULL ? (size_t)(cr - text) : line;
+}
+
 size_t uvsmtp__to_crlf(char *out, const char *text, size_t len)
 {
-  size_t n = 0;
-  for (size_t i = 0; i < len; i++) {
-    if (text[i] == '\r' && i + 1 < len && text[i + 1] == '\n')
-      continue;
-    if (text[i] == '\r' || text[i] == '\n') {
-      out[n++] = '\r';
-      out[n++] = '\n';
-    } else {
-      out[n++] = text[i];
+  size_t n = 0, at = 0;
+  while (at < len) {
+    size_t run = run_len(text + at, len - at);
+    if (out != NULL) {
+      memcpy(out + n, text + at, run);
+      memcpy(out + n + run, "\r\n", 2);
     }
-  }
-  if (n > 0 && out[n - 1] != '\n') {
-    out[n++] = '\r';
-    out[n++] = '\n';
+    n += run + 2;
+    at += run;
+    if (len - at >= 2 && text[at] == '\r' && text[at + 1] == '\n')
+      at += 2;
+    else if (at < len)
+      at++;
   }
   return n;
 }

@@ -16,8 +16,8 @@ typedef struct uvsmtp__scan_s {
 
 void uvsmtp__scan(uvsmtp__scan_t *scan, const char *bytes, size_t len);
 
-/* Writes `text` with all line ends as CRLF, and one at its end, to `out` (2 * len + 2 bytes hold
- * any); returns how many bytes. */
+/* Writes `text` with all line ends as CRLF, and one at its end, to `out` (NULL: nowhere); returns how
+ * many bytes that are. */
 size_t uvsmtp__to_crlf(char *out, const char *text, size_t len);
 
 /* The number of the first byte, from 1, that is not well-formed UTF-8 or a NUL; 0: there is none.

@@ -83,7 +83,7 @@ void uvsmtp__field_glue(uvsmtp__writer_t *w, const char *text)
 bool uvsmtp__is_token(const char *s, size_t len)
 {
   for (size_t i = 0; i < len; i++)
-    if (s[i] <= ' ' || s[i] == 127 || strchr("()<>@,;:\\\"/[]?=", s[i]) != NULL)
+    if (s[i] <= ' ' || s[i] > '~' || strchr("()<>@,;:\\\"/[]?=", s[i]) != NULL)
       return false;
   return len > 0;
 }

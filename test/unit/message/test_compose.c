@@ -837,6 +837,16 @@ static int incomplete(int which, uvsmtp_message_t *m)
     return uvsmtp_message_id(m, "<a b@c>");
   case 18:
     return uvsmtp_message_invitation(m, "RE QUEST", "x", 1);
+  case 19:
+    uvsmtp_message_address(m, UVSMTP_FROM, NULL, "a@b");
+    uvsmtp_part_text(m, &part, "plain", "y", 1);
+    break;
+  case 20:
+    return uvsmtp_part_multipart(m, &part,
+                                 "a-subtype-of-so-many-characters-that-no-registry-would-have-it-"
+                                 "a-subtype-of-so-many-characters-that-no-registry-would-have-it-");
+  case 21:
+    return uvsmtp_message_references(m, "<a@b> <c@d");
   default:
     return uvsmtp_message_mark(m, "key", "value");
   }
@@ -868,6 +878,11 @@ static void impossible_messages_are_refused_with_the_reason(void **state)
       {UVSMTP_EINVAL, "Date: outside the years 1900 to 9999"},
       {UVSMTP_EHEADER, "Message-ID: not a message id"},
       {UVSMTP_EHEADER, "Content-Type: not a method of a calendar"},
+      {UVSMTP_EINVAL, "text/plain: a part that was put nowhere and is not the body"},
+      {UVSMTP_EHEADER,
+       "Content-Type: \"multipart/a-subtype-of-so-many-characters-that-no-registry-would-have-it-"
+       "a-subtype-of-so-many-characters-that-no-registry-would-have-it-\" is no type"},
+      {UVSMTP_EHEADER, "References: not a message id"},
       {UVSMTP_EINVAL, "the message is no template"},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
@@ -991,6 +1006,59 @@ static void copies_replace_fields_and_marks_only(void **state)
   uvsmtp_message_free(one);
   uvsmtp_message_free(two);
   uvsmtp_message_free(p);
+}
+
+static void a_copy_can_take_away_what_the_pattern_has(void **state)
+{
+  uvsmtp_message_t *m = minimal(0), *copy;
+  char *text;
+  uvsmtp_message_addresses(m, UVSMTP_CC, "Carl <carl@host.example>");
+  uvsmtp_message_unsubscribe(m, "https://host.example/u", NULL, 1);
+  assert_int_equal(uvsmtp_message_copy(&copy, m), 0);
+  assert_int_equal(uvsmtp_message_addresses(copy, UVSMTP_CC, ""), 0);
+  assert_int_equal(uvsmtp_message_unsubscribe(copy, NULL, "mailto:leave@host.example", 0), 0);
+  text = render_text(copy, 0);
+  assert_null(strstr(text, "Cc:"));
+  assert_non_null(strstr(text, "List-Unsubscribe: <mailto:leave@host.example>\r\n"));
+  assert_null(strstr(text, "List-Unsubscribe-Post")); /* for it there is no https any more */
+  free(text);
+  uvsmtp_message_free(copy);
+  text = render_text(m, 0);
+  assert_non_null(strstr(text, "Cc: Carl <carl@host.example>\r\n"));
+  assert_non_null(strstr(text, "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"));
+  free(text);
+  uvsmtp_message_free(m);
+}
+
+static void a_text_that_was_replaced_is_no_part_of_the_message(void **state)
+{
+  uvsmtp_message_t *m = minimal(UVSMTP_MESSAGE_TEMPLATE);
+  char *text;
+  uvsmtp_message_text(m, "Dear {{name}}", SIZE_MAX); /* a mark that gets no value */
+  uvsmtp_message_text(m, "Dear all", SIZE_MAX);
+  text = render_text(m, 0);
+  assert_non_null(strstr(text, "\r\n\r\nDear all\r\n"));
+  assert_null(strstr(text, "name"));
+  free(text);
+  uvsmtp_message_free(m);
+}
+
+static void structured_fields_are_never_encoded(void **state)
+{
+  char url[899] = "https://host.example/?a==?b&", longest[1000];
+  uvsmtp_message_t *m = minimal(0);
+  char *text;
+  memset(url + strlen(url), 'x', sizeof(url) - 1 - strlen(url));
+  uvsmtp_message_unsubscribe(m, "https://one.example/", NULL, 1);
+  assert_int_equal(uvsmtp_message_unsubscribe(m, url, "mailto:leave@host.example", 1), 0);
+  assert_int_equal(uvsmtp_message_references(m, "<a@b><c@d>\t<e@f> g@h"), 0);
+  text = render_text(m, 0);
+  snprintf(longest, sizeof(longest), "List-Unsubscribe: <%s>,\r\n <mailto:", url);
+  assert_non_null(strstr(text, longest));
+  assert_null(strstr(text, "one.example"));
+  assert_non_null(strstr(text, "References: <a@b> <c@d> <e@f> <g@h>\r\n"));
+  free(text);
+  uvsmtp_message_free(m);
 }
 
 static void marks_cannot_inject_or_be_forgotten(void **state)
@@ -1154,6 +1222,9 @@ int main(void)
       cmocka_unit_test(the_envelope_follows_from_the_header),
       cmocka_unit_test(bcc_is_never_written),
       cmocka_unit_test(copies_replace_fields_and_marks_only),
+      cmocka_unit_test(a_copy_can_take_away_what_the_pattern_has),
+      cmocka_unit_test(a_text_that_was_replaced_is_no_part_of_the_message),
+      cmocka_unit_test(structured_fields_are_never_encoded),
       cmocka_unit_test(marks_cannot_inject_or_be_forgotten),
       cmocka_unit_test(a_mark_that_holds_the_boundary_gets_encoded),
       cmocka_unit_test(a_copy_has_no_parts_of_its_own),
