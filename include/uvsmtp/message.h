@@ -43,7 +43,9 @@ typedef struct uvsmtp_raw_options_s {
 #define UVSMTP_RAW_OPTIONS_INIT UVSMTP__SIZED(uvsmtp_raw_options_t)
 
 enum {
-  UVSMTP_RAW_KEEP_BCC = 1 /* Bcc and Resent-Bcc are sent as they stand */
+  UVSMTP_RAW_KEEP_BCC = 1,  /* Bcc and Resent-Bcc are sent as they stand */
+  UVSMTP_RAW_LONG_LINES = 2 /* lines of over 998 octets too (RFC 5322 section 2.1.1), which some
+                               servers cut or refuse */
 };
 
 /** Bytes of a message: `len` of them from `offset` on. */
@@ -111,9 +113,10 @@ UVSMTP_EXTERN const uvsmtp_range_t *uvsmtp_raw_omitted(const uvsmtp_raw_t *raw, 
 /**
  * Makes `source` the message without the omitted bytes; nothing is copied. After uvsmtp_raw_feed
  * it is the header alone, with its empty line: the body is the caller's.
- * If the server takes no 8-bit bytes and a message that was read has some, its parts are encoded
- * anew where that is safe. Opening fails with UVSMTP_E8BIT and the reason in uvsmtp_raw_detail
- * where it is not: in a header, in what is signed or encrypted, or under a DKIM signature.
+ * If the server takes no 8-bit bytes and a message that was read has some, or if that has lines of
+ * over 998 octets, its parts are encoded anew where that is safe. Opening fails with UVSMTP_E8BIT
+ * or UVSMTP_ELINETOOLONG and the reason in uvsmtp_raw_detail where it is not: in a header, in what
+ * is signed or encrypted, or under a DKIM signature.
  * Ownership  `source` borrows `raw`.
  * Returns    0; UVSMTP_ESTATE: the header is not complete; UVSMTP_ENOMEM
  * RFC        6152 section 3                                                          Since 0.1
@@ -122,7 +125,8 @@ UVSMTP_EXTERN int uvsmtp_raw_source(uvsmtp_raw_t *raw, uvsmtp_source_t *source);
 
 /**
  * Makes `source` the bytes of `whole` without the omitted ones; `whole` gives the very message
- * that was read or fed, from its first byte on.
+ * that was read or fed, from its first byte on. It is not encoded anew: reading fails with
+ * UVSMTP_ELINETOOLONG at a line of over 998 octets.
  * Ownership  `source` borrows `raw` and `whole`, each until the send's callback. One such source
  *            at a time.
  * Returns    0; UVSMTP_ESTATE: the header is not complete                            Since 0.1
@@ -401,10 +405,10 @@ UVSMTP_EXTERN int uvsmtp_message_envelope(uvsmtp_message_t *message, uvsmtp_enve
 /**
  * Makes `source` the message. Completes it. Opened for a server, the source encodes every part by
  * its content and by what the server takes, in pieces of bounded size; it can be read again, and
- * knows its length unless an attachment is a source or no regular file. Opening fails with
- * UVSMTP_EEXTENSION if an address needs SMTPUTF8, with UVSMTP_E8BIT if an attached message is
- * 8-bit and the server takes none; reading with UVSMTP_ESOURCE if a file cannot be read or has
- * another length than before.
+ * knows its length unless an attachment is a source or no regular file. An attached message that
+ * is 8-bit is encoded part by part where the server takes none. Opening fails with
+ * UVSMTP_EEXTENSION if an address needs SMTPUTF8, with UVSMTP_E8BIT if such a message must not be
+ * encoded; reading with UVSMTP_ESOURCE if a file cannot be read or has another length than before.
  * Ownership  `source` borrows `message`.
  * Returns    as uvsmtp_message_envelope, but a message without recipients is fine    Since 0.1
  */

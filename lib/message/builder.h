@@ -96,7 +96,7 @@ struct uvsmtp_message_s {
   uvsmtp__mailboxes_t fields[UVSMTP__FIELDS];
   const char *subject, *message_id, *in_reply_to, *references;
   char date[UVSMTP__DATE_SIZE]; /* "" until known */
-  const char *unsubscribe; /* URLs in brackets */
+  const char *unsubscribe;      /* URLs in brackets */
   bool one_click;
   uvsmtp__texts_t headers;
   uvsmtp__texts_t marks;
@@ -167,7 +167,7 @@ typedef enum uvsmtp__cte_e {
   UVSMTP__BINARY,
   UVSMTP__QP,
   UVSMTP__BASE64,
-  UVSMTP__IMPOSSIBLE /* a message with 8-bit bytes, and the server takes none */
+  UVSMTP__RECODED /* a message in 7bit, its own parts encoded anew */
 } uvsmtp__cte_t;
 uvsmtp__cte_t uvsmtp__choose_cte(const uvsmtp_message_t *m, const uvsmtp_part_t *part,
                                  unsigned target);

@@ -143,7 +143,8 @@ static void write_content_type(const uvsmtp_part_t *part, uvsmtp__writer_t *w)
 
 void uvsmtp__write_part_header(const uvsmtp_part_t *part, uvsmtp__cte_t cte, uvsmtp__writer_t *w)
 {
-  static const char *const names[] = {"7bit", "8bit", "binary", "quoted-printable", "base64"};
+  static const char *const names[] = {"7bit",   "8bit", "binary", "quoted-printable",
+                                      "base64", "7bit" /* RECODED */};
   write_content_type(part, w);
   if (part->kind != UVSMTP__PART_MULTI || cte != UVSMTP__7BIT)
     write_words(w, "Content-Transfer-Encoding", names[cte]);

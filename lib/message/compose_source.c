@@ -9,20 +9,30 @@
  * A content fails if its file cannot be read or its length is not what it was, or if its source
  * fails; then the message is not completed.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
 #include "message/encode.h"
+#include "message/raw.h"
 
 #define LINES 256 /* of base64 in a chunk */
 #define IN_SIZE (LINES * UVSMTP__B64_LINE_IN)
 #define OUT_SIZE (LINES * (UVSMTP__B64_LINE_OUT + 2))
 
+/* An attached message whose parts are encoded anew. */
+typedef struct recoded_s {
+  struct recoded_s *next;
+  uvsmtp_raw_t *raw;
+  uvsmtp__recode_t *recode;
+} recoded_t;
+
 /* A stretch of the message: written text, or the content of a part. */
 typedef struct {
   uvsmtp_part_t *part; /* NULL: text */
   uvsmtp__cte_t cte;
+  recoded_t *recoded;
   size_t start, len; /* of the text */
 } stretch_t;
 
@@ -37,6 +47,7 @@ typedef struct {
   size_t count, room, at;
   size_t text_done; /* how much of the text is in stretches */
   uint64_t length;
+  recoded_t *recoded;
   bool eight, binary, moving; /* 8-bit bytes; binary parts; pieces that do not stay in place */
 
   /* the content that is being given */
@@ -64,7 +75,7 @@ static uvsmtp__cte_t choose_message(const uvsmtp__view_t *v, unsigned target)
 {
   if (!v->scan.eight)
     return UVSMTP__7BIT;
-  return (target & UVSMTP_TARGET_8BITMIME) != 0 ? UVSMTP__8BIT : UVSMTP__IMPOSSIBLE;
+  return (target & UVSMTP_TARGET_8BITMIME) != 0 ? UVSMTP__8BIT : UVSMTP__RECODED;
 }
 
 static uvsmtp__cte_t choose_memory(const uvsmtp_message_t *m, const uvsmtp_part_t *part,
@@ -91,7 +102,7 @@ static uvsmtp__cte_t choose_multi(const uvsmtp_message_t *m, const uvsmtp_part_t
   uvsmtp__cte_t cte = UVSMTP__7BIT;
   for (const uvsmtp_part_t *child = part->first; child != NULL; child = child->next) {
     uvsmtp__cte_t c = uvsmtp__choose_cte(m, child, target);
-    if (c == UVSMTP__IMPOSSIBLE || (c <= UVSMTP__BINARY && c > cte))
+    if (c <= UVSMTP__BINARY && c > cte)
       cte = c;
   }
   return cte;
@@ -165,6 +176,47 @@ static void lay_content(reader_t *r, uvsmtp_part_t *part, uvsmtp__cte_t cte)
   r->eight = r->eight || cte == UVSMTP__8BIT || cte == UVSMTP__BINARY;
 }
 
+static int open_recoded(const uvsmtp_mem_t *mem, const uvsmtp__view_t *v, recoded_t *recoded,
+                        uint64_t *length)
+{
+  uvsmtp_raw_options_t o = UVSMTP_RAW_OPTIONS_INIT;
+  int err;
+  o.mem = mem;
+  o.flags = UVSMTP_RAW_KEEP_BCC;
+  o.max_header_bytes = v->len + 1;
+  if ((err = uvsmtp_raw_new(&recoded->raw, &o)) != 0 ||
+      (err = uvsmtp_raw_read(recoded->raw, v->bytes, v->len)) != 0)
+    return err;
+  return uvsmtp__recode_open(&recoded->recode, recoded->raw,
+                             UVSMTP__RAW_8BIT | UVSMTP__RAW_ATTACHED, length);
+}
+
+/* Lays out an attached message that is 8-bit and must not be encoded as a whole. */
+static void lay_recoded(reader_t *r, uvsmtp_part_t *part)
+{
+  const uvsmtp_mem_t *mem = &r->message->mem;
+  recoded_t *recoded = uvsmtp__calloc(mem, 1, sizeof(*recoded));
+  uint64_t length;
+  int err = recoded != NULL ? 0 : UVSMTP_ENOMEM;
+  if (recoded != NULL) {
+    recoded->next = r->recoded;
+    r->recoded = recoded;
+    err = open_recoded(mem, uvsmtp__part_view(r->message, part), recoded, &length);
+  }
+  if (err != 0) {
+    if (err != UVSMTP_ENOMEM)
+      err = uvsmtp__detail(r->detail, sizeof(r->detail), UVSMTP_E8BIT, "%s: %s", part->type,
+                           uvsmtp_raw_detail(recoded->raw));
+    r->writer.err = r->writer.err != 0 ? r->writer.err : err;
+    return;
+  }
+  flush_text(r);
+  add_stretch(r, (stretch_t){.part = part, .cte = UVSMTP__RECODED, .recoded = recoded});
+  if (r->length != UVSMTP_LENGTH_UNKNOWN)
+    r->length += length;
+  r->moving = true;
+}
+
 static void put_text(reader_t *r, const char *before, const char *boundary, const char *after)
 {
   uvsmtp__field_glue(&r->writer, before);
@@ -175,12 +227,12 @@ static void put_text(reader_t *r, const char *before, const char *boundary, cons
 static void lay_part(reader_t *r, uvsmtp_part_t *part, bool root)
 {
   uvsmtp__cte_t cte = uvsmtp__choose_cte(r->message, part, r->target);
-  if (cte == UVSMTP__IMPOSSIBLE) {
-    r->writer.err = UVSMTP_E8BIT;
-    return;
-  }
   uvsmtp__write_part_header(part, cte, &r->writer);
   uvsmtp__field_glue(&r->writer, "\r\n");
+  if (cte == UVSMTP__RECODED) {
+    lay_recoded(r, part);
+    return;
+  }
   if (part->kind != UVSMTP__PART_MULTI) {
     lay_content(r, part, cte);
     /* A message ends with a line end, which base64 has not got; inside a multipart the one before
@@ -201,7 +253,8 @@ static int lay_message(reader_t *r)
   const uvsmtp_message_t *m = r->message;
   bool utf8 = (r->target & UVSMTP_TARGET_SMTPUTF8) != 0;
   if (m->needs_utf8 && !utf8)
-    return UVSMTP_EEXTENSION;
+    return uvsmtp__detail(r->detail, sizeof(r->detail), UVSMTP_EEXTENSION,
+                          "an address in the header needs SMTPUTF8");
   r->writer = (uvsmtp__writer_t){
       .out = &r->text,
       .detail = r->detail,
@@ -249,11 +302,13 @@ static int begin_content(reader_t *r, const stretch_t *stretch)
   if (part->kind == UVSMTP__PART_FILE && r->in_chunk == NULL &&
       (r->in_chunk = uvsmtp__malloc(mem, IN_SIZE)) == NULL)
     return UVSMTP_ENOMEM;
-  if (stretch->cte >= UVSMTP__QP && r->out_chunk == NULL &&
+  if ((stretch->cte == UVSMTP__QP || stretch->cte == UVSMTP__BASE64) && r->out_chunk == NULL &&
       (r->out_chunk = uvsmtp__malloc(mem, OUT_SIZE)) == NULL)
     return UVSMTP_ENOMEM;
   if (part->kind == UVSMTP__PART_FILE) {
-    err = (r->file = fopen(part->path, "rb")) != NULL ? 0 : UVSMTP_ESOURCE;
+    if ((r->file = fopen(part->path, "rb")) == NULL)
+      err = uvsmtp__detail(r->detail, sizeof(r->detail), UVSMTP_ESOURCE, "%s: %s", part->path,
+                           strerror(errno));
   } else if (part->kind == UVSMTP__PART_SOURCE) {
     err = begin_source(r, stretch->part);
   } else {
@@ -286,7 +341,8 @@ static int read_file(reader_t *r, const uvsmtp_part_t *part)
   r->in_end = n == 0;
   if (ferror(r->file) || (part->file_len != UVSMTP_LENGTH_UNKNOWN &&
                           (r->in_end ? r->given != part->file_len : r->given > part->file_len)))
-    return UVSMTP_ESOURCE;
+    return uvsmtp__detail(r->detail, sizeof(r->detail), UVSMTP_ESOURCE, "%s: %s", part->path,
+                          ferror(r->file) ? "cannot be read" : "its length has changed");
   return 0;
 }
 
@@ -326,6 +382,8 @@ static int next_base64(reader_t *r, const uvsmtp_part_t *part, uvsmtp_slice_t *p
 static int next_of_content(reader_t *r, const stretch_t *stretch, uvsmtp_slice_t *piece)
 {
   int err;
+  if (stretch->recoded != NULL)
+    return uvsmtp__recode_next(stretch->recoded->recode, piece);
   if (stretch->cte == UVSMTP__BASE64)
     return next_base64(r, stretch->part, piece);
   if (stretch->cte == UVSMTP__QP) {
@@ -344,6 +402,13 @@ static void reader_free(reader_t *r)
 {
   const uvsmtp_mem_t *mem = &r->message->mem;
   end_content(r);
+  while (r->recoded != NULL) {
+    recoded_t *recoded = r->recoded;
+    r->recoded = recoded->next;
+    uvsmtp__recode_close(recoded->recode);
+    uvsmtp_raw_free(recoded->raw);
+    uvsmtp__free(mem, recoded);
+  }
   uvsmtp__buffer_free(&r->text);
   uvsmtp__free(mem, r->stretches);
   uvsmtp__free(mem, r->in_chunk);
@@ -366,7 +431,7 @@ static void fill_info(const reader_t *r, uvsmtp_source_info_t *info)
 
 static int message_open(uvsmtp_source_t *source, unsigned target, uvsmtp_source_info_t *info)
 {
-  const uvsmtp_message_t *m = source->data;
+  uvsmtp_message_t *m = source->data;
   reader_t *r = uvsmtp__calloc(&m->mem, 1, sizeof(*r));
   int err;
   if (r == NULL)
@@ -376,6 +441,7 @@ static int message_open(uvsmtp_source_t *source, unsigned target, uvsmtp_source_
   r->target = target;
   uvsmtp__buffer_init(&r->text, &m->mem, 2 * m->max_header);
   if ((err = lay_message(r)) != 0) {
+    memcpy(m->source_detail, r->detail, sizeof(m->source_detail));
     reader_free(r);
     return err;
   }
@@ -408,8 +474,18 @@ static int message_next(uvsmtp_source_t *source, uvsmtp_slice_t *piece)
 
 static void message_close(uvsmtp_source_t *source)
 {
-  reader_free(source->impl);
+  uvsmtp_message_t *m = source->data;
+  reader_t *r = source->impl;
+  memcpy(m->source_detail, r->detail, sizeof(m->source_detail));
+  reader_free(r);
   source->impl = NULL;
+}
+
+static const char *message_source_detail(uvsmtp_source_t *source)
+{
+  const uvsmtp_message_t *m = source->data;
+  const reader_t *r = source->impl;
+  return r != NULL ? r->detail : m->source_detail;
 }
 
 static const uvsmtp_source_ops_t message_ops = {
@@ -417,6 +493,7 @@ static const uvsmtp_source_ops_t message_ops = {
     .open = message_open,
     .next = message_next,
     .close = message_close,
+    .detail = message_source_detail,
 };
 
 int uvsmtp_message_source(uvsmtp_message_t *m, uvsmtp_source_t *source)

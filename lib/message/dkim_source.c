@@ -291,12 +291,14 @@ static int start_job(uvsmtp_signing_t *s, size_t at, uvsmtp_dkim_t *signer, cons
 /* Lets the loop do other things before the next part of a long body. */
 static int pause_hashing(uvsmtp_signing_t *s)
 {
-  int err;
+  int err = 0;
   uvsmtp__job_release(s->jobs[s->count]);
   s->jobs[s->count] = NULL;
   s->turn = 0;
-  if (s->signers[0]->work == NULL || (err = start_job(s, s->count, s->signers[0], NULL)) != 0)
-    return s->signers[0]->work == NULL ? 0 : err;
+  if (s->signers[0]->work == NULL)
+    return 0;
+  if ((err = start_job(s, s->count, s->signers[0], NULL)) != 0)
+    return err;
   return s->jobs[s->count]->done ? 0 : UVSMTP_PENDING;
 }
 

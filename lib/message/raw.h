@@ -21,11 +21,13 @@ struct uvsmtp_raw_s {
   size_t omitted_count;
   uvsmtp_slice_t *slices; /* what is left of `bytes`, for uvsmtp_raw_source */
   size_t slice_count;
+  unsigned has; /* bits of UVSMTP__RAW_… that are true of the slices */
 
   /* a reading by uvsmtp_raw_filter */
   uint64_t filter_at;         /* offset of filter_rest in the whole message */
   size_t filter_range;        /* the omitted range that is next or going on */
   uvsmtp_slice_t filter_rest; /* of the piece that the whole message gave */
+  size_t filter_column;       /* bytes of the line that is being given */
 
   /* the envelope */
   char *sender;
@@ -38,12 +40,23 @@ struct uvsmtp_raw_s {
 
 /* A place at the first field of a complete header. */
 uvsmtp__fields_t uvsmtp__raw_fields(const uvsmtp_raw_t *raw);
+#define UVSMTP__RAW_LINE 998 /* octets, RFC 5322 section 2.1.1 */
+
+/* Why a message has to be encoded anew, and on what terms. */
+enum {
+  UVSMTP__RAW_8BIT = 1,    /* bytes above 127, for a server that takes none */
+  UVSMTP__RAW_LONG = 2,    /* lines of over 998 octets */
+  UVSMTP__RAW_ATTACHED = 4 /* a DKIM signature on it is no hindrance: nobody checks it on the way */
+};
+
 /*
- * A reading of a message in 7 bits (recode.c). Opening fails with UVSMTP_E8BIT and the reason in
- * raw->detail where a part must not be touched.
+ * A reading of a message whose parts are encoded anew where `why` asks for it (recode.c). Opening
+ * fails with UVSMTP_E8BIT or UVSMTP_ELINETOOLONG and the reason in raw->detail where a part must
+ * not be touched.
  */
 typedef struct uvsmtp__recode_s uvsmtp__recode_t;
-int uvsmtp__recode_open(uvsmtp__recode_t **recode, uvsmtp_raw_t *raw, uvsmtp_source_info_t *info);
+int uvsmtp__recode_open(uvsmtp__recode_t **recode, uvsmtp_raw_t *raw, unsigned why,
+                        uint64_t *length);
 int uvsmtp__recode_next(uvsmtp__recode_t *recode, uvsmtp_slice_t *piece);
 /* NULL is fine. */
 void uvsmtp__recode_close(uvsmtp__recode_t *recode);

@@ -140,8 +140,11 @@ static int read_sender(uvsmtp_raw_t *raw, block_t block, const names_t *names)
 
 static int add_list(uvsmtp_raw_t *raw, uvsmtp_address_list_t *list)
 {
-  uvsmtp_address_list_t **lists =
-      uvsmtp__realloc_array(&raw->mem, raw->lists, raw->list_count + 1, sizeof(*lists));
+  uvsmtp_address_list_t **lists = raw->lists;
+  if ((raw->list_count & (raw->list_count - 1)) == 0) { /* a power of two is full */
+    size_t room = raw->list_count != 0 ? 2 * raw->list_count : 1;
+    lists = uvsmtp__realloc_array(&raw->mem, raw->lists, room, sizeof(*lists));
+  }
   if (lists == NULL) {
     uvsmtp_address_list_free(list);
     return UVSMTP_ENOMEM;

@@ -8,6 +8,20 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "message/scan.h"
+
+/* Looks once at what will be sent. */
+static void look(uvsmtp_raw_t *raw)
+{
+  for (size_t i = 0; i < raw->slice_count; i++) {
+    const uvsmtp_slice_t *s = &raw->slices[i];
+    if (uvsmtp__has_8bit(s->base, s->len))
+      raw->has |= UVSMTP__RAW_8BIT;
+    if ((raw->flags & UVSMTP_RAW_LONG_LINES) == 0 &&
+        uvsmtp__long_line(s->base, s->len, UVSMTP__RAW_LINE) != 0)
+      raw->has |= UVSMTP__RAW_LONG;
+  }
+}
 
 static int make_slices(uvsmtp_raw_t *raw)
 {
@@ -24,32 +38,25 @@ static int make_slices(uvsmtp_raw_t *raw)
   }
   raw->slices[n++] = (uvsmtp_slice_t){raw->bytes + from, raw->len - from};
   raw->slice_count = n;
+  look(raw);
   return 0;
-}
-
-static bool has_8bit(const uvsmtp_raw_t *raw)
-{
-  for (size_t i = 0; i < raw->slice_count; i++)
-    if (uvsmtp__has_8bit(raw->slices[i].base, raw->slices[i].len))
-      return true;
-  return false;
 }
 
 static int raw_open(uvsmtp_source_t *source, unsigned target, uvsmtp_source_info_t *info)
 {
   uvsmtp_raw_t *raw = source->data;
-  /* The body of a message that was fed is not here: the sender judges it. */
-  if (!raw->fed && (target & UVSMTP_TARGET_8BITMIME) == 0 && has_8bit(raw)) {
-    int err = uvsmtp__recode_open((uvsmtp__recode_t **)&source->impl, raw, info);
-    if (err != 0)
-      return err;
-  } else {
-    uint64_t length = 0;
-    for (size_t i = 0; i < raw->slice_count; i++)
-      length += raw->slices[i].len;
-    *info = (uvsmtp_source_info_t){.length = length, .content = UVSMTP_CONTENT_STABLE};
-  }
+  unsigned why = raw->has;
+  raw->detail[0] = '\0';
   source->at = 0;
+  if ((target & UVSMTP_TARGET_8BITMIME) != 0)
+    why &= ~(unsigned)UVSMTP__RAW_8BIT;
+  *info = (uvsmtp_source_info_t){.length = 0};
+  /* The body of a message that was fed is not here: the sender judges it. */
+  if (!raw->fed && why != 0)
+    return uvsmtp__recode_open((uvsmtp__recode_t **)&source->impl, raw, why, &info->length);
+  info->content = UVSMTP_CONTENT_STABLE;
+  for (size_t i = 0; i < raw->slice_count; i++)
+    info->length += raw->slices[i].len;
   return 0;
 }
 
@@ -116,6 +123,8 @@ static int filter_open(uvsmtp_source_t *source, unsigned target, uvsmtp_source_i
   raw->filter_at = 0;
   raw->filter_range = 0;
   raw->filter_rest = (uvsmtp_slice_t){NULL, 0};
+  raw->filter_column = 0;
+  raw->detail[0] = '\0';
   if (raw->omitted_count > 0) /* what was left out may have been all that was 8-bit */
     info->content &= ~(unsigned)UVSMTP_CONTENT_KNOWN;
   for (size_t i = 0; i < raw->omitted_count && info->length != UVSMTP_LENGTH_UNKNOWN; i++) {
@@ -155,6 +164,24 @@ static uvsmtp_slice_t filter_cut(uvsmtp_raw_t *raw)
   return kept;
 }
 
+/* Counts how long the lines of the next piece are; false if one is too long. */
+static bool filter_fits(uvsmtp_raw_t *raw, uvsmtp_slice_t piece)
+{
+  size_t first = 0, last = piece.len;
+  if ((raw->flags & UVSMTP_RAW_LONG_LINES) != 0)
+    return true;
+  while (first < piece.len && first <= UVSMTP__RAW_LINE && piece.base[first] != '\r' &&
+         piece.base[first] != '\n')
+    first++;
+  if (raw->filter_column + first > UVSMTP__RAW_LINE ||
+      uvsmtp__long_line(piece.base + first, piece.len - first, UVSMTP__RAW_LINE) != 0)
+    return false;
+  while (last > first && piece.base[last - 1] != '\r' && piece.base[last - 1] != '\n')
+    last--;
+  raw->filter_column = piece.len - last + (first == piece.len ? raw->filter_column + first : 0);
+  return true;
+}
+
 static int filter_next(uvsmtp_source_t *source, uvsmtp_slice_t *piece)
 {
   uvsmtp_raw_t *raw = source->data;
@@ -169,7 +196,11 @@ static int filter_next(uvsmtp_source_t *source, uvsmtp_slice_t *piece)
     }
     *piece = filter_cut(raw);
   } while (piece->len == 0);
-  return 0;
+  if (filter_fits(raw, *piece))
+    return 0;
+  *piece = (uvsmtp_slice_t){NULL, 0};
+  return uvsmtp__detail(raw->detail, sizeof(raw->detail), UVSMTP_ELINETOOLONG,
+                        "a line has over %d octets", UVSMTP__RAW_LINE);
 }
 
 static void filter_close(uvsmtp_source_t *source)
@@ -184,6 +215,7 @@ static const uvsmtp_source_ops_t filter_ops = {
     .open = filter_open,
     .next = filter_next,
     .close = filter_close,
+    .detail = raw_source_detail,
 };
 
 int uvsmtp_raw_filter(uvsmtp_raw_t *raw, uvsmtp_source_t *source, uvsmtp_source_t *whole)

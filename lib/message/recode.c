@@ -1,10 +1,11 @@
 #include "message/raw.h"
 
 /*
- * A raw message for a server without 8BITMIME (RFC 6152 section 3): every part that has 8-bit bytes
- * is encoded anew, quoted-printable if it is text, else base64; all other bytes stay where they
- * are. The result is a list of stretches: slices of the message, written fields, and contents that
- * run through an encoder while they are read.
+ * A raw message whose bytes cannot go as they are: 8-bit ones to a server without 8BITMIME (RFC
+ * 6152 section 3), or lines of over 998 octets. Every part that has such is encoded anew,
+ * quoted-printable if it is text, else base64; base64 in lines that are too long gets new ones; all
+ * other bytes stay where they are. The result is a list of stretches: slices of the message,
+ * written fields, and contents that run through an encoder while they are read.
  *
  * It is refused, with the reason,
  *   - in a header, which only SMTPUTF8 could carry;
@@ -23,7 +24,7 @@
 #define MAX_DEPTH 50
 #define CHUNK (256 * (UVSMTP__B64_LINE_OUT + 2))
 
-typedef enum { AS_IT_IS, QUOTED, BASE64 } encoding_t;
+typedef enum { AS_IT_IS, QUOTED, BASE64, REWRAPPED } encoding_t;
 
 typedef struct {
   const char *bytes;
@@ -33,6 +34,7 @@ typedef struct {
 
 struct uvsmtp__recode_s {
   uvsmtp_raw_t *raw;
+  unsigned why; /* bits of UVSMTP__RAW_… */
   uvsmtp__arena_t arena;
   stretch_t *stretches;
   size_t count, room, at;
@@ -43,7 +45,7 @@ struct uvsmtp__recode_s {
   uvsmtp__qp_t qp;
   uvsmtp__b64_t b64;
   const unsigned char *in;
-  size_t in_len;
+  size_t in_len, column;
   char chunk[CHUNK];
 };
 
@@ -55,9 +57,19 @@ typedef struct {
   char encoding[20]; /* lower case; "" if unsaid */
 } entity_t;
 
-static int refuse(uvsmtp__recode_t *rc, const char *reason)
+/* The first omitted range that ends behind `from`. */
+static size_t first_omitted(const uvsmtp_raw_t *raw, const char *from)
 {
-  return uvsmtp__detail(rc->raw->detail, sizeof(rc->raw->detail), UVSMTP_E8BIT, "%s", reason);
+  size_t low = 0, high = raw->omitted_count;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    const uvsmtp_range_t *range = &raw->omitted[middle];
+    if (raw->bytes + range->offset + range->len <= from)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
 }
 
 /* Calls `take` with what is left of a range when the omitted parts of the message are gone. */
@@ -66,11 +78,11 @@ static int each_kept(uvsmtp__recode_t *rc, const char *from, const char *to,
 {
   const uvsmtp_raw_t *raw = rc->raw;
   int err = 0;
-  for (size_t i = 0; i < raw->omitted_count && err == 0 && from < to; i++) {
+  for (size_t i = first_omitted(raw, from); i < raw->omitted_count && err == 0 && from < to; i++) {
     const char *start = raw->bytes + raw->omitted[i].offset;
     const char *end = start + raw->omitted[i].len;
-    if (end <= from || start >= to)
-      continue;
+    if (start >= to)
+      break;
     if (start > from)
       err = take(rc, from, (size_t)(start - from));
     from = end < to ? end : to;
@@ -78,23 +90,60 @@ static int each_kept(uvsmtp__recode_t *rc, const char *from, const char *to,
   return err != 0 ? err : take(rc, from, (size_t)(to - from));
 }
 
+static int test_bytes(uvsmtp__recode_t *rc, const char *bytes, size_t len)
+{
+  return ((rc->why & UVSMTP__RAW_8BIT) != 0 && uvsmtp__has_8bit(bytes, len)) ||
+         ((rc->why & UVSMTP__RAW_LONG) != 0 &&
+          uvsmtp__long_line(bytes, len, UVSMTP__RAW_LINE) != 0);
+}
+
 static int test_8bit(uvsmtp__recode_t *rc, const char *bytes, size_t len)
 {
   return uvsmtp__has_8bit(bytes, len);
 }
 
-static bool is_8bit(uvsmtp__recode_t *rc, const char *from, const char *to)
+/* Refuses to change bytes: says what they have, and where that is. */
+static int refuse(uvsmtp__recode_t *rc, const char *from, const char *to, const char *where)
 {
-  return each_kept(rc, from, to, test_8bit) != 0;
+  bool eight = (rc->why & UVSMTP__RAW_8BIT) != 0 && each_kept(rc, from, to, test_8bit) != 0;
+  return uvsmtp__detail(rc->raw->detail, sizeof(rc->raw->detail),
+                        eight ? UVSMTP_E8BIT : UVSMTP_ELINETOOLONG, "%s %s",
+                        eight ? "8-bit bytes" : "a line of over 998 octets", where);
+}
+
+/* Whether bytes, whole lines, cannot go as they are. */
+static bool must_change(uvsmtp__recode_t *rc, const char *from, const char *to)
+{
+  return each_kept(rc, from, to, test_bytes) != 0;
 }
 
 /* ---- Stretches ---- */
 
+static bool is_white(char c)
+{
+  return c == '\r' || c == '\n' || c == ' ' || c == '\t';
+}
+
+static uint64_t rewrapped_length(const stretch_t *s)
+{
+  uint64_t n = 0;
+  for (size_t i = 0; i < s->len; i++)
+    n += !is_white(s->bytes[i]);
+  return n == 0 ? 0 : n + 2 * ((n - 1) / UVSMTP__B64_LINE_OUT);
+}
+
 static uint64_t stretch_length(const stretch_t *s)
 {
-  return s->encoding == QUOTED   ? uvsmtp__qp_length(s->bytes, s->len)
-         : s->encoding == BASE64 ? uvsmtp__b64_length(s->len)
-                                 : s->len;
+  switch (s->encoding) {
+  case QUOTED:
+    return uvsmtp__qp_length(s->bytes, s->len);
+  case BASE64:
+    return uvsmtp__b64_length(s->len);
+  case REWRAPPED:
+    return rewrapped_length(s);
+  default:
+    return s->len;
+  }
 }
 
 static int add(uvsmtp__recode_t *rc, const char *bytes, size_t len, encoding_t encoding)
@@ -206,14 +255,25 @@ static void read_type(entity_t *e, const char *s, size_t len)
   }
 }
 
+/* Whether a field is a signature over all of the message. */
+static bool is_signature(const uvsmtp__recode_t *rc, const char *start,
+                         const uvsmtp__field_t *field)
+{
+  return start == rc->raw->bytes && (rc->why & UVSMTP__RAW_ATTACHED) == 0 &&
+         (uvsmtp__field_is(field, "DKIM-Signature") || uvsmtp__field_is(field, "ARC-Seal"));
+}
+
 /* Cuts a part into header and body, and reads what matters here. */
-static int read_entity(uvsmtp__recode_t *rc, entity_t *e, const char *start, const char *end)
+static int read_entity(uvsmtp__recode_t *rc, entity_t *e, const char *start, const char *end,
+                       bool in_digest)
 {
   uvsmtp__header_end_t state = {false, false, false};
   uvsmtp__fields_t place = {.bytes = start, .len = (size_t)(end - start)};
   uvsmtp__field_t field;
   int found;
   *e = (entity_t){.start = start, .end = end, .type = "text/plain"};
+  if (in_digest) /* RFC 2046 section 5.1.5 */
+    memcpy(e->type, "message/rfc822", 15);
   uvsmtp__header_end(&state, start, &place.len);
   e->body = start + place.len;
   if (start == rc->raw->bytes)
@@ -225,15 +285,14 @@ static int read_entity(uvsmtp__recode_t *rc, entity_t *e, const char *start, con
       size_t at = skip_blanks(field.value, field.value_len);
       copy_lower(e->encoding, sizeof(e->encoding), field.value + at,
                  word_len(field.value + at, field.value_len - at));
-    } else if (start == rc->raw->bytes && (uvsmtp__field_is(&field, "DKIM-Signature") ||
-                                           uvsmtp__field_is(&field, "ARC-Seal"))) {
-      return refuse(rc, "the message is 8-bit, and encoding it would break its DKIM signature");
+    } else if (is_signature(rc, start, &field)) {
+      return refuse(rc, start, end, "under a DKIM signature, which a change would break");
     }
   }
   if (found < 0)
-    return refuse(rc, "the message is 8-bit, and a part has a header that cannot be read");
-  if (is_8bit(rc, e->start, e->body))
-    return refuse(rc, "the message has 8-bit bytes in a header");
+    return refuse(rc, start, end, "in a part whose header cannot be read");
+  if (must_change(rc, e->start, e->body))
+    return refuse(rc, e->start, e->body, "in a header");
   return 0;
 }
 
@@ -289,18 +348,29 @@ static int canonical(uvsmtp__recode_t *rc, const entity_t *e, const char **bytes
   return 0;
 }
 
+/* Gives base64 new lines. */
+static int rewrap(uvsmtp__recode_t *rc, const entity_t *e, bool root)
+{
+  int err = keep(rc, e->start, e->body);
+  if (err == 0)
+    err = add(rc, e->body, (size_t)(e->end - e->body), REWRAPPED);
+  return err == 0 && root ? add(rc, "\r\n", 2, AS_IT_IS) : err;
+}
+
 static int put_leaf(uvsmtp__recode_t *rc, const entity_t *e, bool root)
 {
   const char *bytes;
   size_t len;
   bool text = type_is(e, "text/");
   int err;
+  if (strcmp(e->encoding, "base64") == 0 && !uvsmtp__has_8bit(e->body, (size_t)(e->end - e->body)))
+    return rewrap(rc, e, root);
   if (e->encoding[0] != '\0' && strcmp(e->encoding, "7bit") != 0 &&
       strcmp(e->encoding, "8bit") != 0 && strcmp(e->encoding, "binary") != 0)
-    return refuse(rc, "a part is 8-bit, though its header says that it is encoded");
+    return refuse(rc, e->start, e->end, "in a part that is encoded, as its header says");
   if (type_is(e, "application/pkcs7-") || type_is(e, "application/x-pkcs7-") ||
       type_is(e, "application/pgp-"))
-    return refuse(rc, "a part that is signed or encrypted is 8-bit");
+    return refuse(rc, e->start, e->end, "in a part that is signed or encrypted");
   if ((err = canonical(rc, e, &bytes, &len)) != 0)
     return err;
   if (text && !uvsmtp__prefer_q(uvsmtp__qp_length(bytes, len), uvsmtp__b64_length(len)))
@@ -311,7 +381,8 @@ static int put_leaf(uvsmtp__recode_t *rc, const entity_t *e, bool root)
   return root && !text ? add(rc, "\r\n", 2, AS_IT_IS) : 0;
 }
 
-static int put_entity(uvsmtp__recode_t *rc, const char *start, const char *end, size_t depth);
+static int put_entity(uvsmtp__recode_t *rc, const char *start, const char *end, size_t depth,
+                      bool in_digest);
 
 /* A line of the body of a multipart. */
 typedef struct {
@@ -345,14 +416,14 @@ static bool is_boundary(const line_t *line, const char *boundary, bool *last)
   return true;
 }
 
-static int put_part(uvsmtp__recode_t *rc, const char *start, const char *end, bool outside,
-                    size_t depth)
+static int put_part(uvsmtp__recode_t *rc, const entity_t *multipart, const char *start,
+                    const char *end, bool outside, size_t depth)
 {
-  if (!is_8bit(rc, start, end))
+  if (!must_change(rc, start, end))
     return keep(rc, start, end);
   if (outside)
-    return refuse(rc, "a multipart has 8-bit bytes outside its parts");
-  return put_entity(rc, start, end, depth + 1);
+    return refuse(rc, start, end, "outside the parts of a multipart");
+  return put_entity(rc, start, end, depth + 1, type_is(multipart, "multipart/digest"));
 }
 
 static int put_multipart(uvsmtp__recode_t *rc, const entity_t *e, size_t depth)
@@ -361,16 +432,16 @@ static int put_multipart(uvsmtp__recode_t *rc, const entity_t *e, size_t depth)
   bool outside = true, last = false;
   int err;
   if (type_is(e, "multipart/signed") || type_is(e, "multipart/encrypted"))
-    return refuse(rc, "a part that is signed or encrypted is 8-bit");
+    return refuse(rc, e->start, e->end, "in a part that is signed or encrypted");
   if (e->boundary[0] == '\0')
-    return refuse(rc, "an 8-bit multipart has no boundary that can be read");
+    return refuse(rc, e->start, e->end, "in a multipart without a boundary that can be read");
   if ((err = put_header(rc, e, "7bit")) != 0)
     return err;
   for (const char *at = e->body; at < e->end && !last;) {
     line_t line = read_line(at, e->end);
     if (is_boundary(&line, e->boundary, &last)) {
       /* the line end in front of it belongs to it */
-      if ((err = put_part(rc, part, part_end, outside, depth)) != 0 ||
+      if ((err = put_part(rc, e, part, part_end, outside, depth)) != 0 ||
           (err = keep(rc, part_end, line.end)) != 0)
         return err;
       outside = last;
@@ -380,19 +451,20 @@ static int put_multipart(uvsmtp__recode_t *rc, const entity_t *e, size_t depth)
     }
     at = line.end;
   }
-  return put_part(rc, part, e->end, outside, depth);
+  return put_part(rc, e, part, e->end, outside, depth);
 }
 
 /* A message, or a part of one. */
-static int put_entity(uvsmtp__recode_t *rc, const char *start, const char *end, size_t depth)
+static int put_entity(uvsmtp__recode_t *rc, const char *start, const char *end, size_t depth,
+                      bool in_digest)
 {
   entity_t e;
   int err;
-  if (!is_8bit(rc, start, end))
+  if (!must_change(rc, start, end))
     return keep(rc, start, end);
   if (depth > MAX_DEPTH)
-    return refuse(rc, "an 8-bit part lies too deep in others");
-  if ((err = read_entity(rc, &e, start, end)) != 0)
+    return refuse(rc, start, end, "in a part that lies too deep in others");
+  if ((err = read_entity(rc, &e, start, end, in_digest)) != 0)
     return err;
   if (type_is(&e, "multipart/"))
     return put_multipart(rc, &e, depth);
@@ -400,24 +472,25 @@ static int put_entity(uvsmtp__recode_t *rc, const char *start, const char *end, 
     return put_leaf(rc, &e, depth == 0);
   if ((err = put_header(rc, &e, "7bit")) != 0)
     return err;
-  return put_entity(rc, e.body, e.end, depth + 1);
+  return put_entity(rc, e.body, e.end, depth + 1, false);
 }
 
 /* ---- Reading ---- */
 
-int uvsmtp__recode_open(uvsmtp__recode_t **out, uvsmtp_raw_t *raw, uvsmtp_source_info_t *info)
+int uvsmtp__recode_open(uvsmtp__recode_t **out, uvsmtp_raw_t *raw, unsigned why, uint64_t *length)
 {
   uvsmtp__recode_t *rc = uvsmtp__calloc(&raw->mem, 1, sizeof(*rc));
   int err;
   if (rc == NULL)
     return UVSMTP_ENOMEM;
   rc->raw = raw;
+  rc->why = why;
   rc->arena.mem = &raw->mem;
-  if ((err = put_entity(rc, raw->bytes, raw->bytes + raw->len, 0)) != 0) {
+  if ((err = put_entity(rc, raw->bytes, raw->bytes + raw->len, 0, false)) != 0) {
     uvsmtp__recode_close(rc);
     return err;
   }
-  *info = (uvsmtp_source_info_t){.length = rc->length};
+  *length = rc->length;
   *out = rc;
   return 0;
 }
@@ -433,6 +506,24 @@ void uvsmtp__recode_close(uvsmtp__recode_t *rc)
   uvsmtp__free(mem, rc);
 }
 
+/* Fills the chunk with base64 of other lines. */
+static size_t rewrap_on(uvsmtp__recode_t *rc)
+{
+  size_t n = 0;
+  for (; rc->in_len > 0 && CHUNK - n >= 3; rc->in++, rc->in_len--) {
+    if (is_white((char)*rc->in))
+      continue;
+    if (rc->column == UVSMTP__B64_LINE_OUT) {
+      memcpy(rc->chunk + n, "\r\n", 2);
+      n += 2;
+      rc->column = 0;
+    }
+    rc->chunk[n++] = (char)*rc->in;
+    rc->column++;
+  }
+  return n;
+}
+
 static size_t encode(uvsmtp__recode_t *rc, const stretch_t *s)
 {
   size_t n;
@@ -442,7 +533,10 @@ static size_t encode(uvsmtp__recode_t *rc, const stretch_t *s)
     rc->b64 = (uvsmtp__b64_t){.carried = 0};
     rc->in = (const unsigned char *)s->bytes;
     rc->in_len = s->len;
+    rc->column = 0;
   }
+  if (s->encoding == REWRAPPED)
+    return rewrap_on(rc);
   if (s->encoding == QUOTED)
     return uvsmtp__qp_encode(&rc->qp, rc->chunk, CHUNK);
   n = rc->in_len > 0 ? uvsmtp__b64_update(&rc->b64, &rc->in, &rc->in_len, rc->chunk, CHUNK) : 0;

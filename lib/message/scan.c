@@ -46,6 +46,20 @@ static size_t run_len(const char *text, size_t len)
   return cr != NULL ? (size_t)(cr - text) : line;
 }
 
+size_t uvsmtp__long_line(const char *bytes, size_t len, size_t max)
+{
+  size_t at = 0;
+  while (len - at > max) { /* a line end among the next bytes, the last one if there are several */
+    size_t end = at + max + 1;
+    while (end > at && bytes[end - 1] != '\r' && bytes[end - 1] != '\n')
+      end--;
+    if (end == at)
+      return at + 1;
+    at = end;
+  }
+  return 0;
+}
+
 size_t uvsmtp__to_crlf(char *out, const char *text, size_t len)
 {
   size_t n = 0, at = 0;

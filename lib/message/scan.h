@@ -16,8 +16,12 @@ typedef struct uvsmtp__scan_s {
 
 void uvsmtp__scan(uvsmtp__scan_t *scan, const char *bytes, size_t len);
 
-/* Writes `text` with all line ends as CRLF, and one at its end, to `out` (NULL: nowhere); returns how
- * many bytes that are. */
+/* The number of the first byte, from 1, of a line of over `max` bytes; CR, LF and CRLF end lines.
+ * 0: there is none. */
+size_t uvsmtp__long_line(const char *bytes, size_t len, size_t max);
+
+/* Writes `text` with all line ends as CRLF, and one at its end, to `out` (NULL: nowhere); returns
+ * how many bytes that are. */
 size_t uvsmtp__to_crlf(char *out, const char *text, size_t len);
 
 /* The number of the first byte, from 1, that is not well-formed UTF-8 or a NUL; 0: there is none.

@@ -337,21 +337,41 @@ static void binary_goes_unchanged_only_where_it_is_wanted_and_taken(void **state
     }
 }
 
-static void an_attached_message_is_never_encoded(void **state)
+static void an_attached_message_is_never_encoded_but_its_parts(void **state)
 {
-  static const char eight[] = "From: x@y\n\n\xc3\xa4\n";
+  static const char eight[] = "From: x@y\nDKIM-Signature: old\n\nx\xc3\xa4\n";
   uvsmtp_message_t *m = minimal(0);
-  uvsmtp_source_t source;
-  uvsmtp_source_info_t info;
   char *got;
   attach_bytes(m, "m.eml", eight, sizeof(eight) - 1);
   got = render_text(m, UVSMTP_TARGET_8BITMIME);
   assert_non_null(strstr(got, "Content-Type: multipart/mixed;"));
   assert_non_null(strstr(got, "\r\nContent-Transfer-Encoding: 8bit\r\n\r\n--"));
-  assert_non_null(strstr(got, "\r\n\r\nFrom: x@y\r\n\r\n\xc3\xa4\r\n\r\n--"));
+  assert_non_null(
+      strstr(got, "\r\n\r\nFrom: x@y\r\nDKIM-Signature: old\r\n\r\nx\xc3\xa4\r\n\r\n--"));
   free(got);
+  got = render_text(m, 0);
+  assert_null(strstr(got, "8bit"));
+  assert_non_null(strstr(got, "name=m.eml\r\nContent-Transfer-Encoding: 7bit\r\n"));
+  assert_non_null(strstr(got,
+                         "\r\n\r\nFrom: x@y\r\nDKIM-Signature: old\r\n"
+                         "Content-Transfer-Encoding: quoted-printable\r\n\r\nx=C3=A4\r\n\r\n--"));
+  free(got);
+  uvsmtp_message_free(m);
+}
+
+static void an_attached_message_that_must_not_be_touched_needs_8bitmime(void **state)
+{
+  static const char secret[] = "From: x@y\nContent-Type: application/pkcs7-mime\n\n\xc3\xa4\n";
+  uvsmtp_message_t *m = minimal(0);
+  uvsmtp_source_t source;
+  uvsmtp_source_info_t info;
+  attach_bytes(m, "m.eml", secret, sizeof(secret) - 1);
   assert_int_equal(uvsmtp_message_source(m, &source), 0);
   assert_int_equal(source.ops->open(&source, 0, &info), UVSMTP_E8BIT);
+  assert_string_equal(source.ops->detail(&source),
+                      "message/rfc822: 8-bit bytes in a part that is signed or encrypted");
+  assert_int_equal(source.ops->open(&source, UVSMTP_TARGET_8BITMIME, &info), 0);
+  source.ops->close(&source);
   uvsmtp_message_free(m);
 }
 
@@ -1142,6 +1162,12 @@ static int everything_with(const uvsmtp_mem_t *mem)
   a.flags = UVSMTP_ATTACH_COPY;
   for (int i = 0; i < 6; i++)
     uvsmtp_message_attach(m, &a);
+  a.content_id = NULL;
+  a.filename = "m.eml"; /* whose text has to be encoded anew */
+  a.bytes = "From: x@y\n\n\xc3\xa4\n";
+  a.len = strlen(a.bytes);
+  uvsmtp_message_attach(m, &a);
+  uvsmtp_message_unsubscribe(m, "https://x/", NULL, 1);
   err = uvsmtp_message_copy(&copy, m);
   if (err == 0) {
     uvsmtp_message_mark(copy, "x", "y");
@@ -1203,7 +1229,8 @@ int main(void)
       cmocka_unit_test(common_shapes_are_as_in_the_golden_files),
       cmocka_unit_test(the_encoding_follows_from_the_content_and_the_server),
       cmocka_unit_test(binary_goes_unchanged_only_where_it_is_wanted_and_taken),
-      cmocka_unit_test(an_attached_message_is_never_encoded),
+      cmocka_unit_test(an_attached_message_is_never_encoded_but_its_parts),
+      cmocka_unit_test(an_attached_message_that_must_not_be_touched_needs_8bitmime),
       cmocka_unit_test(the_boundary_occurs_in_no_part),
       cmocka_unit_test(utf8_headers_go_only_where_smtputf8_goes),
       cmocka_unit_test(an_idn_domain_becomes_a_labels_where_that_helps),

@@ -533,6 +533,11 @@ static const struct {
      "Content-Type: Multipart/Alternative; x=\"; boundary=no\"; Boundary = \"b\"\n"
      "Content-Transfer-Encoding: 7bit\r\n\n--b\nContent-Transfer-Encoding: quoted-printable\r\n"
      "\ntext x=C3=A4\n--b--\n--a--\n"},
+    {"a message in a digest is one though its header does not say so",
+     "Content-Type: multipart/digest; boundary=a\n\n--a\n\nFrom: x@y\n\ntext x" AE "\n--a--\n",
+     "Content-Type: multipart/digest; boundary=a\nContent-Transfer-Encoding: 7bit\r\n\n--a\n"
+     "Content-Transfer-Encoding: 7bit\r\n\nFrom: x@y\nContent-Transfer-Encoding: "
+     "quoted-printable\r\n\ntext x=C3=A4\n--a--\n"},
     {"signed parts that are 7-bit are no hindrance",
      "Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\nContent-Type: multipart/signed; "
      "boundary=s\r\n\r\n--s--\r\n--a\r\n\r\ntext x" AE "\r\n--a--\r\n",
@@ -565,24 +570,24 @@ static void what_must_not_be_touched_is_refused_with_the_reason(void **state)
   static const struct {
     const char *message, *detail;
   } rows[] = {
-      {"Subject: " AE "\r\n\r\nx\r\n", "the message has 8-bit bytes in a header"},
+      {"Subject: " AE "\r\n\r\nx\r\n", "8-bit bytes in a header"},
       {"From: a@b\r\nDKIM-Signature: v=1\r\n\r\n" AE "\r\n",
-       "the message is 8-bit, and encoding it would break its DKIM signature"},
+       "8-bit bytes under a DKIM signature, which a change would break"},
       {"Content-Type: multipart/signed; boundary=a\r\n\r\n--a\r\n\r\n" AE "\r\n--a--\r\n",
-       "a part that is signed or encrypted is 8-bit"},
+       "8-bit bytes in a part that is signed or encrypted"},
       {"Content-Type: application/pkcs7-mime\r\n\r\n" AE "\r\n",
-       "a part that is signed or encrypted is 8-bit"},
+       "8-bit bytes in a part that is signed or encrypted"},
       {"Content-Transfer-Encoding: base64\r\n\r\n" AE "\r\n",
-       "a part is 8-bit, though its header says that it is encoded"},
+       "8-bit bytes in a part that is encoded, as its header says"},
       {"Content-Type: multipart/mixed\r\n\r\n" AE "\r\n",
-       "an 8-bit multipart has no boundary that can be read"},
+       "8-bit bytes in a multipart without a boundary that can be read"},
       {"Content-Type: multipart/mixed; boundary=a\r\n\r\n" AE "\r\n--a--\r\n",
-       "a multipart has 8-bit bytes outside its parts"},
+       "8-bit bytes outside the parts of a multipart"},
       {"Content-Type: multipart/mixed; boundary=a\r\n\r\n--a--\r\n" AE,
-       "a multipart has 8-bit bytes outside its parts"},
+       "8-bit bytes outside the parts of a multipart"},
       {"Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\nno field\r\n\r\n" AE
        "\r\n--a--\r\n",
-       "the message is 8-bit, and a part has a header that cannot be read"},
+       "8-bit bytes in a part whose header cannot be read"},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     uvsmtp_raw_t *raw = new_raw();
@@ -598,6 +603,116 @@ static void what_must_not_be_touched_is_refused_with_the_reason(void **state)
     assert_string_equal(sent, rows[i].message);
     free(sent);
     uvsmtp_raw_free(raw);
+  }
+}
+
+/* ---- Lines of over 998 octets ---- */
+
+#define TEN "0123456789"
+#define HUNDRED TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
+#define L990                                                                                       \
+  HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED TEN TEN TEN TEN TEN TEN  \
+      TEN TEN TEN
+#define L998 L990 "12345678"
+#define L76 "0123456789012345678901234567890123456789012345678901234567890123456789012345"
+
+/* What becomes of a message as a whole and through a filter. */
+static void check_long(const char *name, const char *message, unsigned flags, int err,
+                       const char *detail, const char *part)
+{
+  uvsmtp_raw_options_t o = UVSMTP_RAW_OPTIONS_INIT;
+  uvsmtp_raw_t *raw;
+  uvsmtp_source_t source;
+  uvsmtp_source_info_t info;
+  size_t len;
+  char *sent;
+  o.flags = flags;
+  assert_int_equal(uvsmtp_raw_new(&raw, &o), 0);
+  assert_int_equal(uvsmtp_raw_read(raw, message, strlen(message)), 0);
+  assert_int_equal(uvsmtp_raw_source(raw, &source), 0);
+  if (err != 0) {
+    assert_int_equal(source.ops->open(&source, UVSMTP_TARGET_8BITMIME, &info), err);
+    assert_string_equal(source.ops->detail(&source), detail);
+  } else {
+    sent = slurp(&source, UVSMTP_TARGET_8BITMIME, &info, &len);
+    assert_int_equal(info.length, len);
+    if (strstr(sent, part) == NULL)
+      fail_msg("%s: %s", name, sent);
+    free(sent);
+  }
+  uvsmtp_raw_free(raw);
+}
+
+static void a_line_that_is_too_long_is_encoded_or_refused(void **state)
+{
+  static const struct {
+    const char *name, *message;
+    unsigned flags;
+    int err;
+    const char *detail, *part;
+  } rows[] = {
+      {"998 octets are allowed", "From: a@b\r\n\r\n" L998 "\r\n" L998 "\n" L998 "\r", 0, 0, NULL,
+       "\r\n\r\n" L998 "\r\n" L998 "\n" L998 "\r"},
+      {"999 are not", "From: a@b\n\nx\n" L998 "9\n", 0, 0, NULL,
+       "From: a@b\nContent-Transfer-Encoding: quoted-printable\r\n\nx\r\n012"},
+      {"unless somebody says so", "From: a@b\n\n" L998 "9\n", UVSMTP_RAW_LONG_LINES, 0, NULL,
+       "From: a@b\n\n" L998 "9\n"},
+      {"the last line counts too", "Content-Type: a/b\n\n" L998 "9", 0, 0, NULL,
+       "Content-Type: a/b\nContent-Transfer-Encoding: base64\r\n\nMDEy"},
+      {"8-bit parts with short lines stay",
+       "Content-Type: multipart/mixed; boundary=b\n\n--b\n\n" AE "\n--b\n\n" L998 "9\n--b--\n", 0,
+       0, NULL, "\n--b\n\n" AE "\n--b\nContent-Transfer-Encoding: quoted-printable\r\n\n012"},
+      {"base64 gets new lines",
+       "Content-Type: a/b\nContent-Transfer-Encoding: base64\n\n" L76 L76 "\r\n01" L998 "\n", 0, 0,
+       NULL, "base64\n\n" L76 "\r\n" L76 "\r\n01" TEN},
+      {"a header cannot", "From: a@b\nX: " L998 "\n\nx\n", 0, UVSMTP_ELINETOOLONG,
+       "a line of over 998 octets in a header", NULL},
+      {"nor what is signed", "From: a@b\nDKIM-Signature: x\n\n" L998 "9\n", 0, UVSMTP_ELINETOOLONG,
+       "a line of over 998 octets under a DKIM signature, which a change would break", NULL},
+      {"nor quoted-printable", "Content-Transfer-Encoding: quoted-printable\n\n" L998 "9\n", 0,
+       UVSMTP_ELINETOOLONG,
+       "a line of over 998 octets in a part that is encoded, as its header says", NULL},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++)
+    check_long(rows[i].name, rows[i].message, rows[i].flags, rows[i].err, rows[i].detail,
+               rows[i].part);
+}
+
+/* Reads the message through a filter in pieces of `step` bytes; how reading ends. */
+static int filter_in_steps(const char *message, size_t step, unsigned flags)
+{
+  uvsmtp_raw_options_t o = UVSMTP_RAW_OPTIONS_INIT;
+  uvsmtp_raw_t *raw;
+  uvsmtp_source_t whole, source;
+  uvsmtp_source_info_t info;
+  uvsmtp_slice_t pieces[4000], piece = {NULL, 1};
+  size_t len = strlen(message), count = 0;
+  int err = 0;
+  o.flags = flags;
+  assert_int_equal(uvsmtp_raw_new(&raw, &o), 0);
+  assert_int_equal(uvsmtp_raw_read(raw, message, len), 0);
+  for (size_t at = 0; at < len; at += step)
+    pieces[count++] = (uvsmtp_slice_t){message + at, len - at < step ? len - at : step};
+  uvsmtp_source_buffers(&whole, pieces, count);
+  assert_int_equal(uvsmtp_raw_filter(raw, &source, &whole), 0);
+  assert_int_equal(source.ops->open(&source, 0, &info), 0);
+  while (err == 0 && piece.len > 0)
+    err = source.ops->next(&source, &piece);
+  source.ops->close(&source);
+  if (err != 0)
+    assert_string_equal(source.ops->detail(&source), "a line has over 998 octets");
+  uvsmtp_raw_free(raw);
+  return err;
+}
+
+static void a_filter_refuses_lines_that_are_too_long(void **state)
+{
+  for (size_t step = 1; step < 3100; step += 1 + step / 7) {
+    assert_int_equal(filter_in_steps("From: a@b\r\n\r\n" L998 "\r\n" L998 "\n" L998, step, 0), 0);
+    assert_int_equal(filter_in_steps("From: a@b\r\n\r\nx\r\n" L998 "9\r\n", step, 0),
+                     UVSMTP_ELINETOOLONG);
+    assert_int_equal(filter_in_steps("From: a@b\r\n\r\n" L998 "9", step, 0), UVSMTP_ELINETOOLONG);
+    assert_int_equal(filter_in_steps("From: a@b\r\n\r\n" L998 "9", step, UVSMTP_RAW_LONG_LINES), 0);
   }
 }
 
@@ -678,6 +793,8 @@ int main(void)
       cmocka_unit_test(empty_buffers_are_no_end),
       cmocka_unit_test(eight_bit_parts_are_encoded_for_a_server_without_8bitmime),
       cmocka_unit_test(what_must_not_be_touched_is_refused_with_the_reason),
+      cmocka_unit_test(a_line_that_is_too_long_is_encoded_or_refused),
+      cmocka_unit_test(a_filter_refuses_lines_that_are_too_long),
       cmocka_unit_test(a_long_8bit_part_is_encoded_in_pieces),
       cmocka_unit_test(encoding_survives_running_out_of_memory),
   };
