@@ -126,6 +126,10 @@ typedef struct uvsmtp_connection_options_s {
                           `host` is then for the certificate and for sentences. From a successful
                           open on it is the connection's, its `data` too, which closes it with
                           uv_close before its own close callback; the memory stays yours */
+  bool refuse_own_name;    /* UVSMTP_ELOOP if the server answers EHLO with the name that was given to
+                              it: a mail server that relays has reached itself. Off by default: a
+                              program that submits mail on its mail server's own host shares its
+                              name, and is right to go on */
 } uvsmtp_connection_options_t;
 #define UVSMTP_CONNECTION_OPTIONS_INIT UVSMTP__SIZED(uvsmtp_connection_options_t)
 
@@ -155,6 +159,13 @@ UVSMTP_EXTERN int uvsmtp_connection_open(uvsmtp_connection_t **connection, uv_lo
                                          const uvsmtp_connection_options_t *options,
                                          uvsmtp_connection_cb cb, char *detail,
                                          size_t detail_size);
+
+/**
+ * Says whether uvsmtp_connection_open would take these options, without opening anything; a bad
+ * one gets a sentence in `detail`. Errors as above. Any thread. Since 0.1
+ */
+UVSMTP_EXTERN int uvsmtp_connection_options_check(const uvsmtp_connection_options_t *options,
+                                                  char *detail, size_t detail_size);
 
 /** A place for the caller's pointer. Since 0.1 */
 UVSMTP_EXTERN void uvsmtp_connection_set_data(uvsmtp_connection_t *connection, void *data);

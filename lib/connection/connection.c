@@ -367,8 +367,7 @@ int uvsmtp_connection_open(uvsmtp_connection_t **connection, uv_loop_t *loop,
   err = rest_ms == 0 ? start_connector(c) : 0;
   if (err != 0) {
     if (detail != NULL && detail_size != 0)
-      snprintf(detail, detail_size, "the server's address cannot be used: %s",
-               uvsmtp_strerror(err));
+      snprintf(detail, detail_size, "%s", uvsmtp_strerror(err));
     destroy(c);
     return err;
   }

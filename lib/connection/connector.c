@@ -732,6 +732,13 @@ static int adopt(uvsmtp__connector_t *c, uv_stream_t *stream)
   return 0;
 }
 
+int uvsmtp__connector_check(const uvsmtp__connector_options_t *options)
+{
+  uvsmtp__connector_t unused;
+  int err = check_target(options);
+  return err != 0 ? err : set_families(&unused, options);
+}
+
 static void start_timers(uvsmtp__connector_t *c)
 {
   /* The loop's idea of now may be old, if it was not run for a while or runs a long callback. */

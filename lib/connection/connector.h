@@ -52,6 +52,9 @@ typedef struct uvsmtp__connector_options_s {
   const uvsmtp__resolver_t *resolver; /* copied; NULL: libuv's */
 } uvsmtp__connector_options_t;
 
+/* What uvsmtp__connector_start would say to these options, memory aside. */
+int uvsmtp__connector_check(const uvsmtp__connector_options_t *options);
+
 /*
  * 0; UVSMTP_EINVAL (no host, no port, a source address that is not numeric or not of `family`, a
  * path too long for a socket, a host that a proxy cannot be asked for), UVSMTP_EINJECTION (CR or LF

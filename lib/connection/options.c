@@ -150,6 +150,23 @@ static int check_way(const uvsmtp_connection_options_t *o, char *detail, size_t 
   return 0;
 }
 
+static int check_place(const uvsmtp_connection_options_t *o, char *detail, size_t size)
+{
+  uvsmtp__connector_options_t place = {.host = o->host,
+                                       .port = o->port,
+                                       .unix_path = o->unix_path,
+                                       .stream = o->stream,
+                                       .family = o->family,
+                                       .source_address = o->source_address};
+  int err = uvsmtp__connector_check(&place);
+  if (err == 0)
+    return 0;
+  return refuse(detail, size, err,
+                err == UVSMTP_EINJECTION ? "host or unix_path has a CR or LF"
+                : o->unix_path != NULL   ? "unix_path is too long for a socket"
+                                         : "source_address is no address of the family");
+}
+
 static int check(const uvsmtp_connection_options_t *o, char *detail, size_t size)
 {
   int err = check_way(o, detail, size);
@@ -162,6 +179,9 @@ static int check(const uvsmtp_connection_options_t *o, char *detail, size_t size
   if ((unsigned)o->tls > UVSMTP_TLS_NONE || (unsigned)o->family > UVSMTP_FAMILY_IPV6 ||
       (unsigned)o->lines > UVSMTP_LINES_REFUSE)
     return refuse(detail, size, UVSMTP_EINVAL, "tls, family or lines has no such value");
+  err = check_place(o, detail, size);
+  if (err != 0)
+    return err;
   err = o->ehlo_domain != NULL ? uvsmtp__ehlo_check(o->ehlo_domain) : 0;
   if (err != 0)
     return refuse(detail, size, err, "ehlo_domain is neither a domain nor an address literal");
@@ -200,6 +220,22 @@ int uvsmtp__config_init(uvsmtp__config_t *config, const uvsmtp_mem_t *mem,
   if (err == 0)
     err = fill(config, mem, &url, detail, size);
   uvsmtp__url_clear(&url, mem);
+  return err;
+}
+
+int uvsmtp_connection_options_check(const uvsmtp_connection_options_t *options, char *detail,
+                                    size_t detail_size)
+{
+  uvsmtp__config_t config;
+  const uvsmtp_mem_t *mem;
+  int err;
+  if (options == NULL)
+    return UVSMTP_EINVAL;
+  mem = uvsmtp__mem(options->mem);
+  if (detail != NULL && detail_size > 0)
+    detail[0] = '\0';
+  err = uvsmtp__config_init(&config, mem, options, detail, detail_size);
+  uvsmtp__config_clear(&config, mem);
   return err;
 }
 

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/text.h"
 #include "connection/connection.h"
 #include "connection/ehlo_name.h"
 #include "uvsmtp/address.h"
@@ -77,6 +77,12 @@ void uvsmtp__session_tls_started(uvsmtp_connection_t *c)
     say_ehlo(c);
 }
 
+static void end_politely(uvsmtp_connection_t *c)
+{
+  if (uvsmtp_protocol_quit(c->protocol, NULL) == 0)
+    uvsmtp__stream_write(c);
+}
+
 /* A gateway says for whom it speaks; then the session begins anew (after_xclient). */
 static void say_xclient(uvsmtp_connection_t *c)
 {
@@ -85,8 +91,7 @@ static void say_xclient(uvsmtp_connection_t *c)
   c->xclient_said = true;
   if (err == 0)
     return;
-  if (uvsmtp_protocol_quit(c->protocol, NULL) == 0)
-    uvsmtp__stream_write(c);
+  end_politely(c);
   uvsmtp__connection_whom(c, whom, sizeof(whom));
   if (err == UVSMTP_EEXTENSION)
     uvsmtp__connection_fail(c, err, "%s does not offer XCLIENT", whom);
@@ -111,21 +116,38 @@ static void go_on(uvsmtp_connection_t *c)
     uvsmtp__login_begin(c);
 }
 
+/* Did the server call itself what we called us? Names differ neither by case nor by a last dot. */
+static bool answers_with_our_name(const uvsmtp_connection_t *c, const uvsmtp_reply_t *reply)
+{
+  const char *ours = c->config.o.ehlo_domain != NULL ? c->config.o.ehlo_domain : c->ehlo_name;
+  uvsmtp_slice_t text = {NULL, 0};
+  size_t at = 0, len = 0;
+  uvsmtp_reply_next_line(reply, &at, &text);
+  while (len < text.len && text.base[len] != ' ')
+    len++;
+  if (len > 0 && text.base[len - 1] == '.')
+    len--;
+  return uvsmtp__ascii_equal(text.base, len, ours, strlen(ours));
+}
+
 /* What is offered is known: TLS first. */
-static void after_ehlo(uvsmtp_connection_t *c)
+static void after_ehlo(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply)
 {
   const uvsmtp_capabilities_t *offered = uvsmtp_protocol_capabilities(c->protocol);
   const uvsmtp_connection_options_t *o = &c->config.o;
   bool given_up = o->tls == UVSMTP_TLS_OPPORTUNISTIC && o->no_starttls;
   bool wanted = o->tls != UVSMTP_TLS_NONE && !c->tls_done && !given_up;
   char whom[sizeof(c->peer)];
-  if (wanted && (offered->extensions & UVSMTP_EXT_STARTTLS) != 0) {
+  if (o->refuse_own_name && answers_with_our_name(c, reply)) {
+    end_politely(c);
+    uvsmtp__connection_fail(c, UVSMTP_ELOOP, "%s answers with our own name: it is this host",
+                            uvsmtp__connection_whom(c, whom, sizeof(whom)));
+  } else if (wanted && (offered->extensions & UVSMTP_EXT_STARTTLS) != 0) {
     int err = uvsmtp_protocol_start_tls(c->protocol, NULL);
     if (err != 0)
       cannot_issue(c, err, "STARTTLS");
   } else if (wanted && o->tls == UVSMTP_TLS_REQUIRED) {
-    if (uvsmtp_protocol_quit(c->protocol, NULL) == 0)
-      uvsmtp__stream_write(c);
+    end_politely(c);
     uvsmtp__connection_fail(c, UVSMTP_ETLSREQUIRED, "%s does not offer STARTTLS",
                             uvsmtp__connection_whom(c, whom, sizeof(whom)));
   } else {
@@ -161,7 +183,7 @@ void uvsmtp__session_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
     if (event->err != 0)
       break; /* what was offered could not be kept: the machine's error comes next */
     if (accepted)
-      after_ehlo(c);
+      after_ehlo(c, &event->reply);
     else if (event->last)
       refuse(c, &event->reply, uvsmtp_command_name(event->command));
     break;

@@ -288,6 +288,37 @@ static void refusals_end_in_their_error_with_the_servers_words(void **state)
   }
 }
 
+static void a_server_with_our_own_name_is_a_loop_for_those_who_ask(void **state)
+{
+  static const struct {
+    const char *name, *theirs, *script;
+    bool asked;
+    int err;
+  } rows[] = {
+      {"not asked", "client.example", NULL, false, 0},
+      {"the same", "client.example", NULL, true, UVSMTP_ELOOP},
+      {"the same in other letters", "Client.EXAMPLE.", NULL, true, UVSMTP_ELOOP},
+      {"the same to HELO", "client.example", "ehlo nth 1 : reply \"502 what?\"", true,
+       UVSMTP_ELOOP},
+      {"another", "client.example.net", NULL, true, 0},
+      {"one that ours ends in", "example", NULL, true, 0},
+      {"only the greeting says so", "sink.example", "greeting : reply \"220 client.example ESMTP\"",
+       true, 0},
+  };
+  for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+    world_t w;
+    init(&w);
+    w.sink_options.hostname = rows[i].theirs;
+    w.options.refuse_own_name = rows[i].asked;
+    go(&w, rows[i].script);
+    if (w.err != rows[i].err)
+      fail_msg("%s: %s \"%s\"", rows[i].name, uvsmtp_err_name(w.err), w.text);
+    if (w.err != 0)
+      assert_non_null(strstr(w.text, "answers with our own name"));
+    assert_int_equal(w.seen.commands, rows[i].script != NULL && w.err != 0 ? 3 : 2);
+  }
+}
+
 static void opportunistic_tls_goes_on_in_the_clear(void **state)
 {
   static const char *const scripts[] = {NULL, "starttls : reply \"454 4.7.0 No TLS today\""};
@@ -306,15 +337,17 @@ static void opportunistic_tls_goes_on_in_the_clear(void **state)
 static void unusable_options_are_refused_with_a_sentence(void **state)
 {
   static const struct {
-    const char *host, *ehlo, *url;
+    const char *host, *ehlo, *url, *source;
     int err;
+    const char *words;
   } rows[] = {
-      {NULL, NULL, NULL, UVSMTP_EINVAL},
-      {"", NULL, NULL, UVSMTP_EINVAL},
-      {"mx.example", "a\r\nMAIL", NULL, UVSMTP_EINJECTION},
-      {"mx.example", "not a domain", NULL, UVSMTP_EINVAL},
-      {"mx.example\r\nx", NULL, NULL, UVSMTP_EINJECTION},
-      {NULL, NULL, "http://x", UVSMTP_EURL},
+      {NULL, NULL, NULL, NULL, UVSMTP_EINVAL, "no server"},
+      {"", NULL, NULL, NULL, UVSMTP_EINVAL, "host is empty"},
+      {"mx.example", "a\r\nMAIL", NULL, NULL, UVSMTP_EINJECTION, "ehlo_domain"},
+      {"mx.example", "not a domain", NULL, NULL, UVSMTP_EINVAL, "ehlo_domain"},
+      {"mx.example\r\nx", NULL, NULL, NULL, UVSMTP_EINJECTION, "host or unix_path"},
+      {"mx.example", NULL, NULL, "nowhere", UVSMTP_EINVAL, "source_address"},
+      {NULL, NULL, "http://x", NULL, UVSMTP_EURL, "scheme"},
   };
   uv_loop_t loop;
   uv_loop_init(&loop);
@@ -325,13 +358,30 @@ static void unusable_options_are_refused_with_a_sentence(void **state)
     o.host = rows[i].host;
     o.ehlo_domain = rows[i].ehlo;
     o.url = rows[i].url;
+    o.source_address = rows[i].source;
     assert_int_equal(uvsmtp_connection_open(&c, &loop, &o, on_open, detail, sizeof(detail)),
                      rows[i].err);
     assert_null(c);
-    assert_true(detail[0] != '\0');
+    assert_non_null(strstr(detail, rows[i].words));
+    detail[0] = '\0';
+    assert_int_equal(uvsmtp_connection_options_check(&o, detail, sizeof(detail)), rows[i].err);
+    assert_non_null(strstr(detail, rows[i].words));
   }
   uv_run(&loop, UV_RUN_DEFAULT);
   assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+static void options_can_be_checked_without_opening(void **state)
+{
+  uvsmtp_connection_options_t o = UVSMTP_CONNECTION_OPTIONS_INIT;
+  char detail[] = "old";
+  o.url = "smtp://me:secret@mx.example?auth=PLAIN";
+  o.ehlo_domain = "client.example";
+  assert_int_equal(uvsmtp_connection_options_check(&o, detail, sizeof(detail)), 0);
+  assert_string_equal(detail, "");
+  assert_int_equal(uvsmtp_connection_options_check(NULL, NULL, 0), UVSMTP_EINVAL);
+  o.size = 1;
+  assert_int_equal(uvsmtp_connection_options_check(&o, NULL, 0), UVSMTP_EINVAL);
 }
 
 static void a_url_gives_server_and_credentials(void **state)
@@ -934,8 +984,10 @@ int main(void)
       cmocka_unit_test(a_session_opens_and_quits),
       cmocka_unit_test(starttls_and_implicit_tls_open),
       cmocka_unit_test(refusals_end_in_their_error_with_the_servers_words),
+      cmocka_unit_test(a_server_with_our_own_name_is_a_loop_for_those_who_ask),
       cmocka_unit_test(opportunistic_tls_goes_on_in_the_clear),
       cmocka_unit_test(unusable_options_are_refused_with_a_sentence),
+      cmocka_unit_test(options_can_be_checked_without_opening),
       cmocka_unit_test(a_url_gives_server_and_credentials),
       cmocka_unit_test(logins_succeed_or_say_why),
       cmocka_unit_test(a_suspended_exchange_goes_on_when_it_is_resumed),
