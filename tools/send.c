@@ -16,7 +16,7 @@ enum { WINDOW = 64, CONNECTIONS = 10, RETRY_DELAY_MS = 250 };
 typedef struct run_s {
   const settings_t *settings;
   uv_loop_t loop;
-  uv_signal_t interrupt;
+  uv_signal_t interrupt, terminate;
   uvsmtp_client_t *client;
   uvsmtp_tls_context_t *tls;
   uvsmtp_dkim_t *signer;
@@ -101,16 +101,28 @@ static void start_more(run_t *run)
   if (run->active > 0 || uv_is_closing((uv_handle_t *)&run->interrupt))
     return;
   uv_close((uv_handle_t *)&run->interrupt, NULL);
+  uv_close((uv_handle_t *)&run->terminate, NULL);
   uvsmtp_client_close(run->client, UVSMTP_CLOSE_DRAIN, NULL);
 }
 
+/* No more is started; a second signal ends the process as ever. */
 static void on_interrupt(uv_signal_t *handle, int number)
 {
   run_t *run = handle->data;
 
   (void)number;
-  uv_signal_stop(handle);
+  uv_signal_stop(&run->interrupt);
+  uv_signal_stop(&run->terminate);
   uvsmtp_client_close(run->client, UVSMTP_CLOSE_ABORT, NULL);
+}
+
+static void watch_signals(run_t *run)
+{
+  uv_signal_init(&run->loop, &run->interrupt);
+  uv_signal_init(&run->loop, &run->terminate);
+  run->interrupt.data = run->terminate.data = run;
+  uv_signal_start(&run->interrupt, on_interrupt, SIGINT);
+  uv_signal_start(&run->terminate, on_interrupt, SIGTERM);
 }
 
 /* ---- the client ---- */
@@ -233,6 +245,8 @@ static int make_client(run_t *run, const uvsmtp_url_t *url)
   if (status != STATUS_OK)
     return status;
   fill_connection(run, &connection, url);
+  if (uvsmtp_connection_options_check(&connection, detail, sizeof detail) != 0)
+    return complain(STATUS_USAGE, "send", "%s", detail);
   options.connection = &connection;
   options.max_connections =
       run->settings->connections > 0 ? run->settings->connections : CONNECTIONS;
@@ -284,13 +298,10 @@ static int run_all(run_t *run)
   uvsmtp_url_clear(&url);
   if (status != STATUS_OK)
     return status;
-  uv_signal_init(&run->loop, &run->interrupt);
-  run->interrupt.data = run;
+  watch_signals(run);
   status = make_signer(run);
-  if (status == STATUS_OK) {
-    uv_signal_start(&run->interrupt, on_interrupt, SIGINT);
+  if (status == STATUS_OK)
     name_files(run);
-  }
   start_more(run); /* closes all where there is nothing to send */
   uv_run(&run->loop, UV_RUN_DEFAULT);
   return worse(run->status, status);

@@ -156,31 +156,52 @@ static int take_bytes(letter_t *letter, uv_loop_t *loop)
 
 /* ---- the envelope ---- */
 
-static const char *given_sender(const char *from)
+/* An address of the command line. A name without a domain is for the server to know. */
+static int check_address(letter_t *letter, const char *option, const char *address)
 {
-  return strcmp(from, "<>") == 0 ? "" : from;
+  char canonical[UVSMTP_ADDRESS_SIZE], why[256] = "";
+  int err;
+
+  if (address[0] != '\0' && strchr(address, '@') == NULL)
+    return 0;
+  err = uvsmtp_address_canonical(canonical, sizeof canonical, address, strlen(address), 0, why,
+                                 sizeof why);
+  if (err != 0)
+    snprintf(letter->detail, sizeof letter->detail, "%s: %s", option, why);
+  return err;
 }
 
+/* What the options say of sender and recipients. */
+static int take_given(letter_t *letter, const settings_t *s)
+{
+  int err = 0;
+
+  if (s->from != NULL && strcmp(s->from, "") != 0 && strcmp(s->from, "<>") != 0) {
+    letter->envelope.sender = s->from;
+    err = check_address(letter, "--from", s->from);
+  }
+  if (s->to.count == 0)
+    return err;
+  letter->recipients = calloc(s->to.count, sizeof *letter->recipients);
+  if (letter->recipients == NULL)
+    return UVSMTP_ENOMEM;
+  letter->envelope.recipients = letter->recipients;
+  letter->envelope.recipient_count = s->to.count;
+  for (size_t i = 0; i < s->to.count; i++) {
+    letter->recipients[i].address = s->to.at[i];
+    if (err == 0)
+      err = check_address(letter, "--to", s->to.at[i]);
+  }
+  return err;
+}
+
+/* What is left to the header. */
 static int take_envelope(letter_t *letter, const settings_t *s)
 {
   unsigned what =
       (s->from == NULL ? UVSMTP_RAW_SENDER : 0u) | (s->from_headers ? UVSMTP_RAW_RECIPIENTS : 0u);
-  int err = what == 0 ? 0 : uvsmtp_raw_envelope(letter->raw, what, &letter->envelope);
 
-  if (err != 0)
-    return err;
-  if (s->from != NULL)
-    letter->envelope.sender = given_sender(s->from);
-  if (s->from_headers)
-    return 0;
-  letter->recipients = calloc(s->to.count, sizeof *letter->recipients);
-  if (letter->recipients == NULL)
-    return UVSMTP_ENOMEM;
-  for (size_t i = 0; i < s->to.count; i++)
-    letter->recipients[i].address = s->to.at[i];
-  letter->envelope.recipients = letter->recipients;
-  letter->envelope.recipient_count = s->to.count;
-  return 0;
+  return what == 0 ? 0 : uvsmtp_raw_envelope(letter->raw, what, &letter->envelope);
 }
 
 int letter_from_file(letter_t *letter, const settings_t *settings, uv_loop_t *loop,
@@ -190,6 +211,11 @@ int letter_from_file(letter_t *letter, const settings_t *settings, uv_loop_t *lo
 
   letter->name = name;
   letter->envelope.size = sizeof letter->envelope;
+  letter->fd = -1;
+  letter->source = &letter->filtered;
+  err = take_given(letter, settings);
+  if (err != 0)
+    return err;
   letter->fd = strcmp(name, "-") == 0 ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC);
   if (letter->fd < 0)
     return read_error(letter, errno);
@@ -198,7 +224,6 @@ int letter_from_file(letter_t *letter, const settings_t *settings, uv_loop_t *lo
     err = take_bytes(letter, loop);
   if (err == 0)
     err = take_envelope(letter, settings);
-  letter->source = &letter->filtered;
   if (err != 0 && letter->detail[0] == '\0')
     snprintf(letter->detail, sizeof letter->detail, "%s",
              letter->raw != NULL ? uvsmtp_raw_detail(letter->raw) : "");

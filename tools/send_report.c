@@ -3,6 +3,7 @@
  */
 #include "tool.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "sink/json.h"
@@ -133,7 +134,7 @@ static void print_json(const char *name, const uvsmtp_result_t *result, const ch
   fputs(", ", stdout);
   json_field("status", uvsmtp_status_name(result->status));
   fputs(", \"reply\": {", stdout);
-  json_reply(result->code, result->enhanced, result->text);
+  json_reply(result->code, result->enhanced, result->code != 0 ? result->text : "");
   putchar('}');
   json_recipients(result);
   json_field("phase", phase);
@@ -227,13 +228,21 @@ int report_result(const settings_t *settings, const letter_t *letter, const uvsm
 int report_failure(const settings_t *settings, const letter_t *letter, int err)
 {
   uvsmtp_result_t result = {.err = err, .text = "", .peer = ""};
+  size_t count = letter->envelope.recipient_count;
+  uvsmtp_recipient_result_t *recipients = calloc(count, sizeof *recipients);
   int status = status_of(err);
   char text[640];
 
   result.status = status == STATUS_TEMPORARY ? UVSMTP_DEFERRED : UVSMTP_REJECTED;
+  result.recipients = recipients;
+  result.recipient_count = recipients != NULL ? count : 0;
+  for (size_t i = 0; i < result.recipient_count; i++)
+    recipients[i] = (uvsmtp_recipient_result_t){
+        .address = letter->envelope.recipients[i].address, .status = result.status, .text = ""};
   snprintf(text, sizeof text, "%s%s%s", uvsmtp_strerror(err), letter->detail[0] != '\0' ? ": " : "",
            letter->detail);
   result.error_text = text;
   print_result(settings, letter, &result, "MESSAGE");
+  free(recipients);
   return status;
 }

@@ -105,6 +105,8 @@ def a_missing_file_is_66_and_the_others_go():
         results = send(sink.plain, *TO, '--json', 'missing', 'letter', status=66).results()
     by_name = {r['message']: r for r in results}
     equal(by_name['missing']['error']['name'], 'UVSMTP_ESOURCE')
+    equal([(r['address'], r['status']) for r in by_name['missing']['recipients']],
+          [('bob@there.example', 'rejected')])
     contains(by_name['missing']['error']['text'], 'No such file')
     equal(by_name['letter']['status'], 'accepted')
     equal(len(sink.messages), 1)
@@ -131,6 +133,37 @@ def an_address_with_a_line_end_is_65_and_none_of_it_is_said():
     equal(run.result()['error']['name'], 'UVSMTP_EINJECTION')
     lacks(run.err, 'C: MAIL')
     lacks(run.err, 'C: RCPT')
+
+
+@test
+def an_address_that_is_none_is_65_before_any_connection():
+    write('letter', HEAD + b'\r\nHello\r\n')
+    nobody = 'smtp://127.0.0.1:1?tls=none'
+    for option, address, words in (('--to', 'Ann <ann@here.example>', 'no domain can have'),
+                                   ('--to', 'a@b@', 'two "@"'),
+                                   ('--to', '', 'no domain'),
+                                   ('--from', 'ann@', '--from')):
+        args = dict([TO[0:2], TO[2:4], (option, address)])
+        run = send(nobody, *sum(args.items(), ()), '--json', 'letter', status=65)
+        result = run.result()
+        equal(result['error']['name'], 'UVSMTP_EADDRESS')
+        contains(result['error']['text'], words)
+        equal([(r['address'], r['status']) for r in result['recipients']],
+              [(args['--to'], 'rejected')])
+        equal((result['phase'], result['reply']['text']), ('MESSAGE', ''))
+
+
+@test
+def a_name_without_a_domain_is_for_the_server_to_know():
+    write('letter', HEAD + b'\r\nHello\r\n')
+    sink = Sink()
+    try:
+        result = send(sink.plain, '--from', 'ann@here.example', '--to', 'root', '--json', 'letter',
+                      status=69).result()
+    finally:
+        sink.end()
+    equal(result['recipients'][0]['code'], 553)
+    equal(sink.counters['bad_syntax'], 1)
 
 
 @test

@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """`uvsmtp send`: servers, TLS, logging in, refusals, exit statuses and JSON."""
+import json
 import os
+import signal
 import socket
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -268,6 +271,25 @@ def lmtp_reports_each_recipient():
 
 
 @test
+def a_signal_ends_it_and_tells_what_became_of_the_message():
+    write('letter', LETTER)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with Sink('--no', 'chunking', '--rule', 'rcpt : stall') as sink:
+            process = subprocess.Popen(
+                [tool.PROGRAM, 'send', '--server', sink.plain, *TO, '--json', '--trace', 'letter',
+                 'letter'], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            for line in process.stderr:
+                if line.startswith(b'C: RCPT'):
+                    break
+            process.send_signal(number)
+            out, _ = process.communicate(timeout=60)
+            equal(process.returncode, 75)
+        results = [json.loads(line) for line in out.splitlines()]
+        equal([r['status'] for r in results], ['deferred', 'deferred'])
+        equal({r['error']['name'] for r in results}, {'UVSMTP_ECANCELED'})
+
+
+@test
 def usage_is_64():
     write('letter', LETTER)
     for args in (('send',),
@@ -279,6 +301,7 @@ def usage_is_64():
                  ('send', '--server', 'smtp://localhost', *TO, '--tls', 'maybe'),
                  ('send', '--server', 'smtps://localhost', *TO, '--tls', 'none'),
                  ('send', '--server', 'smtp://localhost', *TO, '--timeout', '0'),
+                 ('send', '--server', 'smtp://localhost', *TO, '--ehlo', 'no domain', 'letter'),
                  ('send', '--server', 'smtp://localhost', *TO, '--user', 'me', 'letter'),
                  ('send', '--server', 'smtp://localhost', *TO, '--subject', 'x', 'letter'),
                  ('send', '--server', 'smtp://localhost', *TO, '--dkim-key', 'x'),

@@ -9,11 +9,14 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_EHLO = 64, GRACE_MS = 2000, USAGE_ERROR = 64, NOT_STARTED = 69, NOT_ENOUGH = 1 };
+enum { MAX_EHLO = 64, GRACE_MS = 2000 };
+/* Exit statuses, those of sysexits.h. */
+enum { NOT_ENOUGH = 1, USAGE_ERROR = 64, NO_INPUT = 66, NOT_STARTED = 69, NO_CONFIG = 78 };
 
 static const char help[] =
     "usage: uvsmtp sink [OPTION]…\n"
@@ -57,6 +60,9 @@ static const char help[] =
     "  --counters              print the counters at the end\n"
     "  --expect N              end after N messages, with status 0; ended before: status 1\n"
     "\n"
+    "Exit status: 0 ended by a signal or after what was expected, 1 before that, 64 usage, 66 no\n"
+    "script there, 69 cannot listen or store, 78 certificate or key.\n"
+    "\n"
     "Points of a script: connect greeting ehlo starttls auth challenge mail rcpt data body bdat\n"
     "eod rset noop quit other idle received sent. Conditions: conn nth total every times match\n"
     "tls plain after. Actions: reply drop refuse raw garbage delay split close reset notify\n"
@@ -67,7 +73,8 @@ typedef struct program_s {
   const char *ehlo[MAX_EHLO];
   char *script; /* grows by --script and --rule */
   size_t script_len;
-  char *user; /* USER:PASS, cut */
+  int read_errno; /* why a script could not be read */
+  char *user;     /* USER:PASS, cut */
   uint64_t expect;
   bool json, trace, counters;
 
@@ -82,11 +89,18 @@ typedef struct program_s {
 
 /* Options. */
 
-static int complain(const char *what, const char *value)
+static int complain(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static int complain(int status, const char *format, ...)
 {
-  fprintf(stderr, "uvsmtp sink: %s%s%s\n", what, value != NULL ? ": " : "",
-          value != NULL ? value : "");
-  return USAGE_ERROR;
+  va_list arguments;
+
+  fputs("uvsmtp sink: ", stderr);
+  va_start(arguments, format);
+  vfprintf(stderr, format, arguments);
+  va_end(arguments);
+  fputs(status == USAGE_ERROR ? " (see uvsmtp sink --help)\n" : "\n", stderr);
+  return status;
 }
 
 typedef struct word_s {
@@ -180,9 +194,11 @@ static bool add_script_file(program_t *p, const char *name)
     ok = add_script(p, buf, n);
     p->script_len--; /* no line end between two reads */
   }
+  if (f == NULL || ferror(f))
+    p->read_errno = errno;
   if (f != NULL)
     fclose(f);
-  return ok && add_script(p, "", 0);
+  return ok && p->read_errno == 0 && add_script(p, "", 0);
 }
 
 typedef bool (*option_fn)(program_t *p, const char *value);
@@ -339,20 +355,24 @@ static int read_option(program_t *p, int argc, char **argv, int *i)
   const char *value = name[len] == '=' ? name + len + 1 : NULL;
 
   if (len < 3 || strncmp(name, "--", 2) != 0)
-    return complain("unexpected argument", name);
+    return complain(USAGE_ERROR, "unexpected argument %s", name);
   while (k < count && (strncmp(option_table[k].name, name + 2, len - 2) != 0 ||
                        option_table[k].name[len - 2] != '\0'))
     k++;
   if (k == count)
-    return complain("unknown option", name);
+    return complain(USAGE_ERROR, "unknown option %s", name);
   if (option_table[k].takes_value != (value != NULL)) {
     if (value != NULL)
-      return complain("takes no value", name);
+      return complain(USAGE_ERROR, "--%s takes no value", option_table[k].name);
     if (*i + 1 >= argc)
-      return complain("a value is missing", name);
+      return complain(USAGE_ERROR, "--%s needs a value", option_table[k].name);
     value = argv[++*i];
   }
-  return option_table[k].set(p, value) ? 0 : complain("cannot be used", name);
+  if (option_table[k].set(p, value))
+    return 0;
+  if (p->read_errno != 0)
+    return complain(NO_INPUT, "%s cannot be read: %s", value, strerror(p->read_errno));
+  return complain(USAGE_ERROR, "--%s cannot be %s", option_table[k].name, value);
 }
 
 static int read_options(program_t *p, int argc, char **argv)
@@ -482,8 +502,10 @@ static int run(program_t *p)
   if (err != 0) {
     uv_run(&p->loop, UV_RUN_DEFAULT);
     uv_loop_close(&p->loop);
-    complain(detail, NULL);
-    return err == UVSMTP_EINVAL ? USAGE_ERROR : NOT_STARTED;
+    return complain(err == UVSMTP_EINVAL       ? USAGE_ERROR
+                    : err == UVSMTP_ETLSCONFIG ? NO_CONFIG
+                                               : NOT_STARTED,
+                    "%s", detail);
   }
   add_handles(p);
   announce(p);

@@ -7,6 +7,7 @@
  */
 #include "sink/internal.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,8 +53,9 @@ int sink__store_open(sink_t *sink, char *detail, size_t size)
     return UVSMTP_EAUTHUNSUPPORTED;
   }
   if (o->mbox != NULL && (sink->mbox = fopen(o->mbox, "ab")) == NULL) {
-    snprintf(detail, size, "cannot open the mbox %s", o->mbox);
-    return UVSMTP_EINVAL;
+    int err = uv_translate_sys_error(errno);
+    snprintf(detail, size, "cannot open the mbox %s: %s", o->mbox, uvsmtp_strerror(err));
+    return err;
   }
   return o->maildir != NULL ? open_maildir(o->maildir, detail, size) : 0;
 }
