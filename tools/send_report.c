@@ -170,7 +170,7 @@ static void print_reply(int code, const uint16_t enhanced[3], const char *text)
   char number[24];
 
   enhanced_text(number, enhanced);
-  printf("%d %s%s", code, number, number[0] != '\0' ? " " : "");
+  printf("%d%s%s%s", code, number[0] != '\0' ? " " : "", number, text[0] != '\0' ? " " : "");
   print_safe(stdout, text);
 }
 

@@ -111,6 +111,14 @@ void uvsmtp__connection_fail(uvsmtp_connection_t *c, int err, const char *format
   begin_failing(c, err);
 }
 
+void uvsmtp__connection_say_goodbye(uvsmtp_connection_t *c)
+{
+  if (uvsmtp_protocol_quit(c->protocol, NULL) != 0)
+    return;
+  uvsmtp__stream_write(c);
+  uvsmtp__connection_trace(c);
+}
+
 void uvsmtp__connection_fail_reply(uvsmtp_connection_t *c, int err, const uvsmtp_reply_t *reply,
                                    const char *what)
 {
@@ -119,9 +127,7 @@ void uvsmtp__connection_fail_reply(uvsmtp_connection_t *c, int err, const uvsmtp
     return;
   uvsmtp__reply_words(reply, words, sizeof(words));
   c->code = reply->code;
-  /* RFC 5321 section 3.8: say goodbye; the answer is of no interest. */
-  if (uvsmtp_protocol_quit(c->protocol, NULL) == 0)
-    uvsmtp__stream_write(c);
+  uvsmtp__connection_say_goodbye(c);
   uvsmtp__connection_fail(c, err, "%s refused %s: %d %s",
                           uvsmtp__connection_whom(c, whom, sizeof(whom)), what, reply->code, words);
 }
@@ -338,10 +344,9 @@ static int make(uvsmtp_connection_t **out, uv_loop_t *loop,
 static void fail_resting(uvsmtp_connection_t *c, uint64_t rest_ms)
 {
   char whom[sizeof(c->peer)];
-  uvsmtp__connection_fail(c, UVSMTP_EAUTHBACKOFF,
-                          "%s refused the credentials; they are tried again in %llu s",
-                          uvsmtp__connection_whom(c, whom, sizeof(whom)),
-                          (unsigned long long)(rest_ms / 1000 + 1));
+  uvsmtp__connection_fail(
+      c, UVSMTP_EAUTHBACKOFF, "%s refused the credentials; they are tried again in %llu s",
+      uvsmtp__connection_whom(c, whom, sizeof(whom)), (unsigned long long)(rest_ms / 1000 + 1));
 }
 
 /*

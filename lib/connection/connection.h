@@ -198,6 +198,8 @@ void uvsmtp__connection_fail(uvsmtp_connection_t *c, int err, const char *format
 /* The same for a reply that ends it: `what` completes "… refused" ("the session"). */
 void uvsmtp__connection_fail_reply(uvsmtp_connection_t *c, int err, const uvsmtp_reply_t *reply,
                                    const char *what);
+/* RFC 5321 section 3.8: QUIT before it fails, if that makes sense; the answer is of no interest. */
+void uvsmtp__connection_say_goodbye(uvsmtp_connection_t *c);
 /* Tells everybody; for stream.c, timer.c and the connector's callback. */
 void uvsmtp__connection_settle(uvsmtp_connection_t *c);
 /* The session is open: phase READY, and the owner is told. */

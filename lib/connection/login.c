@@ -94,8 +94,7 @@ static int start_exchange(uvsmtp_connection_t *c)
 static void give_up(uvsmtp_connection_t *c, int err, const char *why)
 {
   char whom[sizeof(c->peer)];
-  if (uvsmtp_protocol_quit(c->protocol, NULL) == 0)
-    uvsmtp__stream_write(c);
+  uvsmtp__connection_say_goodbye(c);
   uvsmtp__connection_fail(c, err, "logging in to %s failed: %s",
                           uvsmtp__connection_whom(c, whom, sizeof(whom)),
                           why[0] != '\0' ? why : uvsmtp_strerror(err));

@@ -400,6 +400,15 @@ static void note_farewell(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply)
     c->pump.farewell = false;
 }
 
+/* Who refuses RSET would do so again: what waits for it goes to another session. */
+static void on_reset(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
+{
+  bool waited = c->pump.resetting;
+  c->pump.resetting = false;
+  if (waited && UVSMTP_REPLY_CLASS(&event->reply) != 2)
+    uvsmtp__connection_fail_reply(c, UVSMTP_ECONNLOST, &event->reply, "RSET");
+}
+
 void uvsmtp__pump_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
 {
   uvsmtp__transaction_t *t = uvsmtp__pump_front(c);
@@ -413,7 +422,7 @@ void uvsmtp__pump_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
   }
   note_farewell(c, &event->reply);
   if (event->command == UVSMTP_COMMAND_RSET) {
-    c->pump.resetting = false;
+    on_reset(c, event);
     return;
   }
   if (t == NULL || event->command == UVSMTP_COMMAND_OTHER) /* XFORWARD */

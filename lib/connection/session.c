@@ -139,7 +139,7 @@ static void after_ehlo(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply)
   bool wanted = o->tls != UVSMTP_TLS_NONE && !c->tls_done && !given_up;
   char whom[sizeof(c->peer)];
   if (o->refuse_own_name && answers_with_our_name(c, reply)) {
-    end_politely(c);
+    uvsmtp__connection_say_goodbye(c);
     uvsmtp__connection_fail(c, UVSMTP_ELOOP, "%s answers with our own name: it is this host",
                             uvsmtp__connection_whom(c, whom, sizeof(whom)));
   } else if (wanted && (offered->extensions & UVSMTP_EXT_STARTTLS) != 0) {
@@ -147,7 +147,7 @@ static void after_ehlo(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply)
     if (err != 0)
       cannot_issue(c, err, "STARTTLS");
   } else if (wanted && o->tls == UVSMTP_TLS_REQUIRED) {
-    end_politely(c);
+    uvsmtp__connection_say_goodbye(c);
     uvsmtp__connection_fail(c, UVSMTP_ETLSREQUIRED, "%s does not offer STARTTLS",
                             uvsmtp__connection_whom(c, whom, sizeof(whom)));
   } else {

@@ -178,6 +178,11 @@ def opportunistic_tls_that_fails_is_done_without():
         send(sink.url, *TO, '--tls', 'opportunistic', '--ca', f'{certs}/ca.crt', 'letter')
         send(sink.url, *TO, '--tls', 'opportunistic', '--ca', f'{certs}/other-ca.crt', 'letter')
     equal([message['tls'] for message in sink.messages], [True, False])
+    for ending in ('reply "220 Go", close', 'reply "454 4.7.0 Not now"', 'reply "502 5.5.1 What?"'):
+        with Sink('--tls-cert', f'{certs}/server.crt', '--tls-key', f'{certs}/server.key',
+                  '--rule', f'starttls : {ending}') as sink:
+            send(sink.url, *TO, '--tls', 'opportunistic', '--ca', f'{certs}/ca.crt', 'letter')
+        equal([message['tls'] for message in sink.messages], [False])
 
 
 @test

@@ -60,6 +60,7 @@ enum {
   X(NO_MIX, "503", "5.5.1", "DATA and BDAT do not go together")                                    \
   X(CHUNK_FAILED, "503", "5.5.1", "An earlier chunk was refused")                                  \
   X(BINARY_DATA, "503", "5.6.0", "BINARYMIME goes by BDAT")                                        \
+  X(REFUSED, "503", "5.5.1", "There is no service here, as the greeting said")                     \
   X(TLS_TWICE, "503", "5.5.1", "TLS is on already")                                                \
   X(AUTH_TWICE, "503", "5.5.1", "Authenticated already")                                           \
   X(AUTH_IN_MAIL, "503", "5.5.1", "Not while a transaction is open")                               \
@@ -216,6 +217,7 @@ typedef struct sink_session_s {
 
   /* the dialogue */
   sink_mode_t mode;
+  bool refused;         /* by the greeting: only QUIT is left (RFC 5321 section 3.1) */
   bool hello, extended; /* HELO or better; EHLO or LHLO */
   char helo[256];
   char user[128]; /* "" before authentication */

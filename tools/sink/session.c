@@ -50,8 +50,7 @@ void sink__session_greet(sink_session_t *s)
   n = snprintf(text, sizeof text, "220 %.255s %s sink ready\r\n", sink->options.hostname,
                sink->options.lmtp ? "LMTP" : "ESMTP");
   s->awaiting = true;
-  if (sink__answer(s, SINK_AT_GREETING, NULL, NULL, text, (size_t)n) > 3)
-    sink__end(s, SINK_END_FIN);
+  s->refused = sink__answer(s, SINK_AT_GREETING, NULL, NULL, text, (size_t)n) > 3;
 }
 
 void sink__session_start(sink_session_t *s)
@@ -412,7 +411,10 @@ static const command_t *find_command(const char *verb, size_t len)
 
 static void run_command(sink_session_t *s, const command_t *command, uvsmtp_slice_t args)
 {
-  if ((command->flags & ANY_TIME) == 0 && !s->hello) {
+  if (s->refused && command->run != do_quit) {
+    SINK_BAD(s, sequence);
+    reply(s, SINK_AT_OTHER, args, SINK_R_REFUSED);
+  } else if ((command->flags & ANY_TIME) == 0 && !s->hello) {
     SINK_BAD(s, sequence);
     reply(s, SINK_AT_OTHER, args, SINK_R_HELLO_FIRST);
   } else if ((command->flags & NO_ARGUMENT) != 0 && args.len > 0) {

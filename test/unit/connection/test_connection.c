@@ -244,15 +244,20 @@ typedef struct refusal_s {
   int err, code;
   uvsmtp_tls_mode_t tls;
   bool no_tls_there, foreign;
+  unsigned commands; /* that the server saw; 0: not looked at */
 } refusal_t;
 
 static const refusal_t refusals[] = {
     {"greeting 421", "greeting : reply \"421 4.3.2 Not now\", close", "Not now", UVSMTP_ETEMPORARY,
      421, UVSMTP_TLS_NONE, true, false},
-    {"greeting 554", "greeting : reply \"554 5.7.1 Go away\"", "refused the session: 554",
-     UVSMTP_EPERMANENT, 554, UVSMTP_TLS_NONE, true, false},
-    {"ehlo 550", "ehlo : reply \"550 5.7.1 Unknown you\"", "Unknown you", UVSMTP_EPERMANENT, 550,
-     UVSMTP_TLS_NONE, true, false},
+    {"greeting 450, then QUIT", "greeting : reply \"450 4.3.2 Later\"", "Later", UVSMTP_ETEMPORARY,
+     450, UVSMTP_TLS_NONE, true, false, 1},
+    {"greeting 554, then QUIT", "greeting : reply \"554 5.7.1 Go away\"",
+     "refused the session: 554", UVSMTP_EPERMANENT, 554, UVSMTP_TLS_NONE, true, false, 1},
+    {"ehlo 550, then QUIT", "ehlo : reply \"550 5.7.1 Unknown you\"", "Unknown you",
+     UVSMTP_EPERMANENT, 550, UVSMTP_TLS_NONE, true, false, 2},
+    {"no EHLO, and no HELO where TLS is required", "ehlo : reply \"502 5.5.1 What?\"", "What?",
+     UVSMTP_EPERMANENT, 502, UVSMTP_TLS_REQUIRED, true, false, 2},
     {"closed at once", "connect : close", "127.0.0.1", UVSMTP_ECONNLOST, 0, UVSMTP_TLS_NONE, true,
      false},
     {"no STARTTLS", NULL, "does not offer STARTTLS", UVSMTP_ETLSREQUIRED, 0, UVSMTP_TLS_REQUIRED,
@@ -261,6 +266,9 @@ static const refusal_t refusals[] = {
      UVSMTP_ETEMPORARY, 454, UVSMTP_TLS_REQUIRED, false, false},
     {"STARTTLS 502", "starttls : reply \"502 5.5.1 Not here\"", "refused STARTTLS",
      UVSMTP_ETLSREQUIRED, 502, UVSMTP_TLS_REQUIRED, false, false},
+    {"closed behind 220", "starttls : reply \"220 Go\", close",
+     "closed the connection in the TLS handshake", UVSMTP_ECONNLOST, 0, UVSMTP_TLS_REQUIRED, false,
+     false},
     {"bytes behind 220", "starttls : reply \"220 Go\", raw \"250 injected\\r\\n\"", "",
      UVSMTP_ETLSINJECTED, 0, UVSMTP_TLS_REQUIRED, false, false},
     {"unknown issuer", NULL, "TLS handshake with 127.0.0.1", UVSMTP_ETLSCERT, 0,
@@ -284,6 +292,8 @@ static void refusals_end_in_their_error_with_the_servers_words(void **state)
     go(&w, r->script);
     if (w.err != r->err || w.code != r->code || strstr(w.text, r->words) == NULL)
       fail_msg("%s: %s %d \"%s\"", r->name, uvsmtp_err_name(w.err), w.code, w.text);
+    if (r->commands != 0 && w.seen.commands != r->commands)
+      fail_msg("%s: %d commands", r->name, (int)w.seen.commands);
     assert_string_equal(w.order, "OC");
   }
 }
@@ -440,7 +450,8 @@ static void logins_succeed_or_say_why(void **state)
     w.options.auths = &auth;
     w.options.auth_count = 1;
     w.options.allow_plaintext_auth = logins[i].allow_plaintext;
-    start(&w, NULL);
+    /* Some servers mind an EHLO behind AUTH. */
+    start(&w, logins[i].tls == UVSMTP_TLS_REQUIRED ? "ehlo nth 3 : reset" : "ehlo nth 2 : reset");
     uvsmtp_auth_free(auth);
     end(&w);
     if (w.err != logins[i].err)
@@ -448,6 +459,45 @@ static void logins_succeed_or_say_why(void **state)
     assert_int_equal(w.seen.auth_ok, logins[i].err == 0);
     if (logins[i].err == UVSMTP_EAUTH)
       assert_int_equal(w.code, 535);
+  }
+}
+
+/* What becomes of a login of which the first mechanism, CRAM-MD5, goes wrong; PLAIN is next. */
+static void a_login_goes_on_with_the_next_mechanism_or_says_why(void **state)
+{
+  static const struct {
+    const char *name, *script;
+    int err;
+  } rows[] = {
+      {"refused", "auth nth 1 : reply \"535 5.7.8 No\"", 0},
+      {"too weak", "auth nth 1 : reply \"534 5.7.9 Too weak\"", 0},
+      {"unknown", "auth nth 1 : reply \"504 5.5.4 What?\"", 0},
+      {"a challenge that is not base64", "auth nth 1 : reply \"334 %%%\"", 0},
+      {"a challenge that makes no sense", "auth nth 1 : reply \"334 \"", 0},
+      {"not now", "auth nth 1 : reply \"454 4.7.0 Later\"", UVSMTP_EAUTHTEMPORARY},
+      {"a challenge of two lines", "auth nth 1 : reply \"334-eA==\" \"334 eA==\"", 0},
+      {"closed", "auth nth 1 : close", UVSMTP_ECONNLOST},
+      {"all refused", "auth : reply \"535 5.7.8 No\"", UVSMTP_EAUTH},
+  };
+  for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+    uvsmtp_auth_options_t options = UVSMTP_AUTH_OPTIONS_INIT;
+    uvsmtp_auth_t *auth;
+    world_t w;
+    init(&w);
+    with_tls(&w, UVSMTP_TLS_IMPLICIT);
+    w.sink_options.user = options.user = "me";
+    w.sink_options.password = options.password = "secret";
+    options.mechanisms = "CRAM-MD5 PLAIN";
+    assert_int_equal(uvsmtp_auth_password_new(&auth, &options), 0);
+    w.options.auths = &auth;
+    w.options.auth_count = 1;
+    start(&w, rows[i].script);
+    uvsmtp_auth_free(auth);
+    uv_run(&w.loop, UV_RUN_DEFAULT); /* a scripted 334 makes the answer a violation */
+    if (w.err != rows[i].err || w.seen.auth_ok != (rows[i].err == 0))
+      fail_msg("%s: %s \"%s\"", rows[i].name, uvsmtp_err_name(w.err), w.text);
+    assert_string_equal(w.order, "OC");
+    assert_int_equal(uv_loop_close(&w.loop), 0);
   }
 }
 
@@ -546,14 +596,26 @@ static void silence_ends_in_a_timeout(void **state)
 
 static void a_quit_without_an_answer_is_given_up(void **state)
 {
-  static const char *const scripts[] = {"quit : stall", "quit : close", "quit : reset",
-                                        "quit : reply \"500 what?\""};
-  for (size_t i = 0; i < 4; i++) {
+  static const char *const scripts[] = {
+      "quit : stall",
+      "quit : close", /* with TLS: no close_notify */
+      "quit : notify, close",
+      "quit : reset",
+      "quit : reply \"500 what?\"",
+      "quit : reply \"221 Bye\", close",
+      "quit : delay 60, reply \"221 late\"",
+      "quit : reply \"221 Bye\", raw \"more\\r\\n\"",
+  };
+  static const uvsmtp_tls_mode_t modes[] = {UVSMTP_TLS_NONE, UVSMTP_TLS_REQUIRED};
+  for (size_t i = 0; i < 2 * sizeof(scripts) / sizeof(*scripts); i++) {
     world_t w;
     init(&w);
+    if (modes[i % 2] != UVSMTP_TLS_NONE)
+      with_tls(&w, modes[i % 2]);
     w.options.quit_timeout_ms = 30;
-    go(&w, scripts[i]);
-    assert_int_equal(w.err, 0);
+    go(&w, scripts[i / 2]);
+    if (w.err != 0)
+      fail_msg("%s: %s", scripts[i / 2], w.text);
     assert_string_equal(w.order, "OC");
   }
 }
@@ -990,6 +1052,7 @@ int main(void)
       cmocka_unit_test(options_can_be_checked_without_opening),
       cmocka_unit_test(a_url_gives_server_and_credentials),
       cmocka_unit_test(logins_succeed_or_say_why),
+      cmocka_unit_test(a_login_goes_on_with_the_next_mechanism_or_says_why),
       cmocka_unit_test(a_suspended_exchange_goes_on_when_it_is_resumed),
       cmocka_unit_test(closing_cancels_a_suspended_exchange),
       cmocka_unit_test(silence_ends_in_a_timeout),
