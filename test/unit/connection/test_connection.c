@@ -1040,9 +1040,52 @@ static void quit_lets_what_is_queued_finish(void **state)
   assert_int_equal(w.messages, 1);
 }
 
+enum { CROWD = 30000 };
+static uvsmtp_recipient_t crowd[CROWD];
+
+static void send_to_a_crowd(world_t *w)
+{
+  static uvsmtp_envelope_t envelope = UVSMTP_ENVELOPE_INIT;
+  static uvsmtp_source_t source;
+  static uvsmtp_send_t send;
+  envelope.sender = "a@x.example";
+  envelope.recipients = crowd;
+  envelope.recipient_count = CROWD;
+  uvsmtp_source_memory(&source, "Subject: x\r\n\r\nHi\r\n", 18);
+  send.data = w;
+  assert_int_equal(uvsmtp_connection_send(w->connection, &send, &envelope, &source, on_sent), 0);
+  uvsmtp_connection_quit(w->connection, on_closed);
+}
+
+/* Eight megabytes of RCPT, more than the kernel holds, to a server that reads nothing meanwhile. */
+static void a_flight_larger_than_all_buffers_arrives_at_a_server_that_reads_late(void **state)
+{
+  static const uvsmtp_tls_mode_t modes[] = {UVSMTP_TLS_NONE, UVSMTP_TLS_IMPLICIT};
+  char address[256];
+  memset(address, 'a', sizeof(address));
+  for (size_t i = 0; i < 255; i += 50)
+    address[i] = i == 50 ? '@' : '.';
+  address[0] = 'a';
+  address[255] = '\0';
+  for (size_t i = 0; i < CROWD; i++)
+    crowd[i].address = address;
+  for (size_t i = 0; i < 2; i++) {
+    world_t w;
+    init(&w);
+    if (modes[i] != UVSMTP_TLS_NONE)
+      with_tls(&w, modes[i]);
+    w.on_open = send_to_a_crowd;
+    go(&w, "mail : reply, deaf 50\nrcpt nth 3000 : reply, deaf 50");
+    assert_string_equal(w.order, "OSC");
+    assert_int_equal(w.messages, 1);
+    assert_int_equal(w.seen.recipients, CROWD);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_flight_larger_than_all_buffers_arrives_at_a_server_that_reads_late),
       cmocka_unit_test(a_session_opens_and_quits),
       cmocka_unit_test(starttls_and_implicit_tls_open),
       cmocka_unit_test(refusals_end_in_their_error_with_the_servers_words),
