@@ -12,6 +12,7 @@
 #include "uvsmtp/dkim.h"
 #include "uvsmtp/envelope.h"
 #include "uvsmtp/message.h"
+#include "uvsmtp/poster.h"
 #include "uvsmtp/protocol.h"
 #include "uvsmtp/source.h"
 #include "uvsmtp/tls.h"

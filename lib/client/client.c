@@ -91,9 +91,8 @@ static void free_client(uvsmtp_client_t *client)
   uvsmtp__free(&mem, client);
 }
 
-static void on_handle_closed(uv_handle_t *handle)
+void uvsmtp__client_handle_closed(uvsmtp_client_t *client)
 {
-  uvsmtp_client_t *client = handle->data;
   if (--client->open_handles > 0)
     return;
   if (client->close_cb != NULL)
@@ -101,9 +100,15 @@ static void on_handle_closed(uv_handle_t *handle)
   free_client(client);
 }
 
+static void on_handle_closed(uv_handle_t *handle)
+{
+  uvsmtp__client_handle_closed(handle->data);
+}
+
 static void close_handles(uvsmtp_client_t *client)
 {
   client->handles_closing = true;
+  uvsmtp__poster_end(client);
   uv_close((uv_handle_t *)&client->idle, on_handle_closed);
   uv_close((uv_handle_t *)&client->timer, on_handle_closed);
 }
@@ -111,8 +116,8 @@ static void close_handles(uvsmtp_client_t *client)
 static bool is_done(const uvsmtp_client_t *client)
 {
   return client->closing && client->queue.count == 0 && client->borrows_waiting == 0 &&
-         client->pool.count == 0 && uvsmtp__list_empty(&client->finished) &&
-         uvsmtp__list_empty(&client->borrows_finished);
+         client->pool.count == 0 && uvsmtp__poster_is_empty(client) &&
+         uvsmtp__list_empty(&client->finished) && uvsmtp__list_empty(&client->borrows_finished);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -166,6 +171,7 @@ static void on_idle(uv_idle_t *idle)
   if (uv_now(client->loop) >= client->close_deadline_ms && !client->pool.aborting)
     abort_all(client);
   uvsmtp__sends_expire(client);
+  uvsmtp__poster_run(client);
   do_steps(client);
   tell_of_room(client);
   if (is_done(client))
@@ -295,6 +301,7 @@ void uvsmtp_client_close_within(uvsmtp_client_t *client, uvsmtp_close_t how, uin
   if (!client->closing)
     client->close_cb = cb;
   client->closing = true;
+  uvsmtp__poster_close(client);
   client->pool.draining = true;
   client->close_deadline_ms =
       earlier(client->close_deadline_ms, uvsmtp__later(uv_now(client->loop), timeout_ms));

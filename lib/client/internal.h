@@ -10,7 +10,7 @@
 #include "base/list.h"
 #include "client/pool.h"
 #include "client/backlog.h"
-#include "uvsmtp/client.h"
+#include "uvsmtp/poster.h"
 
 typedef struct uvsmtp__member_s {
   uvsmtp__slot_t slot;
@@ -65,6 +65,7 @@ struct uvsmtp_client_s {
   uint64_t ticket;  /* of the next to come */
   uv_idle_t idle;   /* runs the pump at the loop's next turn */
   uv_timer_t timer; /* runs the pump when the pool has something due */
+  uvsmtp_poster_t *poster; /* NULL: nobody posts */
   int open_handles;
   bool closing, handles_closing;
   uint64_t close_deadline_ms; /* then it is aborted */
@@ -127,6 +128,18 @@ void uvsmtp__settings_clear(uvsmtp__settings_t *settings, const uvsmtp_mem_t *me
 void uvsmtp__client_wake(uvsmtp_client_t *client);
 void uvsmtp__client_waiting(const uvsmtp_client_t *client, uvsmtp__waiting_t *waiting);
 
+/* One of the client's handles is closed; the last one takes the client with it. */
+void uvsmtp__client_handle_closed(uvsmtp_client_t *client);
+
+/* poster.c: sends that come from other threads. All of them do nothing without a poster. */
+/* Takes as many as the queue has room for, and lets go of a poster that nobody holds. */
+void uvsmtp__poster_run(uvsmtp_client_t *client);
+bool uvsmtp__poster_is_empty(const uvsmtp_client_t *client);
+/* Nothing more can be posted. */
+void uvsmtp__poster_close(uvsmtp_client_t *client);
+/* Closed and empty: its handle is closed. */
+void uvsmtp__poster_end(uvsmtp_client_t *client);
+
 /* member.c: one connection of the pool */
 void uvsmtp__member_open(uvsmtp_client_t *client, uvsmtp__server_t *server);
 /* Says NOOP, to see whether it is still there, and to keep it so. */
@@ -141,6 +154,21 @@ void uvsmtp__member_adopt(uvsmtp__member_t *member);
 
 /* sends.c: sends on their way through queue, connection and callback */
 int uvsmtp__sends_reserve(uvsmtp_client_t *client, size_t recipients);
+/* Takes over room for the results of so many recipients, made by somebody else. */
+void uvsmtp__sends_adopt(uvsmtp_client_t *client, uvsmtp_recipient_result_t *scratch, size_t size);
+/* Whether it can be sent at all. */
+int uvsmtp__sends_check(const uvsmtp_send_t *send, const uvsmtp_envelope_t *envelope,
+                        const uvsmtp_source_t *source, uvsmtp_send_cb cb);
+/* Reads its options (may be NULL), whatever client it is going to. */
+int uvsmtp__sends_options(uvsmtp_send_t *send, const uvsmtp_send_options_t *options);
+/* What it counts in the queue; 0 if that is not asked for. */
+uint64_t uvsmtp__sends_bytes(bool counted, const uvsmtp_source_t *source);
+/* Whether there is room in the queue for so many octets. */
+bool uvsmtp__sends_fits(const uvsmtp_client_t *client, uint64_t bytes);
+/* Queues a send that has all that was passed with it, and room for its results. */
+void uvsmtp__sends_accept(uvsmtp_client_t *client, uvsmtp_send_t *send);
+/* Its end is to be told from the loop. */
+void uvsmtp__sends_finish(uvsmtp_client_t *client, uvsmtp_send_t *send, int err);
 void uvsmtp__sends_release(uvsmtp_client_t *client);
 void uvsmtp__sends_start(uvsmtp_client_t *client, uvsmtp__member_t *member);
 /* All that wait are going to be told `err`, or, if that is 0, client->failure. */

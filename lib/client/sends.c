@@ -12,25 +12,39 @@
 
 /* ---- results of sends that no connection has seen ----------------------------------------- */
 
+static size_t room(const uvsmtp_client_t *client)
+{
+  return client->scratch_next != NULL ? client->scratch_next_size : client->scratch_size;
+}
+
+void uvsmtp__sends_adopt(uvsmtp_client_t *client, uvsmtp_recipient_result_t *scratch, size_t size)
+{
+  if (size <= room(client)) {
+    uvsmtp__free(&client->mem, scratch);
+    return;
+  }
+  /* The caller of this may stand in a callback that is reading the present one. */
+  if (client->telling) {
+    uvsmtp__free(&client->mem, client->scratch_next);
+    client->scratch_next = scratch;
+    client->scratch_next_size = size;
+    return;
+  }
+  uvsmtp__free(&client->mem, client->scratch);
+  client->scratch = scratch;
+  client->scratch_size = size;
+}
+
 int uvsmtp__sends_reserve(uvsmtp_client_t *client, size_t recipients)
 {
-  size_t have = client->scratch_next != NULL ? client->scratch_next_size : client->scratch_size;
+  size_t have = room(client);
   if (recipients <= have)
     return 0;
   size_t size = recipients < have * 2 ? have * 2 : recipients < 16 ? 16 : recipients;
   uvsmtp_recipient_result_t *larger = uvsmtp__calloc(&client->mem, size, sizeof(*larger));
   if (larger == NULL)
     return UVSMTP_ENOMEM;
-  /* The caller of this may stand in a callback that is reading the present one. */
-  if (client->telling) {
-    uvsmtp__free(&client->mem, client->scratch_next);
-    client->scratch_next = larger;
-    client->scratch_next_size = size;
-    return 0;
-  }
-  uvsmtp__free(&client->mem, client->scratch);
-  client->scratch = larger;
-  client->scratch_size = size;
+  uvsmtp__sends_adopt(client, larger, size);
   return 0;
 }
 
@@ -135,7 +149,7 @@ static void cancel_finished(uvsmtp_send_t *send)
   /* Its end is decided already, and comes soon. */
 }
 
-static void finish(uvsmtp_client_t *client, uvsmtp_send_t *send, int err)
+void uvsmtp__sends_finish(uvsmtp_client_t *client, uvsmtp_send_t *send, int err)
 {
   send->client_err = err;
   send->cancel_queued = cancel_finished;
@@ -147,7 +161,7 @@ static void cancel_waiting(uvsmtp_send_t *send)
 {
   uvsmtp_client_t *client = send->client;
   uvsmtp__backlog_remove(&client->queue, send);
-  finish(client, send, UVSMTP_ECANCELED);
+  uvsmtp__sends_finish(client, send, UVSMTP_ECANCELED);
 }
 
 static void enqueue(uvsmtp_client_t *client, uvsmtp_send_t *send)
@@ -161,7 +175,7 @@ static void enqueue(uvsmtp_client_t *client, uvsmtp_send_t *send)
 void uvsmtp__sends_fail(uvsmtp_client_t *client, int err)
 {
   while (client->queue.count > 0)
-    finish(client, uvsmtp__backlog_take(&client->queue), err);
+    uvsmtp__sends_finish(client, uvsmtp__backlog_take(&client->queue), err);
 }
 
 void uvsmtp__sends_expire(uvsmtp_client_t *client)
@@ -169,89 +183,93 @@ void uvsmtp__sends_expire(uvsmtp_client_t *client)
   uvsmtp_send_t *late;
   while ((late = uvsmtp__backlog_late(&client->queue, uv_now(client->loop))) != NULL) {
     uvsmtp__backlog_remove(&client->queue, late);
-    finish(client, late, UVSMTP_EDEADLINE);
+    uvsmtp__sends_finish(client, late, UVSMTP_EDEADLINE);
   }
 }
 
 /* ---- taking a send ------------------------------------------------------------------------ */
 
-static int check(const uvsmtp_client_t *client, const uvsmtp_send_t *send,
-                 const uvsmtp_envelope_t *envelope, const uvsmtp_source_t *source,
-                 uvsmtp_send_cb cb)
+int uvsmtp__sends_check(const uvsmtp_send_t *send, const uvsmtp_envelope_t *envelope,
+                        const uvsmtp_source_t *source, uvsmtp_send_cb cb)
 {
-  if (client == NULL || send == NULL || cb == NULL)
+  if (send == NULL || cb == NULL)
     return UVSMTP_EINVAL;
   if (envelope == NULL || source == NULL || source->ops == NULL)
     return UVSMTP_EINVAL;
   if (envelope->recipient_count == 0 || envelope->recipients == NULL)
     return UVSMTP_ENORECIPIENTS;
-  if (uvsmtp_envelope_check(envelope) != 0)
-    return UVSMTP_EINJECTION;
-  return client->closing ? UVSMTP_ECLOSING : 0;
+  return uvsmtp_envelope_check(envelope) != 0 ? UVSMTP_EINJECTION : 0;
 }
 
-static uint64_t size_of(const uvsmtp_client_t *client, const uvsmtp_source_t *source)
+uint64_t uvsmtp__sends_bytes(bool counted, const uvsmtp_source_t *source)
 {
-  uint64_t length = client->counts_bytes ? uvsmtp_source_length(source) : 0;
+  uint64_t length = counted ? uvsmtp_source_length(source) : 0;
   return length != UVSMTP_LENGTH_UNKNOWN ? length : 0;
 }
 
-static bool has_room(uvsmtp_client_t *client, uint64_t bytes)
+bool uvsmtp__sends_fits(const uvsmtp_client_t *client, uint64_t bytes)
 {
   const uvsmtp__backlog_t *queue = &client->queue;
-  bool full = queue->count >= client->max_queued ||
-              (queue->count > 0 && (queue->bytes > client->max_queued_bytes ||
-                                    bytes > client->max_queued_bytes - queue->bytes));
-  client->was_full = client->was_full || full;
-  return !full;
+  if (queue->count >= client->max_queued)
+    return false;
+  return queue->count == 0 || (queue->bytes <= client->max_queued_bytes &&
+                               bytes <= client->max_queued_bytes - queue->bytes);
 }
 
-static int apply_options(uvsmtp_client_t *client, uvsmtp_send_t *send,
-                         const uvsmtp_send_options_t *options)
+/* Until it is accepted, the deadline is how long it may wait; 0: as the client says. */
+int uvsmtp__sends_options(uvsmtp_send_t *send, const uvsmtp_send_options_t *options)
 {
-  uint64_t now = uv_now(client->loop), timeout = client->send_timeout_ms;
-  uvsmtp_send_options_t o;
-  send->client_priority = UVSMTP_PRIORITY_NORMAL;
-  if (options != NULL) {
-    int err = uvsmtp__options_copy(&o, sizeof(o), options);
-    if (err != 0)
-      return err;
-    if ((unsigned)o.priority > UVSMTP_PRIORITY_LOW)
-      return UVSMTP_EINVAL;
-    send->client_priority = (unsigned char)o.priority;
-    timeout = o.timeout_ms != 0 ? o.timeout_ms : timeout;
-  }
-  send->client_deadline_ms = uvsmtp__later(now, timeout);
+  uvsmtp_send_options_t o = UVSMTP_SEND_OPTIONS_INIT;
+  int err = options != NULL ? uvsmtp__options_copy(&o, sizeof(o), options) : 0;
+  if (err != 0)
+    return err;
+  if ((unsigned)o.priority > UVSMTP_PRIORITY_LOW)
+    return UVSMTP_EINVAL;
+  send->client_priority = (unsigned char)o.priority;
+  send->client_deadline_ms = o.timeout_ms;
   return 0;
+}
+
+void uvsmtp__sends_accept(uvsmtp_client_t *client, uvsmtp_send_t *send)
+{
+  uint64_t timeout = send->client_deadline_ms;
+  send->owner = send->transaction = NULL;
+  send->client = client;
+  send->client_queued_ms = uv_now(client->loop);
+  send->client_deadline_ms =
+      uvsmtp__later(send->client_queued_ms, timeout != 0 ? timeout : client->send_timeout_ms);
+  send->client_ticket = client->ticket++;
+  send->client_tries = 0;
+  send->client_err = 0;
+  send->client_again = send->client_met_dead = false;
+  enqueue(client, send);
 }
 
 int uvsmtp_client_send_with(uvsmtp_client_t *client, uvsmtp_send_t *send,
                             const uvsmtp_envelope_t *envelope, uvsmtp_source_t *source,
                             const uvsmtp_send_options_t *options, uvsmtp_send_cb cb)
 {
-  int err = check(client, send, envelope, source, cb);
+  if (client == NULL)
+    return UVSMTP_EINVAL;
+  int err = uvsmtp__sends_check(send, envelope, source, cb);
   if (err == 0)
-    err = apply_options(client, send, options);
+    err = uvsmtp__sends_options(send, options);
   if (err != 0)
     return err;
-  uint64_t bytes = size_of(client, source);
-  if (!has_room(client, bytes))
+  if (client->closing)
+    return UVSMTP_ECLOSING;
+  send->client_bytes = uvsmtp__sends_bytes(client->counts_bytes, source);
+  if (!uvsmtp__sends_fits(client, send->client_bytes)) {
+    client->was_full = true;
     return UVSMTP_EQUEUEFULL;
+  }
   err = uvsmtp__sends_reserve(client, envelope->recipient_count);
   if (err != 0)
     return err;
   send->envelope = envelope;
   send->source = source;
-  send->owner = send->transaction = NULL;
   send->client_cb = cb;
-  send->client = client;
-  send->client_queued_ms = uv_now(client->loop);
-  send->client_ticket = client->ticket++;
-  send->client_bytes = bytes;
-  send->client_tries = 0;
-  send->client_err = 0;
-  send->client_again = send->client_met_dead = false;
-  enqueue(client, send);
+  uvsmtp__sends_accept(client, send);
   return 0;
 }
 
@@ -328,7 +346,7 @@ static void refused(uvsmtp_client_t *client, uvsmtp_send_t *send, int err)
                                .all_deferred = true,
                                .retry_is_safe = true};
   if (!goes_back(client, send, &attempt))
-    finish(client, send, err);
+    uvsmtp__sends_finish(client, send, err);
 }
 
 void uvsmtp__sends_start(uvsmtp_client_t *client, uvsmtp__member_t *member)

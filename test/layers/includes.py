@@ -38,6 +38,7 @@ PUBLIC = {
     "dkim": "message",
     "blocking": "client",
     "manners": "connection",
+    "poster": "client",
 }
 
 UV_LAYERS = ("connection", "client")

@@ -205,12 +205,46 @@ static void clients_call_back_from_the_loop(void **state)
   assert_int_equal(ran, 7);
 }
 
+static void on_posted(uvsmtp_send_t *send, const uvsmtp_result_t *result)
+{
+  uvsmtp_poster_t *poster = send->data;
+  outside();
+  if (send == &sends[2])
+    assert_int_equal(result->err, UVSMTP_ECANCELED);
+  if (ran == 3)
+    uvsmtp_poster_free(poster);
+}
+
+/* From the loop's own thread: other threads are in no call of its. */
+static void posts_call_back_from_the_loop(void **state)
+{
+  uvsmtp_connection_options_t options;
+  uvsmtp_client_options_t client_options = UVSMTP_CLIENT_OPTIONS_INIT;
+  uvsmtp_client_t *client;
+  uvsmtp_poster_t *poster;
+  start(&options);
+  client_options.connection = &options;
+  assert_int_equal(uvsmtp_client_new(&client, &loop, &client_options, NULL, 0), 0);
+  assert_int_equal(uvsmtp_poster_new(&poster, client, NULL), 0);
+  for (size_t i = 0; i < 4; i++) {
+    int err;
+    sends[i].data = poster;
+    CALL(err = uvsmtp_poster_post(poster, &sends[i], &envelope, &source, on_posted));
+    assert_int_equal(err, 0);
+  }
+  CALL(uvsmtp_send_cancel(&sends[2]));
+  CALL(uvsmtp_client_close(client, UVSMTP_CLOSE_DRAIN, on_client_closed));
+  finish();
+  assert_int_equal(ran, 5);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(connections_call_back_from_the_loop),
       cmocka_unit_test(failures_call_back_from_the_loop),
       cmocka_unit_test(clients_call_back_from_the_loop),
+      cmocka_unit_test(posts_call_back_from_the_loop),
   };
   return cmocka_run_group_tests_name("callback stack", tests, NULL, NULL);
 }
