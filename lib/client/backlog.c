@@ -5,9 +5,10 @@
 
 #define PRIORITIES (UVSMTP_PRIORITY_LOW + 1)
 
-/* Turns of each line in a round, and the order in which they are looked at. */
-static const int weights[PRIORITIES] = {
-    [UVSMTP_PRIORITY_HIGH] = 16, [UVSMTP_PRIORITY_NORMAL] = 4, [UVSMTP_PRIORITY_LOW] = 1};
+/* How far a turn takes a line, so that they get 16, 4 and 1 of 21 turns; and the order in which
+ * they are looked at. */
+static const uint64_t strides[PRIORITIES] = {
+    [UVSMTP_PRIORITY_HIGH] = 1, [UVSMTP_PRIORITY_NORMAL] = 4, [UVSMTP_PRIORITY_LOW] = 16};
 static const uvsmtp_priority_t order[PRIORITIES] = {UVSMTP_PRIORITY_HIGH, UVSMTP_PRIORITY_NORMAL,
                                                     UVSMTP_PRIORITY_LOW};
 
@@ -72,7 +73,9 @@ void uvsmtp__backlog_push(uvsmtp__backlog_t *queue, uvsmtp_send_t *send)
   memset(send->client_timer, 0, sizeof(send->client_timer));
   if (send->client_deadline_ms != UINT64_MAX)
     uvsmtp__heap_add(&queue->deadlines, timer_of(send));
-  line->count++;
+  /* Who was away saves nothing up, and still owes what it had. */
+  if (line->count++ == 0 && line->pass < queue->pass)
+    line->pass = queue->pass;
   queue->count++;
   queue->bytes += send->client_bytes;
 }
@@ -86,26 +89,21 @@ void uvsmtp__backlog_remove(uvsmtp__backlog_t *queue, uvsmtp_send_t *send)
     uvsmtp__list_remove(link_of(send));
   if (uvsmtp__heap_has(timer_of(send)))
     uvsmtp__heap_remove(&queue->deadlines, timer_of(send));
-  if (--line->count == 0)
-    line->credit = 0; /* who is away saves nothing up, and owes nothing */
+  line->count--;
   queue->count--;
   queue->bytes -= send->client_bytes;
 }
 
-/* Whose turn it is: the line with the most credit, counting what it gets for this turn. */
+/* Whose turn it is: the line that is least far, at a tie the one of higher priority. */
 static uvsmtp__line_t *line_in_turn(const uvsmtp__backlog_t *queue)
 {
-  uvsmtp__line_t *best = NULL;
-  int most = 0;
+  const uvsmtp__line_t *best = NULL;
   for (int i = 0; i < PRIORITIES; i++) {
     const uvsmtp__line_t *line = &queue->lines[order[i]];
-    int credit = line->credit + weights[order[i]];
-    if (line->count == 0 || (best != NULL && credit <= most))
-      continue;
-    best = (uvsmtp__line_t *)(uintptr_t)line;
-    most = credit;
+    if (line->count > 0 && (best == NULL || line->pass < best->pass))
+      best = line;
   }
-  return best;
+  return (uvsmtp__line_t *)(uintptr_t)best;
 }
 
 static uvsmtp_send_t *first_of(const uvsmtp__line_t *line)
@@ -121,14 +119,10 @@ uvsmtp_send_t *uvsmtp__backlog_first(const uvsmtp__backlog_t *queue)
 uvsmtp_send_t *uvsmtp__backlog_take(uvsmtp__backlog_t *queue)
 {
   assert(queue->count > 0);
-  uvsmtp__line_t *taken = line_in_turn(queue);
-  for (int i = 0; i < PRIORITIES; i++) {
-    if (queue->lines[i].count == 0)
-      continue;
-    queue->lines[i].credit += weights[i];
-    taken->credit -= weights[i];
-  }
-  uvsmtp_send_t *send = first_of(taken);
+  uvsmtp__line_t *line = line_in_turn(queue);
+  uvsmtp_send_t *send = first_of(line);
+  queue->pass = line->pass;
+  line->pass += strides[line - queue->lines];
   uvsmtp__backlog_remove(queue, send);
   return send;
 }

@@ -18,13 +18,14 @@ typedef struct uvsmtp__line_s {
   uvsmtp__link_t fresh; /* never on a connection yet, in their order */
   uvsmtp__heap_t again; /* those that came back, by ticket: all are older than those above */
   size_t count;
-  int credit;
+  uint64_t pass; /* how far it has come: the one that is least far is next */
 } uvsmtp__line_t;
 
 typedef struct uvsmtp__backlog_s {
   uvsmtp__line_t lines[UVSMTP_PRIORITY_LOW + 1]; /* by uvsmtp_priority_t */
   uvsmtp__heap_t deadlines;
   size_t count;
+  uint64_t pass;  /* where the line was that was served last */
   uint64_t bytes; /* of messages whose size is known */
 } uvsmtp__backlog_t;
 

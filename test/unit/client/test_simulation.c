@@ -8,265 +8,13 @@
 
 #include <cmocka.h>
 
-#include "base/list.h"
-#include "base/mem.h"
-#include "uvsmtp/client.h"
+#include "fake_servers.h"
 
 /*
  * The client on connections that are made up: they open, fail, deliver, die and close as dice say,
- * a few turns of the loop later, without a socket. What is checked is what must hold whatever a
+ * without a socket, under a clock that is made up too. What is checked is what must hold whatever a
  * connection does: the cap, one callback for each send, none before its call has returned, memory.
  */
-struct uvsmtp_connection_s {
-  uvsmtp__link_t link;
-  void *data;
-  uvsmtp_connection_cb opened, lost;
-  uvsmtp_connection_close_cb closed;
-  uvsmtp__link_t sends;
-  size_t pending;
-  bool open, dead, closing, quitting;
-  int wait; /* turns until something happens */
-};
-
-static struct {
-  uvsmtp__link_t connections;
-  size_t count, count_max, opened;
-  unsigned fail_percent;
-  int open_err; /* all openings fail with it; 0: as the dice say */
-  uv_idle_t turn;
-} world;
-
-static bool dice(unsigned percent)
-{
-  return (unsigned)rand() % 100 < percent;
-}
-
-int uvsmtp_connection_open(uvsmtp_connection_t **c, uv_loop_t *loop,
-                           const uvsmtp_connection_options_t *options, uvsmtp_connection_cb cb,
-                           char *detail, size_t detail_size)
-{
-  assert_string_equal(options->host, "server.example");
-  *c = uvsmtp__calloc(options->mem, 1, sizeof(**c));
-  if (*c == NULL)
-    return UVSMTP_ENOMEM;
-  uvsmtp__list_init(&(*c)->sends);
-  uvsmtp__list_push_back(&world.connections, &(*c)->link);
-  (*c)->opened = cb;
-  (*c)->wait = rand() % 4;
-  world.opened++;
-  if (++world.count > world.count_max)
-    world.count_max = world.count;
-  return 0;
-}
-
-void uvsmtp_connection_set_data(uvsmtp_connection_t *c, void *data)
-{
-  c->data = data;
-}
-
-void *uvsmtp_connection_get_data(const uvsmtp_connection_t *c)
-{
-  return c->data;
-}
-
-void uvsmtp_connection_on_lost(uvsmtp_connection_t *c, uvsmtp_connection_cb cb)
-{
-  c->lost = cb;
-}
-
-bool uvsmtp_connection_can_send(const uvsmtp_connection_t *c)
-{
-  return c->open && !c->dead && !c->closing && !c->quitting && c->pending < 4;
-}
-
-/* Those who are pretended here learn nothing. */
-uvsmtp_history_t *uvsmtp_history_acquire(uvsmtp_history_t *history)
-{
-  return history;
-}
-
-int uvsmtp_history_new(uvsmtp_history_t **history, const uvsmtp_mem_t *mem)
-{
-  return 0;
-}
-
-void uvsmtp_history_free(uvsmtp_history_t *history)
-{
-}
-
-int uvsmtp_history_info(const uvsmtp_history_t *history, uvsmtp_history_info_t *info)
-{
-  return 0;
-}
-
-bool uvsmtp_connection_tls_failed(const uvsmtp_connection_t *c)
-{
-  return false;
-}
-
-bool uvsmtp_connection_is_idle(const uvsmtp_connection_t *c)
-{
-  return uvsmtp_connection_can_send(c) && c->pending == 0;
-}
-
-void uvsmtp_connection_close(uvsmtp_connection_t *c, uvsmtp_connection_close_cb cb)
-{
-  if (!c->closing && !c->quitting)
-    c->closed = cb;
-  c->closing = true;
-}
-
-void uvsmtp_connection_quit(uvsmtp_connection_t *c, uvsmtp_connection_close_cb cb)
-{
-  assert_false(c->closing || c->quitting);
-  c->quitting = true;
-  c->closed = cb;
-}
-
-int uvsmtp_connection_send(uvsmtp_connection_t *c, uvsmtp_send_t *send,
-                           const uvsmtp_envelope_t *envelope, uvsmtp_source_t *source,
-                           uvsmtp_send_cb cb)
-{
-  if (c->dead || c->closing || c->quitting)
-    return UVSMTP_ECLOSING;
-  if (strchr(envelope->recipients[0].address, '@') == NULL)
-    return UVSMTP_EADDRESS;
-  send->cb = cb;
-  send->cancel_queued = NULL;
-  uvsmtp__list_push_back(&c->sends, (uvsmtp__link_t *)(void *)send->links);
-  c->pending++;
-  return 0;
-}
-
-int uvsmtp_connection_noop(uvsmtp_connection_t *c, uvsmtp_request_t *request, uvsmtp_reply_cb cb)
-{
-  return UVSMTP_ESTATE;
-}
-
-void uvsmtp_send_cancel(uvsmtp_send_t *send)
-{
-  if (send->cancel_queued != NULL)
-    send->cancel_queued(send);
-}
-
-uvsmtp_auth_t *uvsmtp_auth_acquire(uvsmtp_auth_t *auth)
-{
-  return auth;
-}
-
-void uvsmtp_auth_free(uvsmtp_auth_t *auth)
-{
-}
-
-int uvsmtp_auth_claim(uvsmtp_auth_t *auth)
-{
-  return 0;
-}
-
-int uvsmtp_url_parse(uvsmtp_url_t *url, const char *text, char *detail, size_t detail_size)
-{
-  return UVSMTP_EURL;
-}
-
-void uvsmtp_url_clear(uvsmtp_url_t *url)
-{
-}
-
-int uvsmtp_url_auth_new(uvsmtp_auth_t **auth, const uvsmtp_url_t *url, const uvsmtp_mem_t *mem)
-{
-  return UVSMTP_EURL;
-}
-
-static void complete(uvsmtp_connection_t *c, uvsmtp_status_t status, int err)
-{
-  uvsmtp_recipient_result_t recipient = {.status = status, .text = ""};
-  uvsmtp_send_t *send = UVSMTP__CONTAINER((void *)c->sends.next, uvsmtp_send_t, links);
-  uvsmtp_result_t result = {.status = status,
-                            .err = err,
-                            .error_text = err != 0 ? "made up" : "",
-                            .recipients = &recipient,
-                            .recipient_count = 1,
-                            .retry_is_safe = status == UVSMTP_DEFERRED};
-  recipient.address = send->envelope->recipients[0].address;
-  uvsmtp__list_remove(c->sends.next);
-  c->pending--;
-  send->cb(send, &result);
-}
-
-static void complete_all(uvsmtp_connection_t *c, int err)
-{
-  if (c->pending > 0 && dice(50))
-    complete(c, UVSMTP_UNKNOWN, err);
-  while (c->pending > 0)
-    complete(c, UVSMTP_DEFERRED, err);
-}
-
-static void end_of(uvsmtp_connection_t *c)
-{
-  uvsmtp_error_t error = {.err = UVSMTP_ECANCELED, .text = "closed"};
-  uvsmtp_connection_cb opened = c->opened;
-  c->opened = NULL;
-  if (opened != NULL)
-    opened(c, &error);
-  complete_all(c, UVSMTP_ECANCELED);
-  uvsmtp__list_remove(&c->link);
-  world.count--;
-  c->closed(c);
-}
-
-static void open_it(uvsmtp_connection_t *c)
-{
-  uvsmtp_error_t error = {.err = world.open_err, .text = "made up: cannot open"};
-  uvsmtp_connection_cb opened = c->opened;
-  c->opened = NULL;
-  if (error.err == 0 && dice(world.fail_percent))
-    error.err = UVSMTP_ECONNECT;
-  c->open = error.err == 0;
-  c->dead = !c->open;
-  opened(c, error.err == 0 ? NULL : &error);
-}
-
-static void die(uvsmtp_connection_t *c)
-{
-  uvsmtp_error_t error = {.err = UVSMTP_ECONNLOST, .text = "made up: lost"};
-  c->dead = true;
-  if (c->pending > 0)
-    complete_all(c, UVSMTP_ECONNLOST);
-  else if (c->lost != NULL)
-    c->lost(c, &error);
-}
-
-static uvsmtp_mem_t connection_mem;
-
-static void live(uvsmtp_connection_t *c)
-{
-  if (c->wait-- > 0)
-    return;
-  c->wait = rand() % 3;
-  if (c->closing || (c->quitting && c->pending == 0)) {
-    end_of(c);
-    uvsmtp__free(&connection_mem, c);
-  } else if (!c->open && !c->dead)
-    open_it(c);
-  else if (c->dead)
-    return;
-  else if (dice(world.fail_percent))
-    die(c);
-  else if (c->pending > 0)
-    complete(c, dice(5) ? UVSMTP_REJECTED : UVSMTP_ACCEPTED, 0);
-}
-
-static void on_turn(uv_idle_t *turn)
-{
-  uvsmtp__link_t all;
-  uvsmtp__list_move(&all, &world.connections);
-  while (!uvsmtp__list_empty(&all)) {
-    uvsmtp__link_t *link = all.next;
-    uvsmtp__list_remove(link);
-    uvsmtp__list_push_back(&world.connections, link);
-    live(UVSMTP__CONTAINER(link, uvsmtp_connection_t, link));
-  }
-}
 
 /* ---- an application ----------------------------------------------------------------------- */
 
@@ -341,7 +89,7 @@ static void on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
   letter->result = *result;
   letter->calls++;
   app.done++;
-  if (app.next < LETTERS && dice(70)) /* everything is legal in every callback */
+  if (app.next < LETTERS && fake_dice(70)) /* everything is legal in every callback */
     post();
 }
 
@@ -376,7 +124,6 @@ static void on_closed(uvsmtp_client_t *client)
   assert_false(app.closed);
   app.closed = true;
   uvsmtp_client_stats(client, &app.stats);
-  uv_close((uv_handle_t *)&world.turn, NULL);
 }
 
 static int begin(unsigned fail_percent, size_t cap, long allocations)
@@ -385,10 +132,9 @@ static int begin(unsigned fail_percent, size_t cap, long allocations)
   uvsmtp_client_options_t options = UVSMTP_CLIENT_OPTIONS_INIT;
   uvsmtp_mem_t mem = {NULL, app_malloc, app_realloc, app_free};
   memset(&app, 0, sizeof(app));
-  memset(&world, 0, sizeof(world));
-  uvsmtp__list_init(&world.connections);
-  world.fail_percent = fail_percent;
-  connection_mem = mem;
+  fake_begin();
+  fake.servers[0].fail_percent = fail_percent;
+  fake.servers[0].reject_percent = 5;
   app.left = allocations;
   app.recipient.address = "you@example.org";
   app.strange.address = "nobody";
@@ -397,7 +143,7 @@ static int begin(unsigned fail_percent, size_t cap, long allocations)
   app.envelope.recipient_count = 1;
   static const uvsmtp_source_ops_t ops = {.size = sizeof(ops)}; /* nobody reads it */
   app.source.ops = &ops;
-  connection.host = "server.example";
+  connection.host = "a.example";
   connection.tls = UVSMTP_TLS_NONE;
   options.connection = &connection;
   options.max_connections = cap;
@@ -409,9 +155,26 @@ static int begin(unsigned fail_percent, size_t cap, long allocations)
     assert_int_equal(uv_loop_close(&app.loop), 0);
     return err;
   }
-  uv_idle_init(&app.loop, &world.turn);
-  uv_idle_start(&world.turn, on_turn);
   return 0;
+}
+
+/* What is due at this moment, without letting time pass. */
+static void settle(void)
+{
+  while (uv_loop_alive(&app.loop))
+    uv_run(&app.loop, UV_RUN_NOWAIT);
+}
+
+/* On to the next event; false if there will be none. */
+static bool turn(void)
+{
+  settle();
+  uint64_t next = fake_next();
+  if (next == UINT64_MAX)
+    return false;
+  fake_advance(next);
+  settle();
+  return true;
 }
 
 static void close_client(uvsmtp_close_t how)
@@ -432,12 +195,13 @@ static void borrow(size_t i)
 
 static void finish(size_t cap)
 {
-  uv_run(&app.loop, UV_RUN_DEFAULT);
+  while (turn())
+    ;
   assert_true(app.closed);
   assert_int_equal(uv_loop_close(&app.loop), 0);
-  assert_int_equal(world.count, 0);
+  assert_int_equal(fake.sessions, 0);
   assert_int_equal(app.held, 0);
-  assert_true(world.count_max <= cap);
+  assert_true(fake.sessions_max <= cap);
   for (size_t i = 0; i < LETTERS; i++)
     assert_int_equal(app.letters[i].calls, app.letters[i].started ? 1 : 0);
   for (size_t i = 0; i < 5; i++)
@@ -456,19 +220,19 @@ static void every_send_and_every_borrower_is_told_once_whatever_connections_do(v
       post();
     int turns = rand() % 60;
     for (int i = 0; i < turns; i++) {
-      uv_run(&app.loop, UV_RUN_NOWAIT);
+      turn();
       if (i % 10 == 0 && i < 50)
         borrow((size_t)i / 10);
       size_t k = (size_t)rand() % app.next;
-      if (dice(10) && app.letters[k].calls == 0)
+      if (fake_dice(10) && app.letters[k].calls == 0)
         uvsmtp_send_cancel(&app.letters[k].send);
-      if (dice(5) && app.loans[0].started && app.loans[0].calls == 0)
+      if (fake_dice(5) && app.loans[0].started && app.loans[0].calls == 0)
         uvsmtp_borrow_cancel(&app.loans[0].borrow);
     }
-    close_client(dice(50) ? UVSMTP_CLOSE_ABORT : UVSMTP_CLOSE_DRAIN);
+    close_client(fake_dice(50) ? UVSMTP_CLOSE_ABORT : UVSMTP_CLOSE_DRAIN);
     for (int i = 0; i < 5; i++)
-      uv_run(&app.loop, UV_RUN_NOWAIT);
-    if (!app.closed && dice(30))
+      turn();
+    if (!app.closed && fake_dice(30))
       close_client(UVSMTP_CLOSE_ABORT);
     finish(cap);
   }
@@ -501,13 +265,13 @@ static void what_cannot_be_opened_is_told_with_the_reason(void **state)
   for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
     srand(7);
     assert_int_equal(begin(0, 2, -1), 0);
-    world.open_err = rows[i].err;
+    fake.servers[0].open_err = rows[i].err;
     for (size_t k = 0; k < 10; k++)
       post();
     borrow(0);
     close_client(UVSMTP_CLOSE_DRAIN);
     finish(2);
-    assert_int_equal(world.opened, rows[i].attempts);
+    assert_int_equal(fake.servers[0].opened, rows[i].attempts);
     assert_int_equal(app.letters[9].result.status, UVSMTP_DEFERRED);
     assert_int_equal(app.letters[9].result.err, rows[i].err);
     assert_true(app.letters[9].result.retry_is_safe);
@@ -572,7 +336,7 @@ static void a_larger_message_queued_in_a_callback_is_told_in_full(void **state)
   srand(1);
   memset(&large, 0, sizeof(large));
   assert_int_equal(begin(0, 1, -1), 0);
-  world.open_err = UVSMTP_EAUTH;
+  fake.servers[0].open_err = UVSMTP_EAUTH;
   assert_int_equal(uvsmtp_client_send(app.client, &small, &app.envelope, &app.source, on_small), 0);
   app.started = 2;
   finish(1);
