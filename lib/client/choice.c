@@ -190,6 +190,13 @@ static bool may_open(uvsmtp__pool_t *pool, uint64_t now)
   return false;
 }
 
+static bool any_live(const uvsmtp__pool_t *pool)
+{
+  const size_t *counts = pool->counts;
+  return pool->count >
+         counts[UVSMTP__SLOT_OPENING] + counts[UVSMTP__SLOT_SPENT] + counts[UVSMTP__SLOT_CLOSING];
+}
+
 /* Opens one more if more are wanted than there are or are coming. */
 static uvsmtp__step_t next_to_open(uvsmtp__pool_t *pool, size_t wanted, uint64_t now)
 {
@@ -201,6 +208,8 @@ static uvsmtp__step_t next_to_open(uvsmtp__pool_t *pool, size_t wanted, uint64_t
       wait_for(pool, UVSMTP_WAIT_OPENING, UINT64_MAX);
     return no_step();
   }
+  if (coming > 0 && !any_live(pool))
+    wait_for(pool, UVSMTP_WAIT_OPENING, UINT64_MAX);
   uvsmtp__endpoint_t *endpoint = may_open(pool, now) ? endpoint_to_open(pool, now) : NULL;
   return endpoint != NULL ? open_step(endpoint) : no_step();
 }

@@ -35,6 +35,9 @@ static int merge(uvsmtp_connection_options_t *merged, const uvsmtp_endpoint_t *e
   merged->host = endpoint->host;
   merged->port = endpoint->port;
   merged->unix_path = endpoint->unix_path;
+  /* What is learned of one server is not for another. */
+  if (endpoint->connection == NULL)
+    merged->history = NULL;
   return 0;
 }
 

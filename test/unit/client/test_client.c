@@ -1,198 +1,16 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "bench.h"
 
-#include <cmocka.h>
-
-#include "sink/sink.h"
-#include "uvsmtp/client.h"
-
-/*
- * Clients against the fake server in the same loop. What the server stored is compared with what
- * the callbacks said: an accepted message is there once, a deferred or refused one is not there,
- * an unknown one is there at most once.
- */
-#define MAX_MAILS 600
-
-typedef struct mail_s {
-  uvsmtp_send_t send;
-  uvsmtp_envelope_t envelope;
-  uvsmtp_recipient_t recipients[2];
-  uvsmtp_source_t source;
-  char to[40], body[96];
-  unsigned calls, stored;
-  bool started;
-  uvsmtp_status_t status;
-  int err;
-  size_t results;
-  bool cancelled;
-  struct bench_s *bench;
-} mail_t;
-
-typedef struct bench_s {
-  uv_loop_t loop;
-  sink_t *sink;
-  uvsmtp_client_t *client;
-  mail_t mails[MAX_MAILS];
-  size_t sent, done, close_after;
-  uvsmtp_close_t how;
-  bool in_call, closed, keep_open;
-  sink_counters_t counters;
-  uvsmtp_client_stats_t stats;
-} bench_t;
-
-static void on_message(sink_t *sink, const sink_message_t *message, void *data)
-{
-  bench_t *b = data;
-  for (size_t i = 0; i < message->recipient_count; i++) {
-    unsigned n;
-    if (sscanf(message->recipients[i].address, "u%u@", &n) == 1 && i == 0)
-      b->mails[n].stored++;
-  }
-}
-
-static void on_client_closed(uvsmtp_client_t *client)
-{
-  bench_t *b = uvsmtp_client_data(client);
-  uvsmtp_client_stats(client, &b->stats);
-  assert_false(b->closed);
-  assert_false(b->in_call);
-  assert_int_equal(b->done, b->sent);
-  b->closed = true;
-  if (b->sink == NULL)
-    return;
-  b->counters = *sink_counters(b->sink);
-  sink_close(b->sink, NULL);
-}
-
-static void end(bench_t *b, uvsmtp_close_t how)
-{
-  b->in_call = true;
-  uvsmtp_client_close(b->client, how, on_client_closed);
-  b->in_call = false;
-}
-
-static void on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
-{
-  mail_t *mail = send->data;
-  bench_t *b = mail->bench;
-  assert_false(b->in_call);
-  assert_false(b->closed);
-  mail->calls++;
-  mail->status = result->status;
-  mail->err = result->err;
-  mail->results = result->recipient_count;
-  mail->cancelled = result->cancelled;
-  assert_string_equal(result->recipients[0].address, mail->to);
-  assert_true((result->err == 0) == (result->status == UVSMTP_ACCEPTED));
-  assert_true(result->err == 0 || result->error_text[0] != '\0');
-  b->done++;
-  if (b->done == b->close_after)
-    end(b, b->how);
-}
-
-static void start_with(bench_t *b, sink_options_t *sink, uvsmtp_client_options_t *options,
-                       uvsmtp_connection_options_t *connection)
-{
-  char detail[256] = "", host[] = "127.0.0.1";
-  memset(b, 0, sizeof(*b));
-  assert_int_equal(uv_loop_init(&b->loop), 0);
-  sink->on_message = on_message;
-  sink->data = b;
-  if (sink_start(&b->sink, &b->loop, sink, detail, sizeof(detail)) != 0)
-    fail_msg("%s", detail);
-  connection->host = host;
-  connection->port = sink_port(b->sink);
-  connection->tls = UVSMTP_TLS_NONE;
-  connection->ehlo_domain = "client.example";
-  options->connection = connection;
-  options->data = b;
-  if (uvsmtp_client_new(&b->client, &b->loop, options, detail, sizeof(detail)) != 0)
-    fail_msg("%s", detail);
-  memset(host, 'x', sizeof(host) - 1); /* it must have been copied */
-}
-
-static void start(bench_t *b, const char *script, size_t connections)
-{
-  sink_options_t sink = {.script = script};
-  uvsmtp_connection_options_t connection = UVSMTP_CONNECTION_OPTIONS_INIT;
-  uvsmtp_client_options_t options = UVSMTP_CLIENT_OPTIONS_INIT;
-  options.max_connections = connections;
-  options.retry_delay_ms = 2;
-  start_with(b, &sink, &options, &connection);
-}
-
-static int post(bench_t *b, size_t i)
-{
-  mail_t *mail = &b->mails[i];
-  mail->bench = b;
-  snprintf(mail->to, sizeof(mail->to), "u%zu@sink.example", i);
-  snprintf(mail->body, sizeof(mail->body), "Subject: %zu\r\n\r\n.dots\r\nand text\r\n", i);
-  mail->recipients[0].address = mail->to;
-  mail->recipients[1].address = "second@sink.example";
-  mail->envelope = (uvsmtp_envelope_t)UVSMTP_ENVELOPE_INIT;
-  mail->envelope.sender = "me@client.example";
-  mail->envelope.recipients = mail->recipients;
-  mail->envelope.recipient_count = 1 + i % 2;
-  mail->send.data = mail;
-  uvsmtp_source_memory(&mail->source, mail->body, strlen(mail->body));
-  b->in_call = true;
-  int err = uvsmtp_client_send(b->client, &mail->send, &mail->envelope, &mail->source, on_sent);
-  b->in_call = false;
-  mail->started = err == 0;
-  b->sent += err == 0;
-  return err;
-}
-
-static void post_many(bench_t *b, size_t count)
-{
-  for (size_t i = 0; i < count; i++)
-    assert_int_equal(post(b, i), 0);
-}
-
-/* Runs to the end and looks whether everything was told once and truly. */
-static void finish(bench_t *b)
-{
-  uv_run(&b->loop, UV_RUN_DEFAULT);
-  assert_true(b->closed);
-  assert_int_equal(uv_loop_close(&b->loop), 0);
-  assert_int_equal(b->done, b->sent);
-  assert_int_equal(sink_violations(&b->counters), 0);
-  for (size_t i = 0; i < MAX_MAILS; i++) {
-    const mail_t *mail = &b->mails[i];
-    assert_int_equal(mail->calls, mail->started ? 1 : 0);
-    if (!mail->started)
-      continue;
-    assert_int_equal(mail->results, mail->envelope.recipient_count);
-    if (mail->status == UVSMTP_ACCEPTED  ? mail->stored != 1
-        : mail->status == UVSMTP_UNKNOWN ? mail->stored > 1
-                                         : mail->stored != 0)
-      fail_msg("message %zu: %s (%s), stored %u times", i, uvsmtp_status_name(mail->status),
-               uvsmtp_err_name(mail->err), mail->stored);
-  }
-}
-
-static size_t count_of(const bench_t *b, uvsmtp_status_t status)
-{
-  size_t count = 0;
-  for (size_t i = 0; i < MAX_MAILS; i++)
-    count += b->mails[i].started && b->mails[i].status == status;
-  return count;
-}
+/* Clients against the fake server: what they promise whatever it does. */
 
 static void five_hundred_messages_go_through_five_connections(void **state)
 {
   bench_t *b = malloc(sizeof(*b));
-  start(b, NULL, 5);
-  post_many(b, 500);
-  end(b, UVSMTP_CLOSE_DRAIN);
-  assert_int_equal(post(b, 501), UVSMTP_ECLOSING);
-  finish(b);
-  assert_int_equal(count_of(b, UVSMTP_ACCEPTED), 500);
+  bench_start(b, NULL, 5);
+  bench_post_many(b, 500);
+  bench_end(b, UVSMTP_CLOSE_DRAIN);
+  assert_int_equal(bench_post(b, 501), UVSMTP_ECLOSING);
+  bench_finish(b);
+  assert_int_equal(bench_count_of(b, UVSMTP_ACCEPTED), 500);
   assert_int_equal(b->counters.messages, 500);
   assert_in_range(b->counters.open_max, 2, 5);
   assert_int_equal(b->counters.connections, 5);
@@ -210,12 +28,12 @@ static uint64_t run_script(sink_options_t *sink)
   bench_t *b = malloc(sizeof(*b));
   options.max_connections = 3;
   options.retry_delay_ms = 2;
-  start_with(b, sink, &options, &connection);
-  post_many(b, 60);
-  end(b, UVSMTP_CLOSE_DRAIN);
-  finish(b);
+  bench_start_with(b, sink, &options, &connection);
+  bench_post_many(b, 60);
+  bench_end(b, UVSMTP_CLOSE_DRAIN);
+  bench_finish(b);
   assert_in_range(b->counters.open_max, 1, 3);
-  assert_true(count_of(b, UVSMTP_ACCEPTED) > 0);
+  assert_true(bench_count_of(b, UVSMTP_ACCEPTED) > 0);
   uint64_t scripted = b->counters.scripted;
   free(b);
   return scripted;
@@ -258,11 +76,11 @@ static void what_a_dead_connection_refused_at_its_first_command_is_sent_on_the_n
   uvsmtp_connection_options_t connection = UVSMTP_CONNECTION_OPTIONS_INIT;
   uvsmtp_client_options_t options = UVSMTP_CLIENT_OPTIONS_INIT;
   options.max_connections = 1;
-  start_with(b, &sink, &options, &connection);
-  post_many(b, 2);
-  end(b, UVSMTP_CLOSE_DRAIN);
-  finish(b);
-  assert_int_equal(count_of(b, UVSMTP_ACCEPTED), 2);
+  bench_start_with(b, &sink, &options, &connection);
+  bench_post_many(b, 2);
+  bench_end(b, UVSMTP_CLOSE_DRAIN);
+  bench_finish(b);
+  assert_int_equal(bench_count_of(b, UVSMTP_ACCEPTED), 2);
   assert_int_equal(b->counters.connections, 2);
   assert_int_equal(b->stats.retries, 1);
   free(b);
@@ -273,13 +91,13 @@ static void closing_at_any_point_tells_every_send_the_truth(void **state)
   for (unsigned seed = 1; seed <= 40; seed++) {
     bench_t *b = malloc(sizeof(*b));
     srand(seed);
-    start(b, seed % 3 == 0 ? "eod every 9 : close\n" : NULL, 1 + (size_t)rand() % 5);
-    post_many(b, 60);
+    bench_start(b, seed % 3 == 0 ? "eod every 9 : close\n" : NULL, 1 + (size_t)rand() % 5);
+    bench_post_many(b, 60);
     b->how = seed % 2 ? UVSMTP_CLOSE_ABORT : UVSMTP_CLOSE_DRAIN;
     b->close_after = 1 + (size_t)rand() % 60;
-    finish(b);
+    bench_finish(b);
     if (b->how == UVSMTP_CLOSE_DRAIN && seed % 3 != 0)
-      assert_int_equal(count_of(b, UVSMTP_ACCEPTED), 60);
+      assert_int_equal(bench_count_of(b, UVSMTP_ACCEPTED), 60);
     free(b);
   }
 }
@@ -288,13 +106,13 @@ static void close_from_a_turn_of_the_loop_is_right_in_every_turn(void **state)
 {
   for (int turns = 0; turns < 30; turns++) {
     bench_t *b = malloc(sizeof(*b));
-    start(b, NULL, 2);
-    post_many(b, 20);
+    bench_start(b, NULL, 2);
+    bench_post_many(b, 20);
     for (int i = 0; i < turns; i++)
       uv_run(&b->loop, UV_RUN_NOWAIT);
-    end(b, UVSMTP_CLOSE_ABORT);
-    end(b, UVSMTP_CLOSE_ABORT); /* harmless */
-    finish(b);
+    bench_end(b, UVSMTP_CLOSE_ABORT);
+    bench_end(b, UVSMTP_CLOSE_ABORT); /* harmless */
+    bench_finish(b);
     free(b);
   }
 }
@@ -302,31 +120,31 @@ static void close_from_a_turn_of_the_loop_is_right_in_every_turn(void **state)
 static void draining_can_be_hurried(void **state)
 {
   bench_t *b = malloc(sizeof(*b));
-  start(b, "eod : stall\n", 2);
-  post_many(b, 10);
-  end(b, UVSMTP_CLOSE_DRAIN);
+  bench_start(b, "eod : stall\n", 2);
+  bench_post_many(b, 10);
+  bench_end(b, UVSMTP_CLOSE_DRAIN);
   while (sink_counters(b->sink)->scripted == 0)
     uv_run(&b->loop, UV_RUN_ONCE);
   uvsmtp_client_close(b->client, UVSMTP_CLOSE_ABORT, NULL);
-  finish(b);
-  assert_int_equal(count_of(b, UVSMTP_ACCEPTED), 0);
-  assert_true(count_of(b, UVSMTP_UNKNOWN) >= 1);
+  bench_finish(b);
+  assert_int_equal(bench_count_of(b, UVSMTP_ACCEPTED), 0);
+  assert_true(bench_count_of(b, UVSMTP_UNKNOWN) >= 1);
   free(b);
 }
 
 static void a_send_that_waits_is_cancelled_without_a_trace(void **state)
 {
   bench_t *b = malloc(sizeof(*b));
-  start(b, NULL, 1);
-  post_many(b, 5);
+  bench_start(b, NULL, 1);
+  bench_post_many(b, 5);
   b->in_call = true;
   uvsmtp_send_cancel(&b->mails[0].send);
   uvsmtp_send_cancel(&b->mails[3].send);
   uvsmtp_send_cancel(&b->mails[3].send);
   b->in_call = false;
-  end(b, UVSMTP_CLOSE_DRAIN);
-  finish(b);
-  assert_int_equal(count_of(b, UVSMTP_ACCEPTED), 3);
+  bench_end(b, UVSMTP_CLOSE_DRAIN);
+  bench_finish(b);
+  assert_int_equal(bench_count_of(b, UVSMTP_ACCEPTED), 3);
   assert_int_equal(b->mails[3].err, UVSMTP_ECANCELED);
   assert_true(b->mails[3].cancelled);
   assert_int_equal(b->mails[3].stored, 0);
@@ -340,34 +158,34 @@ static void a_full_queue_says_so(void **state)
   uvsmtp_client_options_t options = UVSMTP_CLIENT_OPTIONS_INIT;
   bench_t *b = malloc(sizeof(*b));
   options.max_queued = 3;
-  start_with(b, &sink, &options, &connection);
-  post_many(b, 3);
-  assert_int_equal(post(b, 3), UVSMTP_EQUEUEFULL);
+  bench_start_with(b, &sink, &options, &connection);
+  bench_post_many(b, 3);
+  assert_int_equal(bench_post(b, 3), UVSMTP_EQUEUEFULL);
   mail_t *mail = &b->mails[4];
   mail->envelope = (uvsmtp_envelope_t)UVSMTP_ENVELOPE_INIT;
   uvsmtp_source_memory(&mail->source, "", 0);
   assert_int_equal(
-      uvsmtp_client_send(b->client, &mail->send, &mail->envelope, &mail->source, on_sent),
+      uvsmtp_client_send(b->client, &mail->send, &mail->envelope, &mail->source, bench_on_sent),
       UVSMTP_ENORECIPIENTS);
-  end(b, UVSMTP_CLOSE_DRAIN);
-  finish(b);
-  assert_int_equal(count_of(b, UVSMTP_ACCEPTED), 3);
+  bench_end(b, UVSMTP_CLOSE_DRAIN);
+  bench_finish(b);
+  assert_int_equal(bench_count_of(b, UVSMTP_ACCEPTED), 3);
   free(b);
 }
 
 static void a_server_that_is_not_there_defers_after_all_tries(void **state)
 {
   bench_t *b = malloc(sizeof(*b));
-  start(b, NULL, 3);
+  bench_start(b, NULL, 3);
   /* Now nobody listens there any more. */
   sink_close(b->sink, NULL);
   b->sink = NULL;
   uv_run(&b->loop, UV_RUN_NOWAIT);
   uv_run(&b->loop, UV_RUN_NOWAIT);
-  post_many(b, 10);
-  end(b, UVSMTP_CLOSE_DRAIN);
-  finish(b);
-  assert_int_equal(count_of(b, UVSMTP_DEFERRED), 10);
+  bench_post_many(b, 10);
+  bench_end(b, UVSMTP_CLOSE_DRAIN);
+  bench_finish(b);
+  assert_int_equal(bench_count_of(b, UVSMTP_DEFERRED), 10);
   assert_int_equal(uvsmtp_err_class(b->mails[0].err), UVSMTP_CLASS_NETWORK);
   assert_int_equal(b->stats.failed, 5); /* three at once, then one, then one */
   assert_int_equal(b->stats.opened, 0);
@@ -389,13 +207,13 @@ static void a_refused_login_fails_all_that_wait_at_once(void **state)
   connection.auth_count = 1;
   connection.allow_plaintext_auth = true;
   options.max_connections = 1;
-  start_with(b, &sink, &options, &connection);
+  bench_start_with(b, &sink, &options, &connection);
   uvsmtp_auth_free(auth); /* the client has its own hold */
   auth = NULL;
-  post_many(b, 5);
-  end(b, UVSMTP_CLOSE_DRAIN);
-  finish(b);
-  assert_int_equal(count_of(b, UVSMTP_DEFERRED), 5);
+  bench_post_many(b, 5);
+  bench_end(b, UVSMTP_CLOSE_DRAIN);
+  bench_finish(b);
+  assert_int_equal(bench_count_of(b, UVSMTP_DEFERRED), 5);
   assert_int_equal(b->mails[4].err, UVSMTP_EAUTH);
   assert_int_equal(b->stats.failed, 1);
   free(b);
@@ -405,17 +223,17 @@ static void an_idle_connection_that_the_server_ends_leaves_the_pool(void **state
 {
   bench_t *b = malloc(sizeof(*b));
   uvsmtp_client_stats_t stats;
-  start(b, "idle after 20 : reply \"421 4.4.2 idle\", close\n", 1);
-  post_many(b, 1);
+  bench_start(b, "idle after 20 : reply \"421 4.4.2 idle\", close\n", 1);
+  bench_post_many(b, 1);
   do {
     uv_run(&b->loop, UV_RUN_ONCE);
     uvsmtp_client_stats(b->client, &stats);
   } while (stats.retired == 0);
   assert_int_equal(stats.connections, 0);
-  assert_int_equal(post(b, 1), 0);
-  end(b, UVSMTP_CLOSE_DRAIN);
-  finish(b);
-  assert_int_equal(count_of(b, UVSMTP_ACCEPTED), 2);
+  assert_int_equal(bench_post(b, 1), 0);
+  bench_end(b, UVSMTP_CLOSE_DRAIN);
+  bench_finish(b);
+  assert_int_equal(bench_count_of(b, UVSMTP_ACCEPTED), 2);
   assert_int_equal(b->stats.retries, 0);
   free(b);
 }
@@ -471,17 +289,17 @@ static void a_connection_is_lent_between_sends_and_used_on_when_it_is_back(void 
 {
   bench_t *b = malloc(sizeof(*b));
   loan_t loan = {0};
-  start(b, NULL, 1);
-  post_many(b, 10);
+  bench_start(b, NULL, 1);
+  bench_post_many(b, 10);
   borrow(b, &loan);
   for (size_t i = 10; i < 20; i++)
-    assert_int_equal(post(b, i), 0);
-  end(b, UVSMTP_CLOSE_DRAIN);
+    assert_int_equal(bench_post(b, i), 0);
+  bench_end(b, UVSMTP_CLOSE_DRAIN);
   assert_int_equal(uvsmtp_client_borrow(b->client, &loan.borrow, on_borrowed), UVSMTP_ECLOSING);
-  finish(b);
+  bench_finish(b);
   assert_int_equal(loan.calls, 1);
   assert_int_equal(loan.replied, 250);
-  assert_int_equal(count_of(b, UVSMTP_ACCEPTED), 20);
+  assert_int_equal(bench_count_of(b, UVSMTP_ACCEPTED), 20);
   assert_int_equal(b->counters.connections, 1);
   free(b);
 }
@@ -490,13 +308,13 @@ static void a_connection_given_back_in_use_is_closed(void **state)
 {
   bench_t *b = malloc(sizeof(*b));
   loan_t loan = {.give_back_early = true};
-  start(b, NULL, 1);
+  bench_start(b, NULL, 1);
   borrow(b, &loan);
-  assert_int_equal(post(b, 0), 0);
-  end(b, UVSMTP_CLOSE_DRAIN);
-  finish(b);
+  assert_int_equal(bench_post(b, 0), 0);
+  bench_end(b, UVSMTP_CLOSE_DRAIN);
+  bench_finish(b);
   assert_int_equal(loan.replied, UVSMTP_ECANCELED);
-  assert_int_equal(count_of(b, UVSMTP_ACCEPTED), 1);
+  assert_int_equal(bench_count_of(b, UVSMTP_ACCEPTED), 1);
   assert_int_equal(b->counters.connections, 2);
   free(b);
 }
@@ -505,13 +323,13 @@ static void a_wish_to_borrow_can_be_taken_back_or_is_cancelled_by_closing(void *
 {
   bench_t *b = malloc(sizeof(*b));
   loan_t loans[2] = {{{0}}};
-  start(b, NULL, 1);
+  bench_start(b, NULL, 1);
   borrow(b, &loans[0]);
   borrow(b, &loans[1]);
   uvsmtp_borrow_cancel(&loans[0].borrow);
   uvsmtp_borrow_cancel(&loans[0].borrow);
-  end(b, UVSMTP_CLOSE_ABORT);
-  finish(b);
+  bench_end(b, UVSMTP_CLOSE_ABORT);
+  bench_finish(b);
   for (int i = 0; i < 2; i++) {
     assert_int_equal(loans[i].calls, 1);
     assert_int_equal(loans[i].err, UVSMTP_ECANCELED);
@@ -672,14 +490,14 @@ static bool send_with_failure(long n)
   uv_run(uv_default_loop(), UV_RUN_DEFAULT);
   assert_int_equal(budget.held, 0);
   budget.left = -1;
-  start_with(b, &sink, &options, &connection);
+  bench_start_with(b, &sink, &options, &connection);
   budget.left = n;
   for (size_t i = 0; i < 5; i++) {
-    err = post(b, i);
+    err = bench_post(b, i);
     assert_true(err == 0 || err == UVSMTP_ENOMEM);
   }
-  end(b, UVSMTP_CLOSE_DRAIN);
-  finish(b);
+  bench_end(b, UVSMTP_CLOSE_DRAIN);
+  bench_finish(b);
   assert_int_equal(budget.held, 0);
   free(b);
   return budget.failed;
