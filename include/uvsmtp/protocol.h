@@ -241,10 +241,11 @@ typedef struct uvsmtp_last_reply_s {
   uvsmtp_command_t command;
   int code; /* 0: there was none */
   uint16_t enhanced[3];
+  uint32_t accepted; /* recipients of the transaction so far */
+  bool told;         /* it was an event */
 } uvsmtp_last_reply_t;
-/** Stays in place, and changes with the next reply. Since 0.1 */
-UVSMTP_EXTERN const uvsmtp_last_reply_t *
-uvsmtp_protocol_last_reply(const uvsmtp_protocol_t *protocol);
+/** Since 0.1 */
+UVSMTP_EXTERN uvsmtp_last_reply_t uvsmtp_protocol_last_reply(const uvsmtp_protocol_t *protocol);
 
 /** True once the server has said 421 or 221, or broke the rules: no new command. Since 0.1 */
 UVSMTP_EXTERN bool uvsmtp_protocol_is_closing(const uvsmtp_protocol_t *protocol);

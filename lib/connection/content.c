@@ -15,7 +15,7 @@
 
 /* What a look at the content found. */
 typedef struct {
-  uint64_t length;   /* with line ends made CRLF, without the CRLF that a last line may lack */
+  uint64_t length; /* with line ends made CRLF, without the CRLF that a last line may lack */
   bool eightbit, header_8bit, bare;
   bool in_header, after_cr, line_start;
 } look_t;
@@ -322,24 +322,60 @@ static int push_stable_chunk(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   return err;
 }
 
-/* Room for the chunk was missing: the source has to be read again from its start. */
-static int rewind_for_later(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
+/* What was read was not taken: the source has to be read again from its start. */
+static int rewind_source(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   uvsmtp_source_t *source = t->send->source;
   int err;
   source->ops->close(source);
   err = source->ops->open(source, target_of(c), &t->info);
   t->open = err == 0;
-  return err != 0 ? err : UVSMTP_PENDING;
+  return err;
 }
 
 int uvsmtp__content_push(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
-  int err;
+  int err, again;
   if (!t->chunked)
     return push_data(c, t);
   if (!is_looked_at(t))
     return uvsmtp__gather_push(c, t);
   err = push_stable_chunk(c, t);
-  return err == UVSMTP_EQUEUEFULL ? rewind_for_later(c, t) : err;
+  if (err != UVSMTP_EQUEUEFULL)
+    return err;
+  again = rewind_source(c, t);
+  return again != 0 ? again : UVSMTP_PENDING;
+}
+
+/* Reads the pieces, ETOOLONG if there are more than `room`. */
+static int take_pieces(uvsmtp_source_t *source, uvsmtp_slice_t *slices, size_t room, size_t *count)
+{
+  uvsmtp_slice_t piece;
+  int err;
+  *count = 0;
+  while ((err = source->ops->next(source, &piece)) == 0 && piece.len > 0) {
+    if (*count == room)
+      return UVSMTP_ETOOLONG;
+    slices[(*count)++] = piece;
+  }
+  return err;
+}
+
+int uvsmtp__content_fly(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
+{
+  uvsmtp_slice_t slices[8];
+  uvsmtp_flight_t flight = {.envelope = t->send->envelope,
+                            .needs = &t->needs,
+                            .slices = slices,
+                            .reset = t->reset,
+                            .tag = t,
+                            .recipient_tag = t->results,
+                            .recipient_stride = sizeof(*t->results)};
+  int err = take_pieces(t->send->source, slices, 8, &flight.count), again;
+  if (err == 0)
+    err = uvsmtp_protocol_flight(c->protocol, &flight);
+  if (err == 0)
+    return 0;
+  again = rewind_source(c, t);
+  return again != 0 ? again : err;
 }

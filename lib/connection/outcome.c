@@ -409,6 +409,41 @@ static void on_reset(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
     uvsmtp__connection_fail_reply(c, UVSMTP_ECONNLOST, &event->reply, "RSET");
 }
 
+/* Of the first `count` recipients of a flight nothing was told, so they were accepted. */
+static void catch_up(uvsmtp__transaction_t *t, size_t count)
+{
+  t->quiet = false;
+  t->mail_ok = true;
+  t->awaited -= count;
+  t->accepted += count;
+  for (size_t i = 0; i < count; i++)
+    t->results[i].status = (uvsmtp_status_t)UVSMTP__RCPT_TAKEN;
+}
+
+/* The first event of a flight tells what was accepted before it. */
+static void end_quiet(uvsmtp__transaction_t *t, const uvsmtp_event_t *event)
+{
+  if (event->command == UVSMTP_COMMAND_RCPT)
+    catch_up(t, (size_t)((uvsmtp_recipient_result_t *)event->tag - t->results));
+  else if (event->command != UVSMTP_COMMAND_MAIL)
+    catch_up(t, t->awaited);
+  t->quiet = false;
+}
+
+/* The connection is over: what was accepted of a flight, the protocol knows. */
+static void end_quiet_lost(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
+{
+  uvsmtp_last_reply_t last = uvsmtp_protocol_last_reply(c->protocol);
+  t->quiet = false;
+  if (last.told || (last.command != UVSMTP_COMMAND_MAIL && last.command != UVSMTP_COMMAND_RCPT))
+    return;
+  catch_up(t, last.command == UVSMTP_COMMAND_RCPT ? last.accepted : 0);
+  t->has_phase = true;
+  t->phase = last.command;
+  t->code = last.code;
+  memcpy(t->enhanced, last.enhanced, sizeof(t->enhanced));
+}
+
 void uvsmtp__pump_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
 {
   uvsmtp__transaction_t *t = uvsmtp__pump_front(c);
@@ -427,6 +462,8 @@ void uvsmtp__pump_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
   }
   if (t == NULL || event->command == UVSMTP_COMMAND_OTHER) /* XFORWARD */
     return;
+  if (t->quiet)
+    end_quiet(t, event);
   if (!t->decided || t->phase == UVSMTP_COMMAND_DATA_END)
     note_reply(t, event);
   on_reply(c, t, event, text);
@@ -517,6 +554,8 @@ void uvsmtp__pump_fail(uvsmtp_connection_t *c, const uvsmtp_error_t *error)
 {
   uvsmtp__transaction_t *t;
   c->pump.due = false;
+  if ((t = uvsmtp__pump_front(c)) != NULL && t->quiet)
+    end_quiet_lost(c, t);
   blame_loss(c, error);
   while (!uvsmtp__list_empty(&c->pump.done)) {
     t = UVSMTP__CONTAINER(c->pump.done.next, uvsmtp__transaction_t, link);

@@ -70,6 +70,8 @@ typedef struct uvsmtp__transaction_s {
   bool at_end;          /* of the source */
   bool chunked;         /* goes by BDAT */
   bool after_cr, line_start; /* framing of what gather.c makes */
+  bool reset;           /* RSET has to go before its MAIL */
+  bool quiet;           /* it was issued as a flight, and nothing was told of it yet */
   bool overlapped;      /* MAIL was issued before the end of the transaction before was known */
   bool watched;         /* its sender wants to know of its progress */
   uint64_t told;        /* octets, when it was told last */
@@ -148,6 +150,9 @@ int uvsmtp__content_open(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
 void uvsmtp__content_plan(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
 /* Hands over content: 0 all and its end, UVSMTP_PENDING later, or an error of the source. */
 int uvsmtp__content_push(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
+/* All of a clean content in place as one flight with its commands: 0, or an error with nothing
+ * issued and the source at its start, or not `open` any more. */
+int uvsmtp__content_fly(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
 /* Takes the next piece of the source: 0, PENDING, or an error. At the end, `at_end`. */
 int uvsmtp__content_next(uvsmtp__transaction_t *t);
 void uvsmtp__content_close(uvsmtp__transaction_t *t);

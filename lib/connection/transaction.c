@@ -159,26 +159,74 @@ static int issue_origin(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   return err;
 }
 
+/* MAIL was issued: the transaction has begun. */
+static void note_begun(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
+{
+  if (t->rounds++ == 0)
+    t->send->started_ms = uv_now(c->loop);
+  c->pump.mails++;
+  t->reset = false;
+  if (t->overlapped)
+    t->used |= UVSMTP_WAY_OVERLAP;
+  if (t->size != UVSMTP_SIZE_UNKNOWN)
+    c->pump.flying_bytes += t->size;
+}
+
+/* Can all of it leave at once, whatever the server says to its first commands? */
+static bool flies(const uvsmtp_connection_t *c, const uvsmtp__transaction_t *t)
+{
+  return t->send->envelope->forward == NULL && t->chunked && t->clean && t->rounds == 0 && uvsmtp__may_read_again(t) &&
+         (t->info.content & UVSMTP_CONTENT_STABLE) != 0 && !wants_all(t) && pipelines(c) &&
+         (extensions_of(c) & UVSMTP_EXT_LIMITS) == 0;
+}
+
+static int issue_flight(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
+{
+  size_t count = t->send->envelope->recipient_count;
+  int err = uvsmtp__content_fly(c, t);
+  if (err != 0)
+    return err;
+  for (size_t i = 0; i < count; i++)
+    t->results[i].status = (uvsmtp_status_t)UVSMTP__RCPT_ASKED;
+  t->asked = t->awaited = t->next = count;
+  t->used |= UVSMTP_WAY_PIPELINING | UVSMTP_WAY_CHUNKING;
+  t->read = t->quiet = true;
+  t->end = uvsmtp_protocol_issued(c->protocol);
+  t->begin = t->end - t->size;
+  t->step = UVSMTP__STEP_ISSUED;
+  note_begun(c, t);
+  return 0;
+}
+
+/* Not this time, but as it is: there is no room now. */
+static bool is_for_now(int err)
+{
+  return err == UVSMTP_EQUEUEFULL || err == UVSMTP_ECLOSING || err == UVSMTP_ENOMEM;
+}
+
 static int issue_mail(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   int err = t->open ? 0 : uvsmtp__content_open(c, t);
   if (err != 0)
     return err; /* PENDING: the source will wake us */
   uvsmtp__content_plan(c, t);
-  if (t->overlapped)
-    t->used |= UVSMTP_WAY_OVERLAP;
+  if (flies(c, t)) {
+    err = issue_flight(c, t);
+    if (err == 0 || is_for_now(err) || !t->open)
+      return err;
+    /* The command that it is about will fail with it again. */
+  }
+  if (t->reset && (err = uvsmtp_protocol_reset(c->protocol, NULL)) != 0)
+    return err;
+  t->reset = false;
   if ((err = issue_origin(c, t)) != 0)
     return err;
   note_group(c, t);
   err = uvsmtp_protocol_mail(c->protocol, t->send->envelope, &t->needs, t);
   if (err != 0)
     return err;
-  if (t->rounds++ == 0)
-    t->send->started_ms = uv_now(c->loop);
-  c->pump.mails++;
   t->step = UVSMTP__STEP_RCPT;
-  if (t->size != UVSMTP_SIZE_UNKNOWN)
-    c->pump.flying_bytes += t->size;
+  note_begun(c, t);
   return 0;
 }
 
@@ -199,7 +247,7 @@ static int issue_recipient(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, siz
     return UVSMTP_PENDING;
   note_group(c, t);
   err = uvsmtp_protocol_recipient(c->protocol, &t->send->envelope->recipients[i], r);
-  if (err == UVSMTP_EQUEUEFULL || err == UVSMTP_ECLOSING || err == UVSMTP_ENOMEM)
+  if (is_for_now(err))
     return err;
   if (err != 0) {
     refuse_recipient(t, r, err);
@@ -381,17 +429,20 @@ static uvsmtp__transaction_t *take_off(uvsmtp_connection_t *c, uvsmtp_send_t *se
 /* Takes the next send out of the queue; NULL if it has to wait. */
 static uvsmtp__transaction_t *begin_next(uvsmtp_connection_t *c)
 {
+  uvsmtp__transaction_t *t;
+  bool reset;
   if (c->pump.queued == 0 || c->pump.resetting || uvsmtp_protocol_is_closing(c->protocol) ||
       uvsmtp__limits_reached(c, 1) || (c->pump.flying > 0 && !may_overlap(c)))
     return NULL;
-  if (needs_reset(c)) {
-    if (uvsmtp_protocol_reset(c->protocol, NULL) != 0)
-      return NULL;
-    c->pump.resetting = !pipelines(c);
-    if (c->pump.resetting)
-      return NULL;
+  reset = needs_reset(c);
+  if (reset && !pipelines(c)) {
+    c->pump.resetting = uvsmtp_protocol_reset(c->protocol, NULL) == 0;
+    return NULL;
   }
-  return take_off(c, send_of(c->pump.queue.next));
+  t = take_off(c, send_of(c->pump.queue.next));
+  if (t != NULL)
+    t->reset = reset;
+  return t;
 }
 
 /* Does the session take the recipients of a transaction that has not begun? */

@@ -248,6 +248,9 @@ void uvsmtp__judge_transaction(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_ev
 #define UVSMTP__LINE_OCTETS 2048 /* of a command with its parameters and its end */
 /* What a success of RSET, MAIL or RCPT leads to. */
 void uvsmtp__apply_success(uvsmtp_protocol_t *p, const expectation_t *e);
+/* From its first refusal on, what the server says to a flight is told; after 421, to all of them.
+ */
+void uvsmtp__end_quiet(uvsmtp_protocol_t *p, bool all);
 /* Computes the projected state anew from the confirmed one and the queue, after a refusal. */
 void uvsmtp__project(uvsmtp_protocol_t *p);
 

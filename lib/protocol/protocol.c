@@ -178,9 +178,11 @@ bool uvsmtp_protocol_needs_reset(const uvsmtp_protocol_t *p)
   return p->needs_reset;
 }
 
-const uvsmtp_last_reply_t *uvsmtp_protocol_last_reply(const uvsmtp_protocol_t *p)
+uvsmtp_last_reply_t uvsmtp_protocol_last_reply(const uvsmtp_protocol_t *p)
 {
-  return &p->last_reply;
+  uvsmtp_last_reply_t last = p->last_reply;
+  last.accepted = p->accepted;
+  return last;
 }
 
 bool uvsmtp_protocol_is_closing(const uvsmtp_protocol_t *p)
@@ -285,6 +287,7 @@ static void note_last(uvsmtp_protocol_t *p, const expectation_t *e, const uvsmtp
   p->last_reply.command = (uvsmtp_command_t)e->command;
   p->last_reply.code = reply->code;
   memcpy(p->last_reply.enhanced, reply->enhanced, sizeof(reply->enhanced));
+  p->last_reply.told = (e->flags & EXPECT_QUIET) == 0 || UVSMTP_REPLY_CLASS(reply) != 2;
 }
 
 /* Takes replies that only say that a flight goes well. */
@@ -311,8 +314,10 @@ static void match(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
   expectation_t *e = uvsmtp__queue_front(p), copy;
   if (p->options.trace)
     uvsmtp__trace_received(p, &event->reply);
-  if (event->reply.code == 421)
+  if (event->reply.code == 421) {
     p->closing = true;
+    uvsmtp__end_quiet(p, true);
+  }
   if (e == NULL || p->in_limit < e->answerable) {
     event->type = UVSMTP_EVENT_UNSOLICITED;
     event->last = true;
@@ -338,7 +343,7 @@ static void match(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
   /* The judges see the queue as it will be, and may issue commands. */
   uvsmtp__queue_pop(p);
   judge(p, &copy, event);
-  if ((copy.flags & EXPECT_QUIET) != 0 && UVSMTP_REPLY_CLASS(&event->reply) == 2)
+  if (!p->last_reply.told)
     event->type = UVSMTP_EVENT_NONE;
 }
 

@@ -263,12 +263,11 @@ static void judge_mail_refused(uvsmtp_protocol_t *p)
   p->chunks_begun = p->prdr = false;
 }
 
-/* From its first refusal on, all that the server says to a flight is told. */
-static void end_quiet(uvsmtp_protocol_t *p)
+void uvsmtp__end_quiet(uvsmtp_protocol_t *p, bool all)
 {
   for (uint32_t i = 0; i < p->queue.count; i++) {
     expectation_t *e = uvsmtp__queue_at(p, i);
-    if ((e->flags & EXPECT_QUIET) == 0)
+    if (!all && (e->flags & EXPECT_QUIET) == 0)
       return;
     e->flags &= (uint8_t)~EXPECT_QUIET;
   }
@@ -305,7 +304,7 @@ void uvsmtp__judge_transaction(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_ev
     break;
   }
   if (!ok && (e->flags & EXPECT_QUIET) != 0)
-    end_quiet(p);
+    uvsmtp__end_quiet(p, false);
   if (!ok || p->queue.count == 0)
     uvsmtp__project(p);
 }
