@@ -61,13 +61,21 @@ bool uvsmtp__has_8bit(const char *s, size_t len)
 
 size_t uvsmtp__decimal(char *out, uint64_t number)
 {
+  static const char pairs[] = "00010203040506070809101112131415161718192021222324"
+                              "25262728293031323334353637383940414243444546474849"
+                              "50515253545556575859606162636465666768697071727374"
+                              "75767778798081828384858687888990919293949596979899";
   char digits[20];
   size_t n = sizeof(digits), len;
-  do
-    digits[--n] = (char)('0' + number % 10);
-  while ((number /= 10) != 0);
+  for (; number >= 100; number /= 100)
+    memcpy(digits + (n -= 2), pairs + number % 100 * 2, 2);
+  if (number >= 10)
+    memcpy(digits + (n -= 2), pairs + number * 2, 2);
+  else
+    digits[--n] = (char)('0' + number);
   len = sizeof(digits) - n;
-  memcpy(out, digits + n, len);
+  for (size_t i = 0; i < len; i++)
+    out[i] = digits[n + i];
   return len;
 }
 

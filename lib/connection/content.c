@@ -99,18 +99,19 @@ static void look_at_any_piece(look_t *look, const char *bytes, size_t len, bool 
   look->line_start = bytes[len - 1] == '\n';
 }
 
-/* Reads a source to its end. */
-static int look_at_all(uvsmtp_source_t *source, look_t *look)
+/* Reads a source to its end; keeps the pieces if they are few. */
+static int look_at_all(uvsmtp__transaction_t *t, look_t *look)
 {
+  uvsmtp_source_t *source = t->send->source;
   uvsmtp_slice_t piece, next;
   int err = source->ops->next(source, &piece);
-  bool only = true;
   *look = (look_t){.in_header = true, .line_start = true};
-  while (err == 0 && piece.len > 0) {
+  for (t->kept_count = 0; err == 0 && piece.len > 0; t->kept_count++) {
     if ((err = source->ops->next(source, &next)) != 0)
       return err;
-    only = only && next.len == 0;
-    look_at_any_piece(look, piece.base, piece.len, only);
+    look_at_any_piece(look, piece.base, piece.len, t->kept_count == 0 && next.len == 0);
+    if (t->kept_count < UVSMTP__KEPT)
+      t->kept[t->kept_count] = piece;
     piece = next;
   }
   if (look->after_cr) {
@@ -120,15 +121,18 @@ static int look_at_all(uvsmtp_source_t *source, look_t *look)
   return err;
 }
 
-/* Reads a source whose pieces stay in place to its end, and opens it again. */
-static int look_through(uvsmtp_source_t *source, unsigned target, uvsmtp_source_info_t *info,
-                        look_t *look)
+/* Reads a source whose pieces stay in place, and opens it again unless it keeps all of them. */
+static int look_through(uvsmtp__transaction_t *t, unsigned target, look_t *look)
 {
-  int err = look_at_all(source, look);
+  uvsmtp_source_t *source = t->send->source;
+  int err = look_at_all(t, look);
+  t->kept_all = err == 0 && t->kept_count <= UVSMTP__KEPT;
+  if (t->kept_all)
+    return 0;
   source->ops->close(source);
   if (err != 0)
     return err == UVSMTP_PENDING ? UVSMTP_ESOURCE : err;
-  return source->ops->open(source, target, info);
+  return source->ops->open(source, target, &t->info);
 }
 
 static unsigned target_of(const uvsmtp_connection_t *c)
@@ -206,10 +210,10 @@ int uvsmtp__content_open(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   t->opening = err == UVSMTP_PENDING;
   if (err != 0)
     return err;
-  t->clean = t->seven_bit = t->at_end = t->read = false;
+  t->clean = t->seven_bit = t->at_end = t->read = t->kept_all = false;
   t->needs = (uvsmtp_mail_needs_t){.size = UVSMTP_SIZE_UNKNOWN, .binary = is_binary(t)};
   if (is_looked_at(t) && !is_known(t)) {
-    if ((err = look_through(source, target, &t->info, &look)) != 0)
+    if ((err = look_through(t, target, &look)) != 0)
       return err;
     apply_look(&look, t);
     t->open = true;
@@ -270,6 +274,18 @@ static int next_piece(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   return uvsmtp__content_next(t);
 }
 
+/* What was read was not taken: the source has to be read again from its start. */
+static int rewind_source(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
+{
+  uvsmtp_source_t *source = t->send->source;
+  int err;
+  t->kept_all = false;
+  source->ops->close(source);
+  err = source->ops->open(source, target_of(c), &t->info);
+  t->open = err == 0;
+  return err;
+}
+
 static int push_data(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   size_t taken;
@@ -322,20 +338,11 @@ static int push_stable_chunk(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   return err;
 }
 
-/* What was read was not taken: the source has to be read again from its start. */
-static int rewind_source(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
-{
-  uvsmtp_source_t *source = t->send->source;
-  int err;
-  source->ops->close(source);
-  err = source->ops->open(source, target_of(c), &t->info);
-  t->open = err == 0;
-  return err;
-}
-
 int uvsmtp__content_push(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   int err, again;
+  if (t->kept_all && (err = rewind_source(c, t)) != 0)
+    return err;
   if (!t->chunked)
     return push_data(c, t);
   if (!is_looked_at(t))
@@ -347,35 +354,36 @@ int uvsmtp__content_push(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   return again != 0 ? again : UVSMTP_PENDING;
 }
 
-/* Reads the pieces, ETOOLONG if there are more than `room`. */
-static int take_pieces(uvsmtp_source_t *source, uvsmtp_slice_t *slices, size_t room, size_t *count)
+/* Reads and keeps the pieces, ETOOLONG if they are not few. */
+static int keep_pieces(uvsmtp__transaction_t *t)
 {
+  uvsmtp_source_t *source = t->send->source;
   uvsmtp_slice_t piece;
   int err;
-  *count = 0;
+  t->kept_count = 0;
   while ((err = source->ops->next(source, &piece)) == 0 && piece.len > 0) {
-    if (*count == room)
+    if (t->kept_count == UVSMTP__KEPT)
       return UVSMTP_ETOOLONG;
-    slices[(*count)++] = piece;
+    t->kept[t->kept_count++] = piece;
   }
+  t->kept_all = err == 0;
   return err;
 }
 
 int uvsmtp__content_fly(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
-  uvsmtp_slice_t slices[8];
   uvsmtp_flight_t flight = {.envelope = t->send->envelope,
                             .needs = &t->needs,
-                            .slices = slices,
+                            .slices = t->kept,
                             .reset = t->reset,
                             .tag = t,
                             .recipient_tag = t->results,
                             .recipient_stride = sizeof(*t->results)};
-  int err = take_pieces(t->send->source, slices, 8, &flight.count), again;
-  if (err == 0)
-    err = uvsmtp_protocol_flight(c->protocol, &flight);
-  if (err == 0)
-    return 0;
-  again = rewind_source(c, t);
-  return again != 0 ? again : err;
+  int err = t->kept_all ? 0 : keep_pieces(t), again;
+  if (err != 0) {
+    again = rewind_source(c, t);
+    return again != 0 ? again : err;
+  }
+  flight.count = t->kept_count;
+  return uvsmtp_protocol_flight(c->protocol, &flight);
 }

@@ -41,6 +41,8 @@ enum {
   UVSMTP__RCPT_GRANTED = 104 /* PRDR: accepted, unless the last reply takes that back */
 };
 
+#define UVSMTP__KEPT 4
+
 typedef struct uvsmtp__transaction_s {
   uvsmtp__link_t link; /* in flight, or free */
   uvsmtp_send_t *send;
@@ -62,6 +64,9 @@ typedef struct uvsmtp__transaction_s {
   unsigned used;        /* ways of talking (UVSMTP_WAY_…) it was sent in */
   unsigned blamed;      /* ways to blame for its refusals: left from now on */
   int err;              /* why it cannot be sent, or its source failed */
+  uvsmtp_slice_t kept[UVSMTP__KEPT]; /* pieces of a source whose pieces stay in place */
+  size_t kept_count;
+  bool kept_all;        /* they are all of it: the source has been read to its end */
   bool opening;         /* the source cannot say yet what it will give */
   bool open;            /* it is being read */
   bool read;            /* something was taken from it */
@@ -151,7 +156,7 @@ void uvsmtp__content_plan(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
 /* Hands over content: 0 all and its end, UVSMTP_PENDING later, or an error of the source. */
 int uvsmtp__content_push(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
 /* All of a clean content in place as one flight with its commands: 0, or an error with nothing
- * issued and the source at its start, or not `open` any more. */
+ * issued, and the source can be pushed, or is not `open` any more. */
 int uvsmtp__content_fly(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
 /* Takes the next piece of the source: 0, PENDING, or an error. At the end, `at_end`. */
 int uvsmtp__content_next(uvsmtp__transaction_t *t);

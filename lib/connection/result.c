@@ -133,7 +133,7 @@ static void go_on(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const char *
 {
   uvsmtp__link_t *at = c->pump.queue.next;
   leave_flight(c, t);
-  if (t->read)
+  if (t->read || t->kept_all)
     uvsmtp__content_close(t);
   open_again(c, t, text);
   start_over(t);
@@ -290,12 +290,16 @@ const char *uvsmtp_status_name(uvsmtp_status_t status)
 
 /* ---- the queue id ---- */
 
+/* Where `what`, of lower-case letters, stands in `text`, in whatever case. */
 static const char *find(const char *text, const char *what)
 {
-  size_t len = strlen(what);
-  for (size_t left = strlen(text); left >= len; left--, text++)
-    if (uvsmtp__ascii_equal(text, len, what, len))
+  for (; *text != '\0'; text++) {
+    size_t n = 0;
+    while (what[n] != '\0' && uvsmtp__ascii_lower(text[n]) == what[n])
+      n++;
+    if (what[n] == '\0')
       return text;
+  }
   return NULL;
 }
 
@@ -315,7 +319,7 @@ const char *uvsmtp__queue_id(const char *text, char *out, size_t size)
     const char *mark, *end;
   } before[] = {{"queued as ", " \n"},    /* Postfix, many others */
                 {" id=", " \n"},          /* Exim */
-                {"InternalId=", " ,]\n"}, /* Exchange */
+                {"internalid=", " ,]\n"}, /* Exchange */
                 {"queued (", ") \n"}};    /* Haraka */
   /* What stands right behind it. */
   static const char *const behind[] = {" message accepted for delivery", /* Sendmail, OpenSMTPD */

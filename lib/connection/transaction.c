@@ -112,8 +112,11 @@ uvsmtp__transaction_t *uvsmtp__transaction_new(uvsmtp_connection_t *c, uvsmtp_se
   if (t == NULL)
     return NULL;
   capacity = t->capacity;
-  *t = (uvsmtp__transaction_t){
-      .send = send, .order = c->pump.order++, .size = UVSMTP_SIZE_UNKNOWN, .capacity = capacity};
+  memset(t, 0, sizeof(*t));
+  t->send = send;
+  t->order = c->pump.order++;
+  t->size = UVSMTP_SIZE_UNKNOWN;
+  t->capacity = capacity;
   t->results = (uvsmtp_recipient_result_t *)(t + 1);
   t->texts = (char **)(t->results + capacity);
   for (size_t i = 0; i < count; i++) {

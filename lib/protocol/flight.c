@@ -27,16 +27,17 @@ static int may_fly(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight)
 }
 
 /* Ends the line that begins at `start` of p->line, and queues what waits for its reply. */
-static int end_line(uvsmtp_protocol_t *p, size_t start, uvsmtp_command_t command, void *tag,
-                    uint8_t flags)
+static inline int end_line(uvsmtp_protocol_t *p, size_t start, uvsmtp_command_t command, void *tag,
+                           uint8_t flags)
 {
-  int err;
-  if (uvsmtp__buffer_len(&p->line) - start > UVSMTP__LINE_OCTETS - 2)
-    return UVSMTP_ETOOLONG;
-  if ((err = uvsmtp__buffer_append(&p->line, "\r\n", 2)) != 0)
+  uvsmtp__buffer_t *line = &p->line;
+  int err = uvsmtp__buffer_len(line) - start > UVSMTP__LINE_OCTETS - 2
+                ? UVSMTP_ETOOLONG
+                : uvsmtp__buffer_append(line, "\r\n", 2);
+  if (err != 0)
     return err;
   uvsmtp__queue_push(p, command, tag, flags);
-  uvsmtp__queue_last(p)->answerable += uvsmtp__buffer_len(&p->line);
+  uvsmtp__queue_last(p)->answerable += uvsmtp__buffer_len(line);
   return 0;
 }
 

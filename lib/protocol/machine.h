@@ -95,6 +95,8 @@ struct uvsmtp_protocol_s {
   uint64_t now_ms;
   uint64_t progress_ms; /* when a reply was read or octets were sent last */
   uvsmtp_last_reply_t last_reply;
+  char quiet[16]; /* if that was no event: its beginning, to be read when asked for */
+  uint8_t quiet_len;
   uvsmtp_capabilities_t capabilities;
   char *capability_text; /* owned */
   char *domain;          /* of our EHLO, for HELO */
@@ -116,11 +118,11 @@ void uvsmtp__reader_init(reader_t *reader, const uvsmtp_mem_t *mem, size_t max_b
  */
 int uvsmtp__reader_next(reader_t *reader, const uvsmtp_protocol_options_t *options, const char **in,
                         size_t *in_len, uvsmtp_reply_t *reply, uvsmtp_slice_t *bad);
-/*
- * Is a success of one line the next that was fed, and whole? Then it is read, but not taken.
- */
-bool uvsmtp__reader_peek_success(const reader_t *reader, const uvsmtp_protocol_options_t *options,
-                                 const char *in, size_t in_len, uvsmtp_reply_t *reply);
+/* The length of the next reply if it is a success of one line, and whole; else 0. */
+size_t uvsmtp__reader_peek_success(const reader_t *reader, const uvsmtp_protocol_options_t *options,
+                                   const char *in, size_t in_len);
+/* Fills in the codes of such a line, or of its beginning. */
+void uvsmtp__reader_read_success(const char *line, size_t len, uvsmtp_last_reply_t *last);
 
 /* ---- queue.c ---- */
 int uvsmtp__queue_grow(uvsmtp_protocol_t *p, unsigned more);

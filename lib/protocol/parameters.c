@@ -224,11 +224,22 @@ static int append_sender(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const cha
   return 0;
 }
 
+/* Does MAIL need more than the sender and the size? */
+static bool asks_for_more(const uvsmtp_envelope_t *e, const uvsmtp_mail_needs_t *needs)
+{
+  return (e->flags | (unsigned)e->body | (unsigned)e->ret) != 0 || needs->eightbit ||
+         needs->binary || e->envid != NULL || e->by_seconds != 0 || e->hold_seconds != 0 ||
+         e->hold_until != NULL || e->auth != NULL || e->params != NULL;
+}
+
 int uvsmtp__mail_parameters(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line,
                             const uvsmtp_envelope_t *e, const uvsmtp_mail_needs_t *needs)
 {
   bool utf8 = needs->utf8 || (e->flags & UVSMTP_ENVELOPE_SMTPUTF8) != 0 || any_utf8(p, e);
   int err = append_sender(p, line, e->sender, &utf8);
+  p->prdr_asked = false;
+  if (err == 0 && !utf8 && !asks_for_more(e, needs))
+    return append_size(p, line, needs->size);
   if (err != 0 || (err = append_size(p, line, needs->size)) != 0 ||
       (err = append_body(p, line, e->body, needs, utf8)) != 0 ||
       (err = append_utf8(p, line, utf8)) != 0 || (err = append_dsn(p, line, e)) != 0 ||

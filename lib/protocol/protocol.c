@@ -182,6 +182,8 @@ uvsmtp_last_reply_t uvsmtp_protocol_last_reply(const uvsmtp_protocol_t *p)
 {
   uvsmtp_last_reply_t last = p->last_reply;
   last.accepted = p->accepted;
+  if (!last.told && last.command != UVSMTP_COMMAND_GREETING)
+    uvsmtp__reader_read_success(p->quiet, p->quiet_len, &last);
   return last;
 }
 
@@ -287,22 +289,31 @@ static void note_last(uvsmtp_protocol_t *p, const expectation_t *e, const uvsmtp
   p->last_reply.command = (uvsmtp_command_t)e->command;
   p->last_reply.code = reply->code;
   memcpy(p->last_reply.enhanced, reply->enhanced, sizeof(reply->enhanced));
-  p->last_reply.told = (e->flags & EXPECT_QUIET) == 0 || UVSMTP_REPLY_CLASS(reply) != 2;
+  p->last_reply.told = true;
+}
+
+static void note_quiet(uvsmtp_protocol_t *p, const expectation_t *e, const char *line, size_t len)
+{
+  p->last_reply.command = (uvsmtp_command_t)e->command;
+  p->last_reply.told = false;
+  p->quiet_len = (uint8_t)(len < sizeof(p->quiet) ? len : sizeof(p->quiet));
+  memcpy(p->quiet, line, p->quiet_len);
 }
 
 /* Takes replies that only say that a flight goes well. */
-static void take_quiet(uvsmtp_protocol_t *p, uvsmtp_reply_t *reply)
+static void take_quiet(uvsmtp_protocol_t *p)
 {
   const expectation_t *e;
+  size_t len;
   while ((e = uvsmtp__queue_front(p)) != NULL && (e->flags & EXPECT_QUIET) != 0 &&
          p->in_limit >= e->answerable &&
-         uvsmtp__reader_peek_success(&p->reader, &p->options, p->in, p->in_len, reply)) {
-    p->in += reply->raw.len;
-    p->in_len -= reply->raw.len;
+         (len = uvsmtp__reader_peek_success(&p->reader, &p->options, p->in, p->in_len)) != 0) {
     if (p->options.trace)
-      uvsmtp__trace_received(p, reply);
+      uvsmtp__trace_received(p, &(uvsmtp_reply_t){.raw = {p->in, len}});
+    note_quiet(p, e, p->in, len);
+    p->in += len;
+    p->in_len -= len;
     p->progress_ms = p->now_ms;
-    note_last(p, e, reply);
     uvsmtp__apply_success(p, e);
     uvsmtp__queue_pop(p);
   }
@@ -343,8 +354,10 @@ static void match(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
   /* The judges see the queue as it will be, and may issue commands. */
   uvsmtp__queue_pop(p);
   judge(p, &copy, event);
-  if (!p->last_reply.told)
+  if ((copy.flags & EXPECT_QUIET) != 0 && UVSMTP_REPLY_CLASS(&event->reply) == 2) {
+    note_quiet(p, &copy, event->reply.raw.base, event->reply.raw.len);
     event->type = UVSMTP_EVENT_NONE;
+  }
 }
 
 static bool error_event(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
@@ -396,7 +409,7 @@ bool uvsmtp_protocol_next_event(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
     memset(event, 0, sizeof(*event));
     if (p->err != 0)
       return error_event(p, event);
-    take_quiet(p, &event->reply);
+    take_quiet(p);
     got = uvsmtp__reader_next(&p->reader, &p->options, &p->in, &p->in_len, &event->reply, &bad);
     if (got < 0)
       return bad_line(p, event, got, bad);

@@ -104,11 +104,27 @@ static bool read_single(const uvsmtp_protocol_options_t *options, const char *li
   return true;
 }
 
-bool uvsmtp__reader_peek_success(const reader_t *reader, const uvsmtp_protocol_options_t *options,
-                                 const char *in, size_t in_len, uvsmtp_reply_t *reply)
+size_t uvsmtp__reader_peek_success(const reader_t *reader, const uvsmtp_protocol_options_t *options,
+                                   const char *in, size_t in_len)
 {
-  return (reader->done || uvsmtp__buffer_len(&reader->partial) == 0) && in_len > 0 && *in == '2' &&
-         read_single(options, in, in_len, reply);
+  const char *lf;
+  size_t len;
+  if (in_len < 6 || *in != '2' || in[3] != ' ' || !uvsmtp__ascii_digit(in[1]) ||
+      !uvsmtp__ascii_digit(in[2]) || (!reader->done && uvsmtp__buffer_len(&reader->partial) != 0) ||
+      (lf = memchr(in, '\n', in_len)) == NULL)
+    return 0;
+  len = (size_t)(lf - in) + 1;
+  return len <= options->max_reply_line && len <= options->max_reply_bytes ? len : 0;
+}
+
+void uvsmtp__reader_read_success(const char *line, size_t len, uvsmtp_last_reply_t *last)
+{
+  uvsmtp_reply_t reply = {.code = 0};
+  size_t text = without_end(line, len);
+  reply.code = (line[0] - '0') * 100 + (line[1] - '0') * 10 + (line[2] - '0');
+  read_enhanced(&reply, line + 4, text < 4 ? 0 : text - 4);
+  last->code = reply.code;
+  memcpy(last->enhanced, reply.enhanced, sizeof(last->enhanced));
 }
 
 /* One whole reply lies at `raw`. Its enhanced code is that of its first line. */
@@ -239,6 +255,16 @@ static size_t copy_safely(char *out, const char *text, size_t len)
   return len;
 }
 
+/* Where the text begins that stands behind the enhanced code, if there is one. */
+static size_t code_len(const uvsmtp_reply_t *reply, const char *text, size_t len)
+{
+  uint16_t code[3];
+  size_t skip = is_short_code(text, len) && text[0] - '0' == reply->code / 100
+                    ? 5
+                    : enhanced_code(text, len, reply->code / 100, code);
+  return skip > 0 && skip < len ? skip + 1 : skip;
+}
+
 size_t uvsmtp_reply_text(const uvsmtp_reply_t *reply, char *out, size_t size)
 {
   size_t at = 0, len = 0;
@@ -247,12 +273,7 @@ size_t uvsmtp_reply_text(const uvsmtp_reply_t *reply, char *out, size_t size)
   if (size == 0)
     return 0;
   while (uvsmtp_reply_next_line(reply, &at, &text)) {
-    uint16_t code[3];
-    size_t skip = is_short_code(text.base, text.len) && text.base[0] - '0' == reply->code / 100
-                      ? 5
-                      : enhanced_code(text.base, text.len, reply->code / 100, code);
-    if (skip > 0 && skip < text.len)
-      skip++;
+    size_t skip = code_len(reply, text.base, text.len);
     if (!first && len + 1 < size)
       out[len++] = '\n';
     first = false;
