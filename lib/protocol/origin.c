@@ -78,7 +78,7 @@ static int begin(uvsmtp_protocol_t *p, unsigned bit, const char *verb, const cha
 int uvsmtp_protocol_xclient(uvsmtp_protocol_t *p, const uvsmtp_origin_t *origin, void *tag)
 {
   attribute_t list[ATTRIBUTES];
-  const char *listed;
+  const char *listed = NULL;
   size_t verb;
   int err = begin(p, UVSMTP_EXT_XCLIENT, "XCLIENT", &listed);
   verb = uvsmtp__buffer_len(&p->line);
@@ -112,7 +112,7 @@ static int issue_and_carry(uvsmtp_protocol_t *p, void *tag, size_t verb, size_t 
 int uvsmtp_protocol_xforward(uvsmtp_protocol_t *p, const uvsmtp_origin_t *origin, void *tag)
 {
   attribute_t list[ATTRIBUTES];
-  const char *listed;
+  const char *listed = NULL;
   size_t verb, len;
   int err = begin(p, UVSMTP_EXT_XFORWARD, "XFORWARD", &listed);
   verb = len = uvsmtp__buffer_len(&p->line);
