@@ -639,7 +639,7 @@ static void a_client_sends_through_a_proxy_too(void **state)
   uvsmtp_client_options_t options = UVSMTP_CLIENT_OPTIONS_INIT;
   uvsmtp_client_t *client;
   uvsmtp_source_t source;
-  uvsmtp_send_t send;
+  uvsmtp_send_t send = {.data = &w};
   world_t w;
   init(&w, "socks5", "me:hunter2@", socks_login);
   options.connection = &w.options;
@@ -648,7 +648,6 @@ static void a_client_sends_through_a_proxy_too(void **state)
   envelope.recipients = &to;
   envelope.recipient_count = 1;
   uvsmtp_source_memory(&source, "Subject: x\r\n\r\nHi\r\n", 18);
-  send.data = &w;
   assert_int_equal(uvsmtp_client_new(&client, &w.loop, &options, NULL, 0), 0);
   memset(w.url, 'x', sizeof(w.url) - 1);
   assert_int_equal(uvsmtp_client_send(client, &send, &envelope, &source, on_sent), 0);
