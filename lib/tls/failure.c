@@ -141,11 +141,12 @@ static int problems_error(uint32_t problems)
 static int explain_certificate(uvsmtp_tls_t *engine, uvsmtp__tls_say_t *say)
 {
   const char *peer = engine->context->is_server ? "client" : "server";
+  uint32_t problems = uvsmtp__tls_fatal_problems(engine, engine->problems);
   if (engine->reasons != NULL && engine->reasons->len != 0)
     uvsmtp__tls_say(say, "%s", engine->reasons->text);
   else
     uvsmtp__tls_say(say, "the %s's certificate cannot be used", peer);
-  return engine->problems != 0 ? problems_error(engine->problems) : UVSMTP_ETLSCERT;
+  return problems != 0 ? problems_error(problems) : UVSMTP_ETLSCERT;
 }
 
 /* TLS records begin with their type, 20 to 24 (RFC 8446 section 5.1). */

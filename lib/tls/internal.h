@@ -85,7 +85,7 @@ struct uvsmtp_tls_s {
   unsigned messages; /* how often mbedTLS sent other than a change_cipher_spec */
 
   int64_t checked_at;         /* when the peer's certificate was, in the first handshake of all */
-  uint32_t problems;          /* MBEDTLS_X509_BADCERT_… of the peer's chain, and PROBLEM_PIN */
+  uint32_t problems;          /* MBEDTLS_X509_BADCERT_… of the peer's chain, and PROBLEM_… */
   uvsmtp__tls_say_t *reasons; /* the same in words; NULL: none, or no memory for words */
   uvsmtp_tls_session_t *offered; /* one reference; NULL: none */
 
@@ -94,8 +94,9 @@ struct uvsmtp_tls_s {
   char *info;   /* the strings of uvsmtp_tls_info_t */
 };
 
-/* A flag beside mbedTLS's own, which end at 0x8000. */
-#define PROBLEM_PIN 0x10000u
+/* Flags beside mbedTLS's own, which end at 0x8000. */
+#define PROBLEM_CONSTRAINT 0x10000u /* an issuer may not vouch for the name */
+#define PROBLEM_PIN 0x20000u
 
 static inline const uvsmtp_mem_t *uvsmtp__tls_mem(const uvsmtp_tls_t *engine)
 {
@@ -118,6 +119,8 @@ void uvsmtp__tls_wipe_file(const uvsmtp_mem_t *mem, uvsmtp_slice_t *bytes);
 
 /* verify.c: mbedTLS's callback for each certificate of a chain, from the root to the leaf. */
 int uvsmtp__tls_verify(void *engine, mbedtls_x509_crt *crt, int depth, uint32_t *flags);
+/* Those of `problems` (as in the engine) that the verify mode does not overlook. */
+uint32_t uvsmtp__tls_fatal_problems(const uvsmtp_tls_t *engine, uint32_t problems);
 /* The digest of a certificate's public key. 0 or an mbedTLS error. */
 int uvsmtp__tls_pin(const mbedtls_x509_crt *crt, uint8_t digest[PIN_LEN]);
 /* "sha256//" and base64, with a NUL. */

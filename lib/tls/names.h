@@ -25,6 +25,8 @@ void uvsmtp__tls_name_free(uvsmtp__tls_name_t *name, const uvsmtp_mem_t *mem);
 bool uvsmtp__tls_dns_name_covers(const char *presented, size_t presented_len, const char *wanted);
 /* A certificate is for `name`. */
 bool uvsmtp__tls_name_matches(const uvsmtp__tls_name_t *name, const mbedtls_x509_crt *crt);
+/* constraints.c: `issuer`, or whom it has issued a certificate for, may vouch for `name`. */
+bool uvsmtp__tls_name_permitted(const uvsmtp__tls_name_t *name, const mbedtls_x509_crt *issuer);
 /* Appends a certificate's names, "a.example, 192.0.2.1"; the common name where there are none. */
 void uvsmtp__tls_say_names(uvsmtp__tls_say_t *say, const mbedtls_x509_crt *crt);
 

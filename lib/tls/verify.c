@@ -126,6 +126,8 @@ static void say_problem(uvsmtp__tls_say_t *say, const uvsmtp_tls_t *engine,
     say_wrong_name(say, &engine->name, crt);
   } else if (flag == PROBLEM_PIN) {
     say_wrong_key(say, crt);
+  } else if (flag == PROBLEM_CONSTRAINT) {
+    uvsmtp__tls_say(say, " may not vouch for %s, by its name constraints", engine->name.text);
   } else {
     for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++)
       if (plain[i].flag == flag)
@@ -133,11 +135,19 @@ static void say_problem(uvsmtp__tls_say_t *say, const uvsmtp_tls_t *engine,
   }
 }
 
+uint32_t uvsmtp__tls_fatal_problems(const uvsmtp_tls_t *engine, uint32_t problems)
+{
+  bool heeds_all =
+      engine->context->is_server || engine->context->verify != UVSMTP_TLS_VERIFY_NONE_INSECURE;
+  return heeds_all ? problems : problems & PROBLEM_PIN;
+}
+
 /* The words are a comfort: without memory for them the flags still decide. */
 static void note_problems(uvsmtp_tls_t *engine, const mbedtls_x509_crt *crt, int depth,
                           uint32_t flags)
 {
   engine->problems |= flags;
+  flags = uvsmtp__tls_fatal_problems(engine, flags);
   if (engine->reasons == NULL)
     engine->reasons = uvsmtp__calloc(uvsmtp__tls_mem(engine), 1, sizeof(*engine->reasons));
   for (uint32_t flag = 1; engine->reasons != NULL && flag <= PROBLEM_PIN; flag <<= 1)
@@ -149,11 +159,14 @@ int uvsmtp__tls_verify(void *arg, mbedtls_x509_crt *crt, int depth, uint32_t *fl
 {
   uvsmtp_tls_t *engine = arg;
   const uvsmtp_tls_context_t *context = engine->context;
+  bool name_counts = !context->is_server && context->verify != UVSMTP_TLS_VERIFY_NO_NAME &&
+                     engine->name.text != NULL;
   uint32_t problems;
   *flags &= ~(uint32_t)MBEDTLS_X509_BADCERT_CN_MISMATCH; /* mbedTLS's opinion */
-  if (depth == 0 && !context->is_server && context->verify != UVSMTP_TLS_VERIFY_NO_NAME &&
-      engine->name.text != NULL && !uvsmtp__tls_name_matches(&engine->name, crt))
+  if (depth == 0 && name_counts && !uvsmtp__tls_name_matches(&engine->name, crt))
     *flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
+  if (depth > 0 && name_counts && !uvsmtp__tls_name_permitted(&engine->name, crt))
+    *flags |= PROBLEM_CONSTRAINT;
   problems = *flags;
   if (depth == 0 && !pin_matches(context, crt))
     problems |= PROBLEM_PIN;

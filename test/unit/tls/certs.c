@@ -111,6 +111,11 @@ void make_identity(identity_t *identity, const spec_t *spec)
   MUST(mbedtls_x509write_crt_set_basic_constraints(&crt, spec->is_ca, -1));
   if (spec->names != NULL)
     add_names(&crt, spec->names);
+  if (spec->constraints != NULL)
+    MUST(mbedtls_x509write_crt_set_extension(
+        &crt, MBEDTLS_OID_NAME_CONSTRAINTS, MBEDTLS_OID_SIZE(MBEDTLS_OID_NAME_CONSTRAINTS),
+        spec->constraints_critical, (const unsigned char *)spec->constraints,
+        spec->constraints_len));
   MUST(mbedtls_x509write_crt_pem(&crt, (unsigned char *)identity->cert, sizeof(identity->cert),
                                  uvsmtp__tls_rng, NULL));
   MUST(mbedtls_pk_write_key_pem(&identity->pk, (unsigned char *)identity->key,

@@ -19,6 +19,9 @@ typedef struct spec_s {
   const char *from, *to;    /* "20200101000000"; default: from 2001 to 2100 */
   const identity_t *issuer; /* NULL: self-signed */
   int is_ca, is_rsa;
+  const char *constraints; /* the value of the extension nameConstraints; NULL: none */
+  size_t constraints_len;
+  int constraints_critical;
 } spec_t;
 
 void make_identity(identity_t *identity, const spec_t *spec);

@@ -265,6 +265,101 @@ static void an_expired_intermediate_is_named(void **state)
   free_identity(&server);
 }
 
+#define DNS_EXAMPLE_ORG                                                                            \
+  "\x30\x0d\x82\x0b"                                                                               \
+  "example.org"
+
+/* An authority with name constraints, and what it has issued for every name that is asked for. */
+static void name_constraints_hold_also_where_they_are_not_critical(void **state)
+{
+  static const struct {
+    const char *what, *value;
+    size_t len;
+    const char *name;
+    int refused;
+  } rows[] = {
+#define CONSTRAINTS(text) text, sizeof(text) - 1
+      {"a name below a permitted one", CONSTRAINTS("\x30\x11\xa0\x0f" DNS_EXAMPLE_ORG),
+       "mail.example.org", 0},
+      {"the permitted name itself", CONSTRAINTS("\x30\x11\xa0\x0f" DNS_EXAMPLE_ORG), "EXAMPLE.org",
+       0},
+      {"another name", CONSTRAINTS("\x30\x11\xa0\x0f" DNS_EXAMPLE_ORG), "mail.example.net", 1},
+      {"a name that only ends alike", CONSTRAINTS("\x30\x11\xa0\x0f" DNS_EXAMPLE_ORG),
+       "badexample.org", 1},
+      {"a shorter name", CONSTRAINTS("\x30\x11\xa0\x0f" DNS_EXAMPLE_ORG), "org", 1},
+      {"an address where names are constrained", CONSTRAINTS("\x30\x11\xa0\x0f" DNS_EXAMPLE_ORG),
+       "192.0.2.1", 0},
+      {"a name below an excluded one", CONSTRAINTS("\x30\x11\xa1\x0f" DNS_EXAMPLE_ORG),
+       "mail.example.org", 1},
+      {"a name not excluded", CONSTRAINTS("\x30\x11\xa1\x0f" DNS_EXAMPLE_ORG), "mail.example.net",
+       0},
+      {"a dot in front", CONSTRAINTS("\x30\x12\xa0\x10\x30\x0e\x82\x0c.example.org"),
+       "mail.example.org", 0},
+      {"a dot in front, and the name itself",
+       CONSTRAINTS("\x30\x12\xa0\x10\x30\x0e\x82\x0c.example.org"), "example.org", 1},
+      {"all names excluded", CONSTRAINTS("\x30\x06\xa1\x04\x30\x02\x82\x00"), "mail.example.org",
+       1},
+      {"an address in a permitted range",
+       CONSTRAINTS("\x30\x0e\xa0\x0c\x30\x0a\x87\x08\xc0\0\2\0\xff\xff\xff\0"), "192.0.2.77", 0},
+      {"an address beside it",
+       CONSTRAINTS("\x30\x0e\xa0\x0c\x30\x0a\x87\x08\xc0\0\2\0\xff\xff\xff\0"), "192.0.3.1", 1},
+      {"an IPv6 address where IPv4 ones are permitted",
+       CONSTRAINTS("\x30\x0e\xa0\x0c\x30\x0a\x87\x08\xc0\0\2\0\xff\xff\xff\0"), "2001:db8::1", 1},
+      {"what cannot be read", CONSTRAINTS("\x30\x11\xa0\x7f" DNS_EXAMPLE_ORG), "mail.example.org",
+       1},
+      {"another kind of name",
+       CONSTRAINTS("\x30\x11\xa0\x0f\x30\x0d\x81\x0b"
+                   "example.net"),
+       "mail.example.org", 0},
+  };
+  for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    identity_t authority;
+    char names[64];
+    uvsmtp_tls_options_t o = client_options();
+    row_t row = {.what = rows[i].what, .name = rows[i].name};
+    make_identity(&authority, &(spec_t){.subject = "CN=Narrow CA",
+                                        .is_ca = 1,
+                                        .constraints = rows[i].value,
+                                        .constraints_len = rows[i].len});
+    o.ca_pem = authority.cert;
+    snprintf(names, sizeof(names), strpbrk(rows[i].name, "ghijklmnop") != NULL ? "DNS:%s" : "IP:%s",
+             rows[i].name);
+    row.spec = (spec_t){.names = names, .issuer = &authority};
+    if (rows[i].refused) {
+      row.err = UVSMTP_ETLSCERT;
+      row.words[0] = "the issuer's certificate \"CN=Narrow CA\" may not vouch for ";
+      row.words[1] = rows[i].name;
+    }
+    check_server(&row, &o);
+    free_identity(&authority);
+  }
+}
+
+/* mbedTLS takes no intermediate certificate that has them. */
+static void a_chain_with_critical_constraints_is_refused(void **state)
+{
+  identity_t between, server;
+  char chain[8192];
+  pair_t pair = {0};
+  uvsmtp_tls_options_t s = server_options();
+  make_identity(&between, &(spec_t){.subject = "CN=Between",
+                                    .issuer = &world.ca,
+                                    .is_ca = 1,
+                                    .constraints = "\x30\x11\xa0\x0f" DNS_EXAMPLE_ORG,
+                                    .constraints_len = 19,
+                                    .constraints_critical = 1});
+  make_identity(&server, &(spec_t){.names = GOOD_NAMES, .issuer = &between});
+  snprintf(chain, sizeof(chain), "%s%s", server.cert, between.cert);
+  s.cert_pem = chain;
+  s.key_pem = server.key;
+  open_pair(&pair, NULL, &s, "mail.example.org");
+  shake(&pair);
+  assert_int_equal(pair.client.handshake, UVSMTP_ETLSCERT);
+  close_pair(&pair);
+  free_identity(&server);
+  free_identity(&between);
+}
+
 static void modes_without_checks_do_what_their_names_say(void **state)
 {
   const row_t wrong_name = {.what = "wrong name",
@@ -340,9 +435,12 @@ static void pins_are_checked_in_every_mode(void **state)
     open_good_pair(&pair, &o, NULL);
     close_pair(&pair);
     o.pin_count = 1;
+    if (modes[i] == UVSMTP_TLS_VERIFY_NONE_INSECURE)
+      o.ca_pem = NULL; /* what is not heeded is not said either */
     open_pair(&pair, &o, NULL, "mail.example.org");
     shake(&pair);
     assert_int_equal(pair.client.handshake, UVSMTP_ETLSPIN);
+    assert_null(strstr(uvsmtp_tls_error_detail(pair.client.tls), "trusted"));
     assert_non_null(strstr(uvsmtp_tls_error_detail(pair.client.tls), good));
     close_pair(&pair);
   }
@@ -500,6 +598,8 @@ int main(void)
       cmocka_unit_test(control_characters_of_a_certificate_do_not_reach_the_sentence),
       cmocka_unit_test(a_chain_through_an_intermediate_is_followed),
       cmocka_unit_test(an_expired_intermediate_is_named),
+      cmocka_unit_test(name_constraints_hold_also_where_they_are_not_critical),
+      cmocka_unit_test(a_chain_with_critical_constraints_is_refused),
       cmocka_unit_test(modes_without_checks_do_what_their_names_say),
       cmocka_unit_test(the_info_of_an_unchecked_session_says_unverified),
       cmocka_unit_test(a_name_is_needed_where_it_is_checked),
