@@ -188,11 +188,13 @@ static int make_tls(run_t *run)
   char detail[512] = "";
   int err;
 
-  if (s->ca == NULL && s->cert == NULL && !s->insecure)
+  if (s->ca == NULL && s->cert == NULL && !s->insecure && s->pins.count == 0)
     return STATUS_OK;
   options.ca_file = s->ca;
   options.cert_file = s->cert;
   options.key_file = s->key;
+  options.pins = s->pins.at;
+  options.pin_count = s->pins.count;
   if (s->insecure)
     options.verify = UVSMTP_TLS_VERIFY_NONE_INSECURE;
   err = uvsmtp_tls_context_new(&run->tls, &options, detail, sizeof detail);
@@ -208,6 +210,21 @@ static void set_timeouts(uvsmtp_connection_options_t *options, uint64_t ms)
   options->timeouts.data_ms = options->timeouts.body_ms = options->timeouts.data_end_ms = ms;
 }
 
+static void fill_way(uvsmtp_connection_options_t *options, const settings_t *s)
+{
+  const char *usual = getenv("UVSMTP_PROXY");
+
+  options->proxy = s->proxy;
+  if (s->proxy == NULL && options->unix_path == NULL && usual != NULL && *usual != '\0')
+    options->proxy = usual;
+  if (s->proxy_header != NULL)
+    options->proxy_header =
+        strcmp(s->proxy_header, "v1") == 0 ? UVSMTP_PROXY_HEADER_V1 : UVSMTP_PROXY_HEADER_V2;
+  options->source_address = s->source;
+  if (s->ipv4 || s->ipv6)
+    options->family = s->ipv4 ? UVSMTP_FAMILY_IPV4 : UVSMTP_FAMILY_IPV6;
+}
+
 static void fill_connection(run_t *run, uvsmtp_connection_options_t *options,
                             const uvsmtp_url_t *url)
 {
@@ -216,6 +233,7 @@ static void fill_connection(run_t *run, uvsmtp_connection_options_t *options,
   options->host = url->host;
   options->port = url->port;
   options->unix_path = url->unix_path;
+  fill_way(options, s);
   options->lmtp = url->lmtp;
   options->ehlo_domain = s->ehlo != NULL ? s->ehlo : url->ehlo;
   options->tls_context = run->tls;

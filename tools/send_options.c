@@ -38,6 +38,7 @@ static const char send_help[] =
     "  --ca FILE               trust these certificates instead of the system's (PEM)\n"
     "  --cert FILE --key FILE  our own certificate\n"
     "  --insecure              trust any certificate\n"
+    "  --pin sha256//DIGEST    the server's public key must be this one (repeatable: or that)\n"
     "\n"
     "  --user NAME             log in; the password comes from --password-file FILE, the\n"
     "  --password-file FILE    environment's UVSMTP_PASSWORD or the URL\n"
@@ -46,6 +47,12 @@ static const char send_help[] =
     "  --token-command CMD     OAuth: a program that prints an access token, or JSON with\n"
     "                          access_token and expires_in\n"
     "  --allow-plaintext-auth  credentials may go without TLS\n"
+    "\n"
+    "  --proxy URL             socks5://[user:password@]host[:1080] or http://…; also from the\n"
+    "                          environment's UVSMTP_PROXY, which no list of processes shows\n"
+    "  --proxy-header v1|v2    begin with the header of haproxy's PROXY protocol\n"
+    "  --source ADDRESS        connect from this address\n"
+    "  --ipv4, --ipv6          use addresses of this kind only\n"
     "\n"
     "  --ehlo NAME             what we call ourselves\n"
     "  --timeout S             longest wait for each step, in seconds\n"
@@ -92,6 +99,12 @@ static const option_t options[] = {
     {"cert", OPTION_TEXT, AT(cert)},
     {"key", OPTION_TEXT, AT(key)},
     {"insecure", OPTION_FLAG, AT(insecure)},
+    {"pin", OPTION_LIST, AT(pins)},
+    {"proxy", OPTION_TEXT, AT(proxy)},
+    {"proxy-header", OPTION_TEXT, AT(proxy_header)},
+    {"source", OPTION_TEXT, AT(source)},
+    {"ipv4", OPTION_FLAG, AT(ipv4)},
+    {"ipv6", OPTION_FLAG, AT(ipv6)},
     {"user", OPTION_TEXT, AT(user)},
     {"password-file", OPTION_TEXT, AT(password_file)},
     {"auth", OPTION_TEXT, AT(auth)},
@@ -140,6 +153,11 @@ static int check_send(const settings_t *s, const char *command)
     return complain(STATUS_USAGE, command, "no recipients: --to ADDRESS, or -t");
   if (s->key != NULL && s->cert == NULL)
     return complain(STATUS_USAGE, command, "--key goes with --cert");
+  if (s->ipv4 && s->ipv6)
+    return complain(STATUS_USAGE, command, "either --ipv4 or --ipv6");
+  if (s->proxy_header != NULL && strcmp(s->proxy_header, "v1") != 0 &&
+      strcmp(s->proxy_header, "v2") != 0)
+    return complain(STATUS_USAGE, command, "--proxy-header is v1 or v2");
   return check_dkim(s, command);
 }
 
@@ -184,4 +202,5 @@ void settings_free(settings_t *settings)
   texts_free(&settings->attach);
   texts_free(&settings->embed);
   texts_free(&settings->files);
+  texts_free(&settings->pins);
 }

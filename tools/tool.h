@@ -78,7 +78,11 @@ typedef struct settings_s {
   /* the server */
   const char *server, *tls, *ca, *cert, *key, *ehlo;
   bool insecure;
+  texts_t pins;
   uint64_t timeout_s, connections;
+  /* the way there */
+  const char *proxy, *proxy_header, *source;
+  bool ipv4, ipv6;
   /* who we are */
   const char *user, *password_file, *auth, *authzid, *token_command;
   bool allow_plaintext_auth;

@@ -114,6 +114,14 @@ static int look_at_url(uvsmtp__settings_t *s, const uvsmtp_mem_t *mem,
   return err;
 }
 
+/* What cannot be opened is better known now than when the first message waits. */
+static int check(const uvsmtp_connection_options_t *o, const uvsmtp__detail_t *detail)
+{
+  char text[256] = "";
+  int err = uvsmtp_connection_options_check(o, text, sizeof(text));
+  return err != 0 ? uvsmtp__refuse(detail, err, "%s", text) : 0;
+}
+
 int uvsmtp__settings_init(uvsmtp__settings_t *s, const uvsmtp_connection_options_t *options,
                           const uvsmtp_mem_t *mem, const uvsmtp__detail_t *detail)
 {
@@ -141,7 +149,9 @@ int uvsmtp__settings_init(uvsmtp__settings_t *s, const uvsmtp_connection_options
                          "a client opens its connections by itself: stream cannot be set");
   if (err == 0 && o->url == NULL && o->host == NULL && o->unix_path == NULL)
     err = uvsmtp__refuse(detail, UVSMTP_EINVAL, "one of url, host and unix_path is required");
-  return err != 0 ? err : look_at_url(s, mem, detail);
+  if (err == 0)
+    err = look_at_url(s, mem, detail);
+  return err != 0 ? err : check(o, detail);
 }
 
 void uvsmtp__settings_clear(uvsmtp__settings_t *s, const uvsmtp_mem_t *mem)

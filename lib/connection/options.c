@@ -129,6 +129,18 @@ static bool is_address(const char *text)
   return uv_inet_pton(AF_INET, text, address) == 0 || uv_inet_pton(AF_INET6, text, address) == 0;
 }
 
+static int check_host(const uvsmtp_connection_options_t *o, char *detail, size_t size)
+{
+  const char *name = o->unix_path != NULL ? o->unix_path : o->host;
+  int err;
+  if (name == NULL)
+    return 0;
+  if (uvsmtp__breaks_line(name, strlen(name)))
+    return refuse(detail, size, UVSMTP_EINJECTION, "host or unix_path has a CR or LF");
+  err = o->proxy != NULL && o->unix_path == NULL ? uvsmtp__proxy_check_host(name) : 0;
+  return err == 0 ? 0 : refuse(detail, size, err, "no proxy can be asked for this host");
+}
+
 /* How the server is reached. */
 static int check_way(const uvsmtp_connection_options_t *o, char *detail, size_t size)
 {
@@ -147,7 +159,7 @@ static int check_way(const uvsmtp_connection_options_t *o, char *detail, size_t 
     return refuse(detail, size, UVSMTP_EINVAL, "proxy_header_address is no numeric address");
   if (o->source_address != NULL && !is_address(o->source_address))
     return refuse(detail, size, UVSMTP_EINVAL, "source_address is no numeric address");
-  return 0;
+  return check_host(o, detail, size);
 }
 
 static int check_place(const uvsmtp_connection_options_t *o, char *detail, size_t size)

@@ -218,6 +218,12 @@ int uvsmtp_url_auth_new(uvsmtp_auth_t **auth, const uvsmtp_url_t *url, const uvs
 }
 
 /* They learn nothing. */
+int uvsmtp_connection_options_check(const uvsmtp_connection_options_t *options, char *detail,
+                                    size_t detail_size)
+{
+  return 0;
+}
+
 uvsmtp_history_t *uvsmtp_history_acquire(uvsmtp_history_t *history)
 {
   return history;
