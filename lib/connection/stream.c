@@ -375,19 +375,35 @@ void uvsmtp__stream_decrypt(uvsmtp_connection_t *c)
   uvsmtp__connection_flush(c); /* TLS has something to say by itself too */
 }
 
+/*
+ * A server that refuses our certificate, or misses it, may cut the connection without a word; with
+ * TLS 1.3 after the handshake. The engine knows that it asked for one.
+ */
+static bool refuses_our_certificate(uvsmtp_connection_t *c)
+{
+  size_t len;
+  int err;
+  uvsmtp_tls_eof(c->tls);
+  err = c->tls_done ? uvsmtp_tls_read(c->tls, c->scratch->plain, UVSMTP__PLAIN_SIZE, &len)
+                    : uvsmtp_tls_handshake(c->tls);
+  return err == UVSMTP_ETLSCLIENTCERT;
+}
+
 static void on_end(uvsmtp_connection_t *c, int err)
 {
   char whom[sizeof(c->peer)];
+  if (c->phase == UVSMTP__PHASE_HANDSHAKE)
+    c->tls_failed = true;
   if (c->phase == UVSMTP__PHASE_QUITTING) {
     uvsmtp__connection_end(c);
+  } else if (c->tls != NULL && refuses_our_certificate(c)) {
+    tls_broke(c, UVSMTP_ETLSCLIENTCERT);
   } else if (err != UV_EOF) {
     uvsmtp__connection_fail(c, err, "the connection with %s broke: %s",
                             uvsmtp__connection_whom(c, whom, sizeof(whom)), uvsmtp_strerror(err));
   } else if (c->tls_done) {
-    uvsmtp_tls_eof(c->tls);
     uvsmtp__stream_decrypt(c);
   } else {
-    c->tls_failed = c->phase == UVSMTP__PHASE_HANDSHAKE;
     server_ended(c);
   }
 }

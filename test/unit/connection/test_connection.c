@@ -15,7 +15,7 @@
 
 #include "../tls/certs.h"
 #include "connection/connection.h"
-#include "sink/sink.h"
+#include "sink/internal.h"
 #include "uvsmtp.h"
 
 /* ---- what the tests share ---- */
@@ -878,6 +878,46 @@ static void closing_at_every_turn_of_the_loop_calls_back_once(void **state)
   }
 }
 
+/* ---- servers that want our certificate ---- */
+
+/*
+ * A server that asks for a certificate, gets none, and cuts the connection before it has said a
+ * word: what a TLS 1.3 server does which refuses us, as it looks from here.
+ */
+static void a_server_that_cuts_for_want_of_a_certificate_is_understood(void **state)
+{
+  static const struct {
+    uvsmtp_tls_mode_t mode;
+    const char *script;
+    int err;
+  } rows[] = {
+      {UVSMTP_TLS_IMPLICIT, "greeting : reset", UVSMTP_ETLSCLIENTCERT},
+      {UVSMTP_TLS_IMPLICIT, "greeting : close", UVSMTP_ETLSCLIENTCERT},
+      {UVSMTP_TLS_REQUIRED, "ehlo tls : reset", UVSMTP_ETLSCLIENTCERT},
+      {UVSMTP_TLS_REQUIRED, "ehlo tls : close", UVSMTP_ETLSCLIENTCERT},
+      {UVSMTP_TLS_IMPLICIT, "ehlo : close", UVSMTP_ECONNLOST}, /* it has spoken to us */
+      {UVSMTP_TLS_IMPLICIT, "ehlo : reset", UV_ECONNRESET},
+  };
+  for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    uvsmtp_tls_options_t options = UVSMTP_TLS_OPTIONS_INIT;
+    world_t w;
+    options.is_server = 1;
+    options.cert_pem = identity.cert;
+    options.key_pem = identity.key;
+    options.client_cert = UVSMTP_TLS_CLIENT_CERT_REQUEST;
+    init(&w);
+    with_tls(&w, rows[i].mode);
+    start(&w, rows[i].script);
+    uvsmtp_tls_context_free(w.sink->tls);
+    assert_int_equal(uvsmtp_tls_context_new(&w.sink->tls, &options, NULL, 0), 0);
+    end(&w);
+    if (w.err != rows[i].err)
+      fail_msg("%s: %s: %s", rows[i].script, uvsmtp_err_name(w.err), w.text);
+    if (w.err == UVSMTP_ETLSCLIENTCERT)
+      assert_non_null(strstr(w.text, "the server asked for a client certificate, got none"));
+  }
+}
+
 /* ---- waiting for the TLS session of another connection ---- */
 
 static void wake_nobody(uvsmtp__visit_t *visit)
@@ -1107,6 +1147,7 @@ int main(void)
       cmocka_unit_test(a_stuck_content_times_out_and_was_not_all_handed_over),
       cmocka_unit_test(closing_at_every_line_of_the_dialogue_calls_back_once),
       cmocka_unit_test(closing_at_every_turn_of_the_loop_calls_back_once),
+      cmocka_unit_test(a_server_that_cuts_for_want_of_a_certificate_is_understood),
       cmocka_unit_test(who_waits_for_a_session_goes_on_when_there_will_be_none),
       cmocka_unit_test(who_waits_for_a_session_does_so_for_a_moment_only),
       cmocka_unit_test(who_waits_for_a_session_can_be_closed),
