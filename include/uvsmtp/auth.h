@@ -472,8 +472,9 @@ struct uvsmtp_auth_context_s {
    */
   void (*wake)(void *owner);
   /**
-   * Optional. Runs a job elsewhere: 0 if `done` will be called exactly once, on the loop's thread
-   * and after this returned, even if `owner` goes before; an error, and the job is done at once.
+   * Optional; without it jobs are done at once. Runs a job elsewhere: 0 if `done` will be called
+   * exactly once, on the loop's thread and after this returned, even if `owner` goes before; an
+   * error, and the exchange fails with it, since the loop must not be stopped.
    */
   int (*offload)(void *owner, uvsmtp_auth_job_t *job);
   /**

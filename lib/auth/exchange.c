@@ -248,10 +248,15 @@ int uvsmtp_exchange_resume(uvsmtp_exchange_t *exchange, int result)
 void uvsmtp__exchange_run_job(const uvsmtp_exchange_t *exchange, uvsmtp_auth_job_t *job)
 {
   const uvsmtp_auth_context_t *context = &exchange->context;
-  if (context->offload != NULL && context->offload(context->owner, job) == 0)
-    return;
-  job->work(job);
-  job->done(job, 0);
+  int err = 0;
+  if (context->offload != NULL) {
+    err = context->offload(context->owner, job);
+    if (err == 0)
+      return;
+  } else {
+    job->work(job);
+  }
+  job->done(job, err);
 }
 
 /* ---- Failing ---- */

@@ -28,8 +28,8 @@ int uvsmtp__exchange_fail_text(uvsmtp_exchange_t *exchange, int err, const char 
                                const char *text, size_t len);
 
 /*
- * Runs a job elsewhere if the connection can, or here and now; its done function is called in
- * either case, on the loop's thread.
+ * Runs a job elsewhere, or here and now where the connection has no elsewhere; its done function is
+ * called in any case, on the loop's thread.
  */
 void uvsmtp__exchange_run_job(const uvsmtp_exchange_t *exchange, uvsmtp_auth_job_t *job);
 

@@ -35,9 +35,10 @@ typedef struct stage_s {
   mail_t mails[MAX_MAILS];
   size_t sent, done;
   sink_counters_t counters;
-  /* A token service that never answers. */
+  /* What a token service is to answer. */
   uvsmtp_token_request_t *request;
-  unsigned cancels;
+  unsigned cancels, fetches;
+  uv_timer_t service; /* one that answers soon */
 } stage_t;
 
 /* ---- The stage ---- */
@@ -239,6 +240,53 @@ static void new_credentials_are_tried_at_once(void **state)
   finish(&stage);
 }
 
+/* ---- Shared ---- */
+
+static void service_answers(uv_timer_t *timer)
+{
+  stage_t *stage = timer->data;
+  assert_int_equal(uvsmtp_auth_token_set(stage->request, 0, "right", 3600), 0);
+}
+
+static int fetch_soon(uvsmtp_auth_t *auth, uvsmtp_token_request_t *request, void *data)
+{
+  stage_t *stage = data;
+  stage->fetches++;
+  stage->request = request;
+  uv_timer_start(&stage->service, service_answers, 5, 0);
+  return 0;
+}
+
+/* One of them fetches; the other waits for the same token, and has connections of its own. */
+static void clients_that_share_an_authenticator_share_its_token(void **state)
+{
+  uvsmtp_auth_options_t options = UVSMTP_AUTH_OPTIONS_INIT;
+  uvsmtp_client_t *first;
+  uvsmtp_auth_t *auth;
+  stage_t stage;
+  start_sink(&stage, NULL);
+  uv_timer_init(&stage.loop, &stage.service);
+  stage.service.data = &stage;
+  options.user = "ada";
+  options.fetch = fetch_soon;
+  options.data = &stage;
+  assert_int_equal(uvsmtp_auth_oauth2_new(&auth, &options), 0);
+  start_client(&stage, uvsmtp_auth_acquire(auth), NULL);
+  post(&stage);
+  first = stage.client;
+  start_client(&stage, auth, NULL);
+  post(&stage);
+  post(&stage);
+  run_until_told(&stage);
+  for (size_t i = 0; i < stage.sent; i++)
+    assert_int_equal(stage.mails[i].status, UVSMTP_ACCEPTED);
+  assert_int_equal(stage.fetches, 1);
+  uvsmtp_client_close(first, UVSMTP_CLOSE_DRAIN, NULL);
+  uv_close((uv_handle_t *)&stage.service, NULL);
+  finish(&stage);
+  assert_true(stage.counters.auth_ok >= 2);
+}
+
 /* ---- Replaced ---- */
 
 static void an_idle_connection_of_the_old_identity_is_retired(void **state)
@@ -318,6 +366,7 @@ int main(void)
       cmocka_unit_test(refused_credentials_are_not_taken_to_the_server_again),
       cmocka_unit_test(a_burst_shows_wrong_credentials_once),
       cmocka_unit_test(new_credentials_are_tried_at_once),
+      cmocka_unit_test(clients_that_share_an_authenticator_share_its_token),
       cmocka_unit_test(an_idle_connection_of_the_old_identity_is_retired),
       cmocka_unit_test(what_is_under_way_is_finished_by_the_old_identity),
       cmocka_unit_test(sends_that_wait_go_out_under_the_new_identity),
