@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import time
+import unicodedata
 from pathlib import Path
 
 env = os.environ
@@ -202,7 +203,13 @@ def cyrus():
                   "SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5", "PLAIN", "LOGIN"],
                  ["client incorrectly assumed server had no channel binding",
                   "Channel bindings mismatch"])
-    delivers("AUTH PLAIN as another", "smtp://%s:%s" % (HOST, port("PORT")), "--auth", "PLAIN",
+    # The letter outside ASCII as one code point and as two: SASLprep makes them the same.
+    for form in ("NFC", "NFD"):
+        delivers("a password in " + form, "smtp://%s:%s" % (HOST, port("PORT")), "--auth",
+                 "SCRAM-SHA-256", user=env["TEST_USER2"],
+                 password=unicodedata.normalize(form, env["TEST_PASSWORD2"]),
+                 folder=env["CYRUS_MAILDIR"])
+    delivers("AUTH PLAIN with an authorization identity", "smtp://%s:%s" % (HOST, port("PORT")), "--auth", "PLAIN",
              "--authzid", "ada", folder=env["CYRUS_MAILDIR"])
 
 
