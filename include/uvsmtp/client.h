@@ -153,7 +153,7 @@ UVSMTP_EXTERN int uvsmtp_client_send(uvsmtp_client_t *client, uvsmtp_send_t *sen
  * new connection meanwhile end with UVSMTP_EAUTHBACKOFF, and the server is not asked.
  * uvsmtp_client_stats_t.open_err tells of it.
  * Returns    0; UVSMTP_EINVAL (none, or more than UVSMTP_AUTH_CHOICE_MAX), UVSMTP_ECLOSING,
- *            UVSMTP_EAUTHTHREAD, UVSMTP_ENOMEM; after an error all is as before. Legal in any callback. Since 0.1
+ *            UVSMTP_EAUTHTHREAD; after an error all is as before. Legal in any callback. Since 0.1
  */
 UVSMTP_EXTERN int uvsmtp_client_set_authenticators(uvsmtp_client_t *client,
                                                    uvsmtp_auth_t *const *auths, size_t count);

@@ -31,6 +31,7 @@ typedef struct uvsmtp__failure_s {
 typedef struct uvsmtp__settings_s {
   uvsmtp_connection_options_t options;
   uvsmtp_mem_t mem;     /* what options.mem points to */
+  uvsmtp_auth_t *auths[UVSMTP_AUTH_CHOICE_MAX]; /* what options.auths points to; each is held */
   bool identity_of_url; /* its authenticator is made of the URL's credentials */
 } uvsmtp__settings_t;
 
@@ -117,11 +118,11 @@ void uvsmtp__servers_clear(uvsmtp_client_t *client);
 int uvsmtp__settings_init(uvsmtp__settings_t *settings, const uvsmtp_connection_options_t *options,
                           const uvsmtp_mem_t *mem, const uvsmtp__detail_t *detail);
 /*
- * New connections log in so; what was held before is let go. UVSMTP_ENOMEM and UVSMTP_EAUTHTHREAD
- * change nothing.
+ * New connections log in so; what was held before is let go. UVSMTP_EINVAL (too many) and
+ * UVSMTP_EAUTHTHREAD change nothing.
  */
 int uvsmtp__settings_log_in_as(uvsmtp__settings_t *settings, uvsmtp_auth_t *const *auths,
-                               size_t count, const uvsmtp_mem_t *mem);
+                               size_t count);
 void uvsmtp__settings_clear(uvsmtp__settings_t *settings, const uvsmtp_mem_t *mem);
 
 /* client.c */

@@ -192,7 +192,7 @@ int uvsmtp_client_set_authenticators(uvsmtp_client_t *client, uvsmtp_auth_t *con
     uvsmtp__server_t *server = &client->servers[i];
     if (!shares_identity(client, i))
       continue;
-    int err = uvsmtp__settings_log_in_as(&server->settings, auths, count, &client->mem);
+    int err = uvsmtp__settings_log_in_as(&server->settings, auths, count);
     if (err != 0)
       return err;
     uvsmtp__pool_renew(&client->pool, &server->endpoint);

@@ -47,32 +47,27 @@ static int copy_strings(uvsmtp_connection_options_t *o, const uvsmtp_mem_t *mem,
   return err;
 }
 
-static void let_go(uvsmtp_auth_t *const *auths, size_t count, const uvsmtp_mem_t *mem)
+static void let_go(uvsmtp_auth_t *const *auths, size_t count)
 {
   for (size_t i = 0; i < count; i++)
     uvsmtp_auth_free(auths[i]);
-  uvsmtp__free(mem, (void *)(uintptr_t)auths);
 }
 
-int uvsmtp__settings_log_in_as(uvsmtp__settings_t *s, uvsmtp_auth_t *const *auths, size_t count,
-                               const uvsmtp_mem_t *mem)
+int uvsmtp__settings_log_in_as(uvsmtp__settings_t *s, uvsmtp_auth_t *const *auths, size_t count)
 {
-  uvsmtp_connection_options_t *o = &s->options;
-  uvsmtp_auth_t *const *before = o->auths, **held;
-  size_t before_count = o->auth_count;
-  int err = 0;
+  uvsmtp_auth_t *before[UVSMTP_AUTH_CHOICE_MAX];
+  size_t before_count = s->options.auth_count;
+  int err = count <= UVSMTP_AUTH_CHOICE_MAX ? 0 : UVSMTP_EINVAL;
   for (size_t i = 0; i < count && err == 0; i++)
     err = uvsmtp_auth_claim(auths[i]);
   if (err != 0 || count == 0)
     return err;
-  held = uvsmtp__calloc(mem, count, sizeof(*held));
-  if (held == NULL)
-    return UVSMTP_ENOMEM;
+  memcpy(before, s->auths, sizeof(before));
   for (size_t i = 0; i < count; i++)
-    held[i] = uvsmtp_auth_acquire(auths[i]);
-  o->auths = held;
-  o->auth_count = count;
-  let_go(before, before_count, mem);
+    s->auths[i] = uvsmtp_auth_acquire(auths[i]);
+  s->options.auths = s->auths;
+  s->options.auth_count = count;
+  let_go(before, before_count);
   return 0;
 }
 
@@ -92,7 +87,7 @@ static int log_in_by_url(uvsmtp__settings_t *s, const uvsmtp_url_t *url, const u
     return uvsmtp__refuse(detail, err, "%s",
                           url->password == NULL ? "the URL names a user without a password"
                                                 : "the URL's credentials cannot be used");
-  err = uvsmtp__settings_log_in_as(s, &auth, 1, mem);
+  err = uvsmtp__settings_log_in_as(s, &auth, 1);
   uvsmtp_auth_free(auth);
   s->identity_of_url = true;
   return err;
@@ -142,7 +137,7 @@ int uvsmtp__settings_init(uvsmtp__settings_t *s, const uvsmtp_connection_options
   err = copy_strings(o, mem, detail);
   if (err == 0 && o->history == NULL)
     err = uvsmtp_history_new(&o->history, &s->mem);
-  if (err == 0 && (err = uvsmtp__settings_log_in_as(s, auths, auth_count, mem)) != 0)
+  if (err == 0 && (err = uvsmtp__settings_log_in_as(s, auths, auth_count)) != 0)
     uvsmtp__refuse(detail, err, "%s", uvsmtp_strerror(err));
   if (err == 0 && o->stream != NULL)
     err = uvsmtp__refuse(detail, UVSMTP_EINVAL,
@@ -165,6 +160,6 @@ void uvsmtp__settings_clear(uvsmtp__settings_t *s, const uvsmtp_mem_t *mem)
   uvsmtp__free(mem, (char *)(uintptr_t)o->source_address);
   uvsmtp__free(mem, (char *)(uintptr_t)o->ehlo_domain);
   uvsmtp_history_free(o->history);
-  let_go(o->auths, o->auth_count, mem);
+  let_go(s->auths, o->auth_count);
   memset(s, 0, sizeof(*s));
 }

@@ -199,6 +199,8 @@ static int check(const uvsmtp_connection_options_t *o, char *detail, size_t size
     return refuse(detail, size, err, "ehlo_domain is neither a domain nor an address literal");
   if (o->auth_count != 0 && o->auths == NULL)
     return refuse(detail, size, UVSMTP_EINVAL, "auth_count is given without auths");
+  if (o->auth_count > UVSMTP_AUTH_CHOICE_MAX)
+    return refuse(detail, size, UVSMTP_EINVAL, "there are too many authenticators");
   return 0;
 }
 

@@ -360,6 +360,37 @@ static void what_cannot_be_set_changes_nothing(void **state)
   finish(&stage);
 }
 
+static void claim(void *auth)
+{
+  assert_int_equal(uvsmtp_auth_claim(auth), 0);
+}
+
+static void an_authenticator_of_another_thread_is_refused(void **state)
+{
+  uvsmtp_connection_options_t connection = UVSMTP_CONNECTION_OPTIONS_INIT;
+  uvsmtp_client_options_t options = UVSMTP_CLIENT_OPTIONS_INIT;
+  uvsmtp_auth_t *theirs = credentials("right");
+  uvsmtp_client_t *client;
+  uv_thread_t thread;
+  char detail[256];
+  stage_t stage;
+  assert_int_equal(uv_thread_create(&thread, claim, theirs), 0);
+  assert_int_equal(uv_thread_join(&thread), 0);
+  start_sink(&stage, NULL);
+  start_client(&stage, credentials("right"), NULL);
+  assert_int_equal(uvsmtp_client_set_authenticator(stage.client, theirs), UVSMTP_EAUTHTHREAD);
+  assert_int_equal(send_one(&stage)->status, UVSMTP_ACCEPTED);
+  connection.host = "127.0.0.1";
+  connection.auths = &theirs;
+  connection.auth_count = 1;
+  options.connection = &connection;
+  assert_int_equal(uvsmtp_client_new(&client, &stage.loop, &options, detail, sizeof(detail)),
+                   UVSMTP_EAUTHTHREAD);
+  assert_non_null(strstr(detail, "belongs to another thread"));
+  uvsmtp_auth_free(theirs);
+  finish(&stage);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -371,6 +402,7 @@ int main(void)
       cmocka_unit_test(what_is_under_way_is_finished_by_the_old_identity),
       cmocka_unit_test(sends_that_wait_go_out_under_the_new_identity),
       cmocka_unit_test(what_cannot_be_set_changes_nothing),
+      cmocka_unit_test(an_authenticator_of_another_thread_is_refused),
   };
   return cmocka_run_group_tests_name("client/identity", tests, NULL, NULL);
 }
