@@ -29,45 +29,65 @@ typedef struct plan_s {
   size_t count;
 } plan_t;
 
+/* FAMILIES if there is no such mechanism. */
 static family_t family_of(const char *name, size_t len)
 {
   static const struct {
     const char *name;
     family_t family;
-  } others[] = {
-      {"XOAUTH2", OAUTH},       {"OAUTHBEARER", OAUTH}, {"EXTERNAL", EXTERNAL},
-      {"ANONYMOUS", ANONYMOUS}, {"GSSAPI", GSSAPI},
+  } all[] = {
+      {"SCRAM-SHA-512-PLUS", PASSWORD},
+      {"SCRAM-SHA-256-PLUS", PASSWORD},
+      {"SCRAM-SHA-1-PLUS", PASSWORD},
+      {"SCRAM-SHA-512", PASSWORD},
+      {"SCRAM-SHA-256", PASSWORD},
+      {"SCRAM-SHA-1", PASSWORD},
+      {"CRAM-MD5", PASSWORD},
+      {"PLAIN", PASSWORD},
+      {"LOGIN", PASSWORD},
+      {"XOAUTH2", OAUTH},
+      {"OAUTHBEARER", OAUTH},
+      {"EXTERNAL", EXTERNAL},
+      {"ANONYMOUS", ANONYMOUS},
+      {"GSSAPI", GSSAPI},
   };
 
-  for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-    if (strlen(others[i].name) == len && strncasecmp(others[i].name, name, len) == 0)
-      return others[i].family;
-  return PASSWORD; /* which knows its names itself */
+  for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+    if (strlen(all[i].name) == len && strncasecmp(all[i].name, name, len) == 0)
+      return all[i].family;
+  return FAMILIES;
 }
 
-static bool plan_name(plan_t *plan, const char *name, size_t len)
+static int plan_name(plan_t *plan, const char *name, size_t len)
 {
   family_t family = family_of(name, len);
-  char *names = plan->names[family];
-  size_t had = strlen(names);
   bool known = false;
+  char *names;
+  size_t had;
+
+  if (family == FAMILIES)
+    return complain(STATUS_USAGE, "send", "--auth: there is no mechanism %.*s here", (int)len,
+                    name);
+  names = plan->names[family];
+  had = strlen(names);
 
   for (size_t i = 0; i < plan->count; i++)
     known = known || plan->order[i] == family;
   if (!known)
     plan->order[plan->count++] = family;
   if (had + len + 2 > MAX_NAMES)
-    return false;
+    return complain(STATUS_USAGE, "send", "--auth is too long");
   snprintf(names + had, MAX_NAMES - had, "%s%.*s", had > 0 ? " " : "", (int)len, name);
-  return true;
+  return STATUS_OK;
 }
 
 static int plan_names(plan_t *plan, const char *list)
 {
   while (list[0] != '\0') {
     size_t len = strcspn(list, ", ");
-    if (len > 0 && !plan_name(plan, list, len))
-      return complain(STATUS_USAGE, "send", "--auth is too long");
+    int status = len > 0 ? plan_name(plan, list, len) : STATUS_OK;
+    if (status != STATUS_OK)
+      return status;
     list += len + strspn(list + len, ", ");
   }
   return plan->count > 0 ? STATUS_OK : complain(STATUS_USAGE, "send", "--auth names no mechanism");
@@ -151,6 +171,10 @@ static int make_family(login_t *login, const plan_t *plan, family_t family)
   err = make[family](&login->auths[login->count], &options);
   if (err == UVSMTP_EAUTHUNSUPPORTED)
     return complain(STATUS_CONFIG, "send", "%s", uvsmtp_strerror(err));
+  if (err == UVSMTP_EINVAL && family == PASSWORD && options.authzid != NULL)
+    return complain(STATUS_USAGE, "send", "LOGIN and CRAM-MD5 cannot say --authzid");
+  if (err == UVSMTP_EINJECTION)
+    return complain(STATUS_USAGE, "send", "a line end in a user name, password or identity");
   if (err != 0)
     return complain(STATUS_USAGE, "send", "cannot log in so: %s", uvsmtp_strerror(err));
   login->count++;

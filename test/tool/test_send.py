@@ -132,7 +132,8 @@ def the_named_mechanism_is_the_one_that_is_used():
                       'SCRAM-SHA-1,cram-md5', '--allow-plaintext-auth', 'letter',
                       status=77).result()
     contains(result['error']['text'], 'could use SCRAM-SHA-1 CRAM-MD5; the server offers PLAIN')
-    send('smtp://ann:x@127.0.0.1', *TO, '--auth', 'PLAIN,NTLM', 'letter', status=64)
+    run = send('smtp://ann:x@127.0.0.1', *TO, '--auth', 'PLAIN,NTLM', 'letter', status=64)
+    contains(run.err, 'there is no mechanism NTLM')
 
 
 @test
@@ -145,7 +146,8 @@ def an_authorization_identity_is_sent_where_the_mechanism_has_one():
         # The sink lets nobody be somebody else.
         result = send(url, *TO, '--authzid', 'bob', *more, status=77).result()
         contains(result['error']['text'], 'PLAIN: ')
-        send(url, *TO, '--authzid', 'bob', '--auth', 'LOGIN', *more, status=64)
+        run = send(url, *TO, '--authzid', 'bob', '--auth', 'LOGIN', *more, status=64)
+        contains(run.err, 'LOGIN and CRAM-MD5 cannot say --authzid')
 
 
 @test

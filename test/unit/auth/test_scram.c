@@ -25,6 +25,19 @@ static uvsmtp_auth_t *make(const char *user, const char *password, const char *a
   return auth;
 }
 
+static void start(peer_t *peer, uvsmtp_auth_t *auth)
+{
+  peer_init(peer);
+  assert_int_equal(peer_start(peer, auth, "SCRAM-SHA-1"), 0);
+}
+
+/* Up to where the server has to prove itself. */
+static void start_and_prove(peer_t *peer, uvsmtp_auth_t *auth)
+{
+  start(peer, auth);
+  assert_int_equal(peer_challenge(peer, FIRST), 0);
+}
+
 static void scram_speaks_the_dialogues_of_the_vectors(void **state)
 {
   static const struct {
@@ -122,8 +135,7 @@ static void malformed_first_challenges_end_the_exchange(void **state)
   uvsmtp_auth_t *auth = make("user", "pencil", NULL);
   for (size_t i = 0; i < COUNT(rows); i++) {
     peer_t peer;
-    peer_init(&peer);
-    assert_int_equal(peer_start(&peer, auth, "SCRAM-SHA-1"), 0);
+    start(&peer, auth);
     assert_int_equal(peer_challenge(&peer, rows[i].challenge), UVSMTP_EAUTHCHALLENGE);
     assert_non_null(strstr(uvsmtp_exchange_detail(peer.exchange), rows[i].detail));
     assert_int_equal(peer_finish(&peer, 501, "cancelled"), UVSMTP_EAUTHCHALLENGE);
@@ -141,8 +153,7 @@ static void a_challenge_or_salt_too_long_is_refused(void **state)
     int at = snprintf(challenge, sizeof(challenge), "r=%sx,s=", NONCE);
     memset(challenge + at, 'A', len);
     strcpy(challenge + at + len, ",i=4096");
-    peer_init(&peer);
-    assert_int_equal(peer_start(&peer, auth, "SCRAM-SHA-1"), 0);
+    start(&peer, auth);
     assert_int_equal(peer_challenge(&peer, challenge), UVSMTP_EAUTHCHALLENGE);
     assert_non_null(strstr(uvsmtp_exchange_detail(peer.exchange), "too long"));
     peer_end(&peer);
@@ -154,8 +165,7 @@ static void extensions_behind_the_iteration_count_are_ignored(void **state)
 {
   uvsmtp_auth_t *auth = make("user", "pencil", NULL);
   peer_t peer;
-  peer_init(&peer);
-  assert_int_equal(peer_start(&peer, auth, "SCRAM-SHA-1"), 0);
+  start(&peer, auth);
   assert_int_equal(peer_challenge(&peer, FIRST ",x=y"), 0);
   peer_end(&peer);
   uvsmtp_auth_free(auth);
@@ -166,8 +176,7 @@ static void success_without_the_servers_signature_is_not_believed(void **state)
   uvsmtp_auth_t *auth = make("user", "pencil", NULL);
   for (int steps = 0; steps < 3; steps++) {
     peer_t peer;
-    peer_init(&peer);
-    assert_int_equal(peer_start(&peer, auth, "SCRAM-SHA-1"), 0);
+    start(&peer, auth);
     if (steps >= 1)
       assert_int_equal(peer_challenge(&peer, FIRST), 0);
     if (steps >= 2)
@@ -187,9 +196,7 @@ static void a_wrong_server_signature_ends_the_exchange(void **state)
   uvsmtp_auth_t *auth = make("user", "pencil", NULL);
   for (size_t i = 0; i < COUNT(rows); i++) {
     peer_t peer;
-    peer_init(&peer);
-    assert_int_equal(peer_start(&peer, auth, "SCRAM-SHA-1"), 0);
-    assert_int_equal(peer_challenge(&peer, FIRST), 0);
+    start_and_prove(&peer, auth);
     assert_int_equal(peer_challenge(&peer, rows[i]), UVSMTP_EAUTHSERVER);
     assert_int_equal(peer_finish(&peer, 235, "welcome"), UVSMTP_EAUTHSERVER);
     peer_end(&peer);
@@ -201,9 +208,7 @@ static void the_servers_error_stands_in_the_detail(void **state)
 {
   uvsmtp_auth_t *auth = make("user", "pencil", NULL);
   peer_t peer;
-  peer_init(&peer);
-  assert_int_equal(peer_start(&peer, auth, "SCRAM-SHA-1"), 0);
-  assert_int_equal(peer_challenge(&peer, FIRST), 0);
+  start_and_prove(&peer, auth);
   assert_int_equal(peer_challenge(&peer, "e=invalid-proof"), 0);
   assert_response_text(&peer, "");
   assert_int_equal(peer_finish(&peer, 535, "5.7.8 no"), UVSMTP_EAUTH);
@@ -257,8 +262,7 @@ static void after_the_servers_error_there_is_nothing_more_to_say(void **state)
   uvsmtp_auth_t *auth = make("user", "pencil", NULL);
   for (int late = 0; late < 2; late++) {
     peer_t peer;
-    peer_init(&peer);
-    assert_int_equal(peer_start(&peer, auth, "SCRAM-SHA-1"), 0);
+    start(&peer, auth);
     if (late)
       assert_int_equal(peer_challenge(&peer, FIRST), 0);
     assert_int_equal(peer_challenge(&peer, "e=other-error"), 0);
@@ -540,8 +544,7 @@ static void iteration_bounds_are_the_callers(void **state)
   for (int i = 9; i <= 21; i += 3) {
     char challenge[100];
     snprintf(challenge, sizeof(challenge), "r=%sx,s=AAAA,i=%d", NONCE, i);
-    peer_init(&peer);
-    assert_int_equal(peer_start(&peer, auth, "SCRAM-SHA-1"), 0);
+    start(&peer, auth);
     assert_int_equal(peer_challenge(&peer, challenge),
                      i < 10 || i > 20 ? UVSMTP_EAUTHCHALLENGE : 0);
     peer_end(&peer);
