@@ -100,8 +100,14 @@ static size_t utf8_char(const uint8_t *s, size_t len)
 bool uvsmtp__is_utf8(const char *s, size_t len)
 {
   size_t n;
-  for (size_t i = 0; i < len; i += n)
-    if ((n = utf8_char((const uint8_t *)s + i, len - i)) == 0)
+  for (size_t i = 0; i < len; i += n) {
+    uint64_t eight = UINT64_MAX; /* octets that may all be ASCII */
+    if (len - i >= sizeof(eight))
+      memcpy(&eight, s + i, sizeof(eight));
+    if ((eight & UINT64_C(0x8080808080808080)) == 0)
+      n = sizeof(eight);
+    else if ((n = utf8_char((const uint8_t *)s + i, len - i)) == 0)
       return false;
+  }
   return true;
 }

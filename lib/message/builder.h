@@ -51,7 +51,7 @@ typedef struct uvsmtp__view_s {
   const char *bytes;
   size_t len;
   uvsmtp__scan_t scan;
-  uint64_t qp_len; /* if `readable` */
+  uint64_t qp_len; /* if it is `readable` and cannot go as 7bit */
   bool readable;   /* text, for which quoted-printable may be chosen */
   bool collides;   /* holds what boundaries begin with */
 } uvsmtp__view_t;
@@ -169,6 +169,8 @@ typedef enum uvsmtp__cte_e {
   UVSMTP__BASE64,
   UVSMTP__RECODED /* a message in 7bit, its own parts encoded anew */
 } uvsmtp__cte_t;
+/* Whether a content can go unchanged where lines of 998 octets are allowed. */
+bool uvsmtp__view_fits_lines(const uvsmtp__view_t *v);
 uvsmtp__cte_t uvsmtp__choose_cte(const uvsmtp_message_t *m, const uvsmtp_part_t *part,
                                  unsigned target);
 

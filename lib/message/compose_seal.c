@@ -130,7 +130,6 @@ static void scan_view(uvsmtp__view_t *view, bool readable)
 {
   uvsmtp__scan(&view->scan, view->bytes, view->len);
   view->readable = readable;
-  view->qp_len = readable ? uvsmtp__qp_length(view->bytes, view->len) : 0;
 }
 
 static bool is_readable(const uvsmtp_part_t *part)
@@ -138,9 +137,12 @@ static bool is_readable(const uvsmtp_part_t *part)
   return part->is_text || part->charset != NULL;
 }
 
+/* Looks for the boundary; measures quoted-printable where that may be how the content goes. */
 static void find_boundary(uvsmtp__view_t *view, const char *boundary_start)
 {
   view->collides = contains(view->bytes, view->len, boundary_start);
+  if (view->readable && view->qp_len == 0 && (view->scan.eight || !uvsmtp__view_fits_lines(view)))
+    view->qp_len = uvsmtp__qp_length(view->bytes, view->len);
 }
 
 static int make_boundary_start(uvsmtp_message_t *m, unsigned attempt)

@@ -64,8 +64,7 @@ typedef struct {
 
 /* ---- How a part travels ---- */
 
-/* Whether the content can go unchanged where lines of 998 octets are allowed. */
-static bool fits_lines(const uvsmtp__view_t *v)
+bool uvsmtp__view_fits_lines(const uvsmtp__view_t *v)
 {
   return v->scan.lines && !v->scan.controls && !v->scan.from_line && !v->collides &&
          v->scan.longest <= UVSMTP__LINE_HARD;
@@ -84,9 +83,9 @@ static uvsmtp__cte_t choose_memory(const uvsmtp_message_t *m, const uvsmtp_part_
   const uvsmtp__view_t *v = uvsmtp__part_view(m, part);
   if (part->is_message)
     return choose_message(v, target);
-  if (fits_lines(v) && !v->scan.eight)
+  if (uvsmtp__view_fits_lines(v) && !v->scan.eight)
     return UVSMTP__7BIT;
-  if (v->readable && fits_lines(v) && (target & UVSMTP_TARGET_8BITMIME) != 0)
+  if (v->readable && uvsmtp__view_fits_lines(v) && (target & UVSMTP_TARGET_8BITMIME) != 0)
     return UVSMTP__8BIT;
   if (binary && !part->is_text && !v->collides)
     return UVSMTP__BINARY;

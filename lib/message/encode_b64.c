@@ -20,13 +20,11 @@
  * that every six bits can be shifted to the bottom of a byte by a multiplication; then the class of
  * each value (A-Z, a-z, 0-9, +, /) picks from a table what has to be added to make it ASCII.
  */
-__attribute__((target("ssse3"))) static void encode_12(char *out, const unsigned char *in)
+__attribute__((target("ssse3"))) static inline __m128i encode_12(__m128i bytes)
 {
-  const __m128i spread = _mm_setr_epi8(1, 0, 2, 1, 4, 3, 5, 4, 7, 6, 8, 7, 10, 9, 11, 10);
   const __m128i offsets =
       _mm_setr_epi8('a' - 26, '0' - 52, '0' - 52, '0' - 52, '0' - 52, '0' - 52, '0' - 52, '0' - 52,
                     '0' - 52, '0' - 52, '0' - 52, '+' - 62, '/' - 63, 'A', 0, 0);
-  __m128i bytes = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(const void *)in), spread);
   __m128i high =
       _mm_mulhi_epu16(_mm_and_si128(bytes, _mm_set1_epi32(0x0fc0fc00)), _mm_set1_epi32(0x04000040));
   __m128i low =
@@ -36,20 +34,34 @@ __attribute__((target("ssse3"))) static void encode_12(char *out, const unsigned
   __m128i classes = _mm_subs_epu8(values, _mm_set1_epi8(51));
   __m128i capital = _mm_cmpgt_epi8(_mm_set1_epi8(26), values);
   classes = _mm_or_si128(classes, _mm_and_si128(capital, _mm_set1_epi8(13)));
-  values = _mm_add_epi8(values, _mm_shuffle_epi8(offsets, classes));
-  _mm_storeu_si128((__m128i *)(void *)out, values);
+  return _mm_add_epi8(values, _mm_shuffle_epi8(offsets, classes));
 }
 
-/* Encodes a line of 57 bytes; the loads of 16 bytes stay inside it. */
+/* Encodes a line of 57 bytes: four times twelve, and nine that are loaded with the seven before
+ * them. All loads and stores stay inside the line. */
+__attribute__((target("ssse3"))) static void encode_line_wide(char *out, const unsigned char *in)
+{
+  const __m128i spread = _mm_setr_epi8(1, 0, 2, 1, 4, 3, 5, 4, 7, 6, 8, 7, 10, 9, 11, 10);
+  const __m128i spread_7 = _mm_add_epi8(spread, _mm_set1_epi8(7));
+  __m128i last;
+  uint32_t four;
+  for (int i = 0; i < 4; i++) {
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(in + 12 * i));
+    _mm_storeu_si128((__m128i *)(void *)(out + 16 * i), encode_12(_mm_shuffle_epi8(bytes, spread)));
+  }
+  last = _mm_loadu_si128((const __m128i *)(const void *)(in + LINE_IN - 16));
+  last = encode_12(_mm_shuffle_epi8(last, spread_7));
+  _mm_storel_epi64((__m128i *)(void *)(out + 64), last);
+  four = (uint32_t)_mm_cvtsi128_si32(_mm_srli_si128(last, 8));
+  memcpy(out + 72, &four, sizeof(four));
+}
+
 static void encode_line(char *out, const unsigned char *in)
 {
-  if (!__builtin_cpu_supports("ssse3")) {
+  if (__builtin_cpu_supports("ssse3"))
+    encode_line_wide(out, in);
+  else
     uvsmtp__base64_encode(out, in, LINE_IN);
-    return;
-  }
-  for (int i = 0; i < 4; i++)
-    encode_12(out + 16 * i, in + 12 * i);
-  uvsmtp__base64_encode(out + 64, in + 48, LINE_IN - 48);
 }
 #else
 static void encode_line(char *out, const unsigned char *in)

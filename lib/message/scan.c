@@ -4,17 +4,44 @@
 
 #include "base/text.h"
 
-/* A line without its line end. */
-static void scan_line(uvsmtp__scan_t *scan, const unsigned char *line, size_t len)
+/* All eight bytes of a word. */
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* Whether a word of ASCII bytes has one below the blank, or DEL; perhaps also if it has not. */
+static bool may_have_control(uint64_t word)
 {
-  unsigned char all = 0;
-  bool controls = false;
-  for (size_t i = 0; i < len; i++) {
-    all |= line[i];
-    controls |= (line[i] < ' ' && line[i] != '\t' && line[i] != '\f') || line[i] == 127;
+  uint64_t del = word ^ EACH(127);
+  return ((((word - EACH(' ')) & ~word) | ((del - EACH(1)) & ~del)) & EACH(128)) != 0;
+}
+
+static bool is_bad_control(char c)
+{
+  return ((unsigned char)c < ' ' && c != '\t' && c != '\f') || c == 127;
+}
+
+static bool has_control(const char *bytes, size_t len)
+{
+  for (size_t i = 0; i < len; i++)
+    if (is_bad_control(bytes[i]))
+      return true;
+  return false;
+}
+
+/* A line without its line end: eight bytes at a time. */
+static void scan_line(uvsmtp__scan_t *scan, const char *line, size_t len)
+{
+  uint64_t all = 0, word;
+  size_t i = 0;
+  for (; i + sizeof(word) <= len; i += sizeof(word)) {
+    memcpy(&word, line + i, sizeof(word));
+    all |= word;
+    if (may_have_control(word) && !scan->controls)
+      scan->controls = has_control(line + i, sizeof(word));
   }
-  scan->eight |= all > 127;
-  scan->controls |= controls;
+  scan->controls = scan->controls || has_control(line + i, len - i);
+  for (; i < len; i++)
+    all |= (unsigned char)line[i];
+  scan->eight |= (all & EACH(128)) != 0;
   if (len >= 5 && memcmp(line, "From ", 5) == 0)
     scan->from_line = true;
   if (len > scan->longest)
@@ -32,7 +59,7 @@ void uvsmtp__scan(uvsmtp__scan_t *scan, const char *bytes, size_t len)
     size_t text = crlf ? line - 1 : line;
     if (!crlf || memchr(bytes + at, '\r', text) != NULL)
       scan->lines = false;
-    scan_line(scan, (const unsigned char *)bytes + at, text);
+    scan_line(scan, bytes + at, text);
     at += line + 1;
   }
 }

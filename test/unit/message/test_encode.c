@@ -173,6 +173,83 @@ static void quoted_printable_of_any_bytes_comes_back(void **state)
 
 /* ---- Scans ---- */
 
+/* The rules of RFC 2045 section 6.7, byte by byte, as plainly as they can be said. */
+static size_t plain_qp(char *out, const char *s, size_t len)
+{
+  size_t n = 0, column = 0;
+  for (size_t i = 0; i < len; i++) {
+    char token[4];
+    bool last, blank = s[i] == ' ' || s[i] == '\t';
+    if (s[i] == '\r' && i + 1 < len && s[i + 1] == '\n') {
+      n += (size_t)sprintf(out + n, "\r\n");
+      column = 0;
+      i++;
+      continue;
+    }
+    last = i + 1 == len || (s[i + 1] == '\r' && i + 2 < len && s[i + 2] == '\n');
+    for (int again = 0; again < 2; again++) { /* at the start of a line a byte may need more room */
+      bool from = column == 0 && len - i >= 5 && memcmp(s + i, "From ", 5) == 0;
+      if (from || (blank ? last : s[i] < '!' || s[i] > '~' || s[i] == '='))
+        sprintf(token, "=%02X", (unsigned char)s[i]);
+      else
+        sprintf(token, "%c", s[i]);
+      if (column + strlen(token) <= (last ? 76 : 75))
+        break;
+      n += (size_t)sprintf(out + n, "=\r\n");
+      column = 0;
+    }
+    n += (size_t)sprintf(out + n, "%s", token);
+    column += strlen(token);
+  }
+  return n;
+}
+
+static void quoted_printable_is_what_the_rules_say_whatever_the_pieces(void **state)
+{
+  static const char *const words[] = {"a",
+                                      " ",
+                                      "  ",
+                                      "=",
+                                      "\t",
+                                      "\r\n",
+                                      "\r",
+                                      "\n",
+                                      "From ",
+                                      "\xc3\xbc",
+                                      "abcdefghij klm nopq",
+                                      ".",
+                                      "\177",
+                                      "F",
+                                      "word ",
+                                      "x\r\n\r\n"};
+  uint64_t seed = 20261126;
+  for (int round = 0; round < 3000; round++) {
+    char text[600], want[3000], got[3000];
+    size_t len = 0, n = 0, want_len;
+    uvsmtp__qp_t qp;
+    for (int i = (int)(seed >> 40) % 40; i >= 0; i--) {
+      const char *word;
+      seed = seed * 6364136223846793005u + 1442695040888963407u;
+      word = words[(seed >> 33) % COUNT(words)];
+      memcpy(text + len, word, strlen(word));
+      len += strlen(word);
+      if ((seed >> 50) % 8 == 0 && len < 300) {
+        memset(text + len, 'y', 100);
+        len += (seed >> 53) % 100;
+      }
+      if (len > 450)
+        break;
+    }
+    want_len = plain_qp(want, text, len);
+    qp = (uvsmtp__qp_t){.text = text, .len = len};
+    while (qp.at < len)
+      n += uvsmtp__qp_encode(&qp, got + n, 16 + (size_t)(seed >> 45) % 200);
+    assert_int_equal(n, want_len);
+    assert_memory_equal(got, want, n);
+    assert_int_equal(uvsmtp__qp_length(text, len), n);
+  }
+}
+
 static void a_scan_tells_what_a_content_is_made_of(void **state)
 {
   static const struct {
@@ -385,6 +462,7 @@ int main(void)
       cmocka_unit_test(base64_of_every_value_at_every_place_is_right),
       cmocka_unit_test(quoted_printable_follows_the_rules),
       cmocka_unit_test(quoted_printable_of_any_bytes_comes_back),
+      cmocka_unit_test(quoted_printable_is_what_the_rules_say_whatever_the_pieces),
       cmocka_unit_test(a_scan_tells_what_a_content_is_made_of),
       cmocka_unit_test(text_in_fields_is_folded_and_encoded_where_it_must_be),
       cmocka_unit_test(names_become_atoms_quotes_or_words),
