@@ -1,213 +1,28 @@
-#include "uvsmtp/message.h"
-
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
-
-/*
- * MIME types by the ending of a file's name: those that people attach. The types are the
- * registered ones (IANA media types), or where there is none what mail programs write. Sorted by
- * ending, in lower case.
- */
-typedef struct {
-  const char *ending, *type;
-} row_t;
-
-static const row_t rows[] = {
-    {"3gp", "video/3gpp"},
-    {"7z", "application/x-7z-compressed"},
-    {"aac", "audio/aac"},
-    {"ai", "application/postscript"},
-    {"apng", "image/apng"},
-    {"asc", "application/pgp-keys"},
-    {"atom", "application/atom+xml"},
-    {"avi", "video/x-msvideo"},
-    {"avif", "image/avif"},
-    {"bin", "application/octet-stream"},
-    {"bmp", "image/bmp"},
-    {"bz2", "application/x-bzip2"},
-    {"c", "text/x-c"},
-    {"cbor", "application/cbor"},
-    {"cer", "application/pkix-cert"},
-    {"conf", "text/plain"},
-    {"crl", "application/pkix-crl"},
-    {"crt", "application/x-x509-ca-cert"},
-    {"css", "text/css"},
-    {"csv", "text/csv"},
-    {"deb", "application/vnd.debian.binary-package"},
-    {"der", "application/x-x509-ca-cert"},
-    {"diff", "text/x-diff"},
-    {"djvu", "image/vnd.djvu"},
-    {"dmg", "application/x-apple-diskimage"},
-    {"doc", "application/msword"},
-    {"docm", "application/vnd.ms-word.document.macroEnabled.12"},
-    {"docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"},
-    {"dot", "application/msword"},
-    {"dotx", "application/vnd.openxmlformats-officedocument.wordprocessingml.template"},
-    {"dwg", "image/vnd.dwg"},
-    {"dxf", "image/vnd.dxf"},
-    {"emf", "image/emf"},
-    {"eml", "message/rfc822"},
-    {"eps", "application/postscript"},
-    {"epub", "application/epub+zip"},
-    {"exe", "application/vnd.microsoft.portable-executable"},
-    {"flac", "audio/flac"},
-    {"flv", "video/x-flv"},
-    {"geojson", "application/geo+json"},
-    {"gif", "image/gif"},
-    {"gpx", "application/gpx+xml"},
-    {"gz", "application/gzip"},
-    {"h", "text/x-c"},
-    {"heic", "image/heic"},
-    {"heif", "image/heif"},
-    {"htm", "text/html"},
-    {"html", "text/html"},
-    {"ico", "image/vnd.microsoft.icon"},
-    {"ics", "text/calendar"},
-    {"ifb", "text/calendar"},
-    {"ini", "text/plain"},
-    {"iso", "application/x-iso9660-image"},
-    {"jar", "application/java-archive"},
-    {"jpe", "image/jpeg"},
-    {"jpeg", "image/jpeg"},
-    {"jpg", "image/jpeg"},
-    {"js", "text/javascript"},
-    {"json", "application/json"},
-    {"jsonld", "application/ld+json"},
-    {"jxl", "image/jxl"},
-    {"key", "application/vnd.apple.keynote"},
-    {"kml", "application/vnd.google-earth.kml+xml"},
-    {"kmz", "application/vnd.google-earth.kmz"},
-    {"log", "text/plain"},
-    {"m4a", "audio/mp4"},
-    {"m4v", "video/x-m4v"},
-    {"markdown", "text/markdown"},
-    {"mbox", "application/mbox"},
-    {"md", "text/markdown"},
-    {"mht", "message/rfc822"},
-    {"mid", "audio/midi"},
-    {"midi", "audio/midi"},
-    {"mjs", "text/javascript"},
-    {"mkv", "video/x-matroska"},
-    {"mov", "video/quicktime"},
-    {"mp3", "audio/mpeg"},
-    {"mp4", "video/mp4"},
-    {"mpeg", "video/mpeg"},
-    {"mpg", "video/mpeg"},
-    {"mpp", "application/vnd.ms-project"},
-    {"msg", "application/vnd.ms-outlook"},
-    {"msi", "application/x-msi"},
-    {"numbers", "application/vnd.apple.numbers"},
-    {"odg", "application/vnd.oasis.opendocument.graphics"},
-    {"odp", "application/vnd.oasis.opendocument.presentation"},
-    {"ods", "application/vnd.oasis.opendocument.spreadsheet"},
-    {"odt", "application/vnd.oasis.opendocument.text"},
-    {"oga", "audio/ogg"},
-    {"ogg", "audio/ogg"},
-    {"ogv", "video/ogg"},
-    {"opus", "audio/opus"},
-    {"otf", "font/otf"},
-    {"ott", "application/vnd.oasis.opendocument.text-template"},
-    {"p10", "application/pkcs10"},
-    {"p12", "application/x-pkcs12"},
-    {"p7b", "application/x-pkcs7-certificates"},
-    {"p7c", "application/pkcs7-mime"},
-    {"p7m", "application/pkcs7-mime"},
-    {"p7s", "application/pkcs7-signature"},
-    {"pages", "application/vnd.apple.pages"},
-    {"patch", "text/x-diff"},
-    {"pcap", "application/vnd.tcpdump.pcap"},
-    {"pdf", "application/pdf"},
-    {"pem", "application/x-pem-file"},
-    {"pfx", "application/x-pkcs12"},
-    {"pgp", "application/pgp-encrypted"},
-    {"php", "application/x-httpd-php"},
-    {"pkpass", "application/vnd.apple.pkpass"},
-    {"pl", "text/x-perl"},
-    {"png", "image/png"},
-    {"pot", "application/vnd.ms-powerpoint"},
-    {"potx", "application/vnd.openxmlformats-officedocument.presentationml.template"},
-    {"pps", "application/vnd.ms-powerpoint"},
-    {"ppsx", "application/vnd.openxmlformats-officedocument.presentationml.slideshow"},
-    {"ppt", "application/vnd.ms-powerpoint"},
-    {"pptm", "application/vnd.ms-powerpoint.presentation.macroEnabled.12"},
-    {"pptx", "application/vnd.openxmlformats-officedocument.presentationml.presentation"},
-    {"ps", "application/postscript"},
-    {"psd", "image/vnd.adobe.photoshop"},
-    {"pub", "application/vnd.ms-publisher"},
-    {"py", "text/x-python"},
-    {"rar", "application/vnd.rar"},
-    {"rss", "application/rss+xml"},
-    {"rtf", "application/rtf"},
-    {"sh", "application/x-sh"},
-    {"shtml", "text/html"},
-    {"sig", "application/pgp-signature"},
-    {"sql", "application/sql"},
-    {"sqlite", "application/vnd.sqlite3"},
-    {"svg", "image/svg+xml"},
-    {"svgz", "image/svg+xml"},
-    {"swf", "application/x-shockwave-flash"},
-    {"tar", "application/x-tar"},
-    {"tex", "application/x-tex"},
-    {"text", "text/plain"},
-    {"tgz", "application/gzip"},
-    {"tif", "image/tiff"},
-    {"tiff", "image/tiff"},
-    {"toml", "application/toml"},
-    {"ts", "video/mp2t"},
-    {"tsv", "text/tab-separated-values"},
-    {"ttf", "font/ttf"},
-    {"txt", "text/plain"},
-    {"vcard", "text/vcard"},
-    {"vcf", "text/vcard"},
-    {"vcs", "text/x-vcalendar"},
-    {"vsd", "application/vnd.visio"},
-    {"vsdx", "application/vnd.ms-visio.drawing"},
-    {"vtt", "text/vtt"},
-    {"wasm", "application/wasm"},
-    {"wav", "audio/x-wav"},
-    {"weba", "audio/webm"},
-    {"webm", "video/webm"},
-    {"webmanifest", "application/manifest+json"},
-    {"webp", "image/webp"},
-    {"wma", "audio/x-ms-wma"},
-    {"wmf", "image/wmf"},
-    {"wmv", "video/x-ms-wmv"},
-    {"woff", "font/woff"},
-    {"woff2", "font/woff2"},
-    {"xhtml", "application/xhtml+xml"},
-    {"xls", "application/vnd.ms-excel"},
-    {"xlsb", "application/vnd.ms-excel.sheet.binary.macroEnabled.12"},
-    {"xlsm", "application/vnd.ms-excel.sheet.macroEnabled.12"},
-    {"xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"},
-    {"xlt", "application/vnd.ms-excel"},
-    {"xltx", "application/vnd.openxmlformats-officedocument.spreadsheetml.template"},
-    {"xml", "application/xml"},
-    {"xps", "application/vnd.ms-xpsdocument"},
-    {"xsl", "application/xslt+xml"},
-    {"xslt", "application/xslt+xml"},
-    {"xz", "application/x-xz"},
-    {"yaml", "application/yaml"},
-    {"yml", "application/yaml"},
-    {"zip", "application/zip"},
-    {"zst", "application/zstd"},
-};
+#include "message/mime_table.h"
+#include "uvsmtp/message.h"
 
 static int by_ending(const void *key, const void *row)
 {
-  const char *a = key, *b = ((const row_t *)row)->ending;
+  const char *a = key, *b = row; /* a row begins with its ending */
   int order = 0;
   for (size_t i = 0; order == 0 && (i == 0 || a[i - 1] != '\0'); i++)
-    order = uvsmtp__ascii_lower(a[i]) - b[i];
+    order = (unsigned char)uvsmtp__ascii_lower(a[i]) - (unsigned char)b[i];
   return order;
 }
 
 const char *uvsmtp_mime_type(const char *filename)
 {
   const char *dot = filename != NULL ? strrchr(filename, '.') : NULL;
-  const row_t *row = NULL;
-  if (dot != NULL)
-    row = bsearch(dot + 1, rows, sizeof(rows) / sizeof(rows[0]), sizeof(rows[0]), by_ending);
-  return row != NULL ? row->type : "application/octet-stream";
+  size_t count = sizeof(mime_rows) / sizeof(mime_rows[0]);
+  const char *row = NULL;
+  if (dot != NULL && strlen(dot + 1) < sizeof(mime_rows[0].ending))
+    row = bsearch(dot + 1, mime_rows, count, sizeof(mime_rows[0]), by_ending);
+  if (row == NULL)
+    return "application/octet-stream";
+  return mime_names + mime_rows[(size_t)(row - mime_rows[0].ending) / sizeof(mime_rows[0])].type;
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fake_crypto.h"
+#include "message/mime_table.h"
 #include "support.h"
 
 #define ALL (UVSMTP_TARGET_8BITMIME | UVSMTP_TARGET_SMTPUTF8 | UVSMTP_TARGET_BINARYMIME)
@@ -1200,6 +1201,16 @@ static void running_out_of_memory_is_an_error_without_a_leak(void **state)
   }
 }
 
+static void every_ending_of_the_table_is_found(void **state)
+{
+  for (size_t i = 0; i < COUNT(mime_rows); i++) {
+    char name[40] = "a.b.";
+    strcat(name, mime_rows[i].ending);
+    assert_string_equal(uvsmtp_mime_type(name), mime_names + mime_rows[i].type);
+    assert_true(i == 0 || strcmp(mime_rows[i - 1].ending, mime_rows[i].ending) < 0);
+  }
+}
+
 static void types_follow_from_names(void **state)
 {
   static const struct {
@@ -1213,6 +1224,10 @@ static void types_follow_from_names(void **state)
       {".", "application/octet-stream"},
       {"", "application/octet-stream"},
       {"a.3gp", "video/3gpp"},
+      {"a.docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"},
+      {"a.ts", "video/mp2t"},
+      {"a.an-ending-longer-than-any", "application/octet-stream"},
+      {"a.\xc3\xa4", "application/octet-stream"},
       {"a.zst", "application/zstd"},
       {"a.html", "text/html"},
       {"a.htm", "text/html"},
@@ -1256,6 +1271,7 @@ int main(void)
       cmocka_unit_test(a_mark_that_holds_the_boundary_gets_encoded),
       cmocka_unit_test(a_copy_has_no_parts_of_its_own),
       cmocka_unit_test(running_out_of_memory_is_an_error_without_a_leak),
+      cmocka_unit_test(every_ending_of_the_table_is_found),
       cmocka_unit_test(types_follow_from_names),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
