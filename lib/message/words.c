@@ -95,25 +95,23 @@ static size_t word_bytes(const char *s, size_t len, bool q, size_t room)
 }
 
 /* Writes one encoded word of as many whole characters as fit into `room`; returns their bytes. */
-static size_t put_encoded_word(uvsmtp__writer_t *w, const char *s, size_t len, bool q, size_t room)
+static size_t encode_word(char out[MAX_WORD + 1], const char *s, size_t len, bool q, size_t room,
+                          size_t *out_len)
 {
-  char word[MAX_WORD + 1];
-  size_t taken = word_bytes(s, len, q, room), n;
+  size_t taken = word_bytes(s, len, q, room), n = 10;
   if (taken == 0) {
     q = true;
     taken = word_bytes(s, len, q, room);
   }
-  memcpy(word, q ? "=?utf-8?q?" : "=?utf-8?b?", 10);
-  n = 10;
+  memcpy(out, q ? "=?utf-8?q?" : "=?utf-8?b?", n);
   if (q)
-    n += put_q(word + n, s, taken);
+    n += put_q(out + n, s, taken);
   else
-    uvsmtp__base64_encode(word + n, s, taken);
+    uvsmtp__base64_encode(out + n, s, taken);
   if (!q)
     n += uvsmtp__base64_encoded_len(taken);
-  memcpy(word + n, "?=", 2);
-  uvsmtp__field_word(w, word, n + 2);
-  w->soft = MAX_LINE; /* for what follows on this line */
+  memcpy(out + n, "?=", 2);
+  *out_len = n + 2;
   return taken;
 }
 
@@ -124,12 +122,15 @@ static void put_encoded(uvsmtp__writer_t *w, const char *s, size_t len)
   size_t room = used < MAX_LINE ? MAX_LINE - used : 0;
   bool fold = room < MIN_ROOM && (room < OVERHEAD || !fits(s, len, q, room - OVERHEAD));
   while (len > 0 && w->err == 0) {
-    size_t taken;
+    char word[MAX_WORD + 1];
+    size_t taken, n;
     if (fold) {
       uvsmtp__field_fold(w);
       room = most;
     }
-    taken = put_encoded_word(w, s, len, q, room < most ? room : most);
+    taken = encode_word(word, s, len, q, room < most ? room : most, &n);
+    uvsmtp__field_word(w, word, n);
+    w->soft = MAX_LINE; /* for what follows on this line */
     s += taken;
     len -= taken;
     fold = true;
@@ -259,21 +260,22 @@ void uvsmtp__field_phrase(uvsmtp__writer_t *w, const char *name, size_t len)
 
 void uvsmtp__field_param_word(uvsmtp__writer_t *w, const char *name, const char *value)
 {
-  char word[UVSMTP__LINE_SOFT];
-  size_t len = strlen(value), n = strlen(name);
+  char word[UVSMTP__LINE_SOFT + MAX_WORD];
+  size_t len = strlen(value), prefix = strlen(name) + 2, n;
   bool q = uvsmtp__prefer_q(q_len(value, len), uvsmtp__base64_encoded_len(len));
-  size_t encoded = q ? q_len(value, len) : uvsmtp__base64_encoded_len(len);
-  if (n + 3 + OVERHEAD + encoded > MAX_LINE - 2)
-    return;
-  memcpy(word, name, n);
-  memcpy(word + n, q ? "=\"=?utf-8?q?" : "=\"=?utf-8?b?", 12);
-  n += 12;
-  if (q)
-    put_q(word + n, value, len);
-  else
-    uvsmtp__base64_encode(word + n, value, len);
-  n += encoded;
-  memcpy(word + n, "?=\"", 3);
+  memcpy(word, name, prefix - 2);
+  memcpy(word + prefix - 2, "=\"", 2);
   uvsmtp__field_glue(w, ";");
-  uvsmtp__field_word(w, word, n + 3);
+  w->soft = MAX_LINE - 1; /* another semicolon may follow */
+  while (len > 0 && w->err == 0) {
+    size_t taken = encode_word(word + prefix, value, len, q, MAX_LINE - 3 - prefix, &n);
+    value += taken;
+    len -= taken;
+    if (len == 0)
+      word[prefix + n++] = '"';
+    uvsmtp__field_word(w, word, prefix + n);
+    if (len > 0)
+      uvsmtp__field_fold(w);
+    prefix = 0;
+  }
 }

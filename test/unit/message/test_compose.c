@@ -7,6 +7,7 @@
  */
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "fake_crypto.h"
@@ -197,6 +198,99 @@ static uvsmtp_message_t *golden_attachment(void)
   return m;
 }
 
+static uvsmtp_message_t *golden_html(void)
+{
+  uvsmtp_message_t *m = minimal(0);
+  uvsmtp_message_subject(m, "Text and HTML");
+  uvsmtp_message_text(m, "Good morning!\n", SIZE_MAX);
+  uvsmtp_message_html(m, "<h1>Good morning!</h1>\n", SIZE_MAX);
+  return m;
+}
+
+static uvsmtp_message_t *golden_inline(void)
+{
+  uvsmtp_message_t *m = minimal(0);
+  uvsmtp_attachment_t image = UVSMTP_ATTACHMENT_INIT;
+  uvsmtp_message_subject(m, "With an image");
+  uvsmtp_message_html(m, "<p><img src=\"cid:logo\"></p>\n", SIZE_MAX);
+  image.bytes = png;
+  image.len = sizeof(png) - 1;
+  image.filename = "logo.png";
+  image.content_id = "logo";
+  uvsmtp_message_attach(m, &image);
+  return m;
+}
+
+static uvsmtp_message_t *golden_invitation(void)
+{
+  uvsmtp_message_t *m = minimal(0);
+  uvsmtp_message_subject(m, "Invitation: Lunch");
+  uvsmtp_message_text(m, "Lunch on Friday at noon?\n", SIZE_MAX);
+  uvsmtp_message_invitation(
+      m, "REQUEST",
+      "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//sender.example//EN\r\nMETHOD:REQUEST\r\n"
+      "BEGIN:VEVENT\r\nUID:1@sender.example\r\nDTSTAMP:20260921T140000Z\r\n"
+      "DTSTART:20260925T100000Z\r\nDTEND:20260925T110000Z\r\nSUMMARY:Lunch\r\n"
+      "ORGANIZER:mailto:ann@sender.example\r\nATTENDEE:mailto:bob@receiver.example\r\n"
+      "END:VEVENT\r\nEND:VCALENDAR\r\n",
+      SIZE_MAX);
+  return m;
+}
+
+static uvsmtp_message_t *golden_forwarded(void)
+{
+  static const char old[] =
+      "From: Carl <carl@host.example>\nTo: ann@sender.example\n"
+      "Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\nContent-Type: text/plain; charset=utf-8\n"
+      "Content-Transfer-Encoding: 8bit\n\nSch\xc3\xb6ne Gr\xc3\xbc\xc3\x9f"
+      "e aus K\xc3\xb6ln!\n";
+  uvsmtp_message_t *m = minimal(0);
+  uvsmtp_message_subject(m, "Fwd: Gr\xc3\xbc\xc3\x9f"
+                            "e");
+  uvsmtp_message_text(m, "See below.\n", SIZE_MAX);
+  attach_bytes(m, "old.eml", old, sizeof(old) - 1);
+  return m;
+}
+
+static uvsmtp_message_t *golden_utf8(void)
+{
+  uvsmtp_message_t *m = new_message(0);
+  uvsmtp_message_date(m, 1790000000, 0);
+  uvsmtp_message_address(m, UVSMTP_FROM, "J\xc3\xb6rg", "j\xc3\xb6rg@sender.example");
+  uvsmtp_message_address(m, UVSMTP_TO, "Zo\xc3\xab", "zoe@host.example");
+  uvsmtp_message_subject(m, "Gr\xc3\xbc\xc3\x9f"
+                            "e");
+  uvsmtp_message_text(m, "\xe2\x9c\x93\n", SIZE_MAX);
+  attach_bytes(m,
+               "\xd0\xbe\xd1\x82\xd1\x87\xd1\x91\xd1\x82 \xd0\xb7\xd0\xb0 "
+               "\xd1\x81\xd0\xb5\xd0\xbd\xd1\x82\xd1\x8f\xd0\xb1\xd1\x80\xd1\x8c 2026 "
+               "\xd0\xb3\xd0\xbe\xd0\xb4\xd0\xb0.txt",
+               "\xe2\x9c\x93\n", 4);
+  return m;
+}
+
+/* What the message is a copy of, if it is one. */
+static uvsmtp_message_t *of_copy;
+
+static uvsmtp_message_t *golden_template(void)
+{
+  uvsmtp_message_t *copy;
+  of_copy = minimal(UVSMTP_MESSAGE_TEMPLATE);
+  uvsmtp_message_subject(of_copy, "Your order {{number}}");
+  uvsmtp_message_header(of_copy, "X-Order", "{{number}}");
+  uvsmtp_message_text(
+      of_copy, "Dear {{name}},\nthank you. {{{name}}} {{ name }} {name} {{no key}}\n", SIZE_MAX);
+  uvsmtp_message_html(of_copy, "<p>Dear {{name}}, {{{signature}}}</p>\n", SIZE_MAX);
+  attach_bytes(of_copy, "terms.txt", "The same for all.\r\n", 19);
+  assert_int_equal(uvsmtp_message_copy(&copy, of_copy), 0);
+  uvsmtp_message_date(copy, 1790000000, 0);
+  uvsmtp_message_address(copy, UVSMTP_TO, "Tom & Jerry", "tj@host.example");
+  uvsmtp_message_mark(copy, "number", "N\xc2\xba 7");
+  uvsmtp_message_mark(copy, "name", "Tom & Jerry");
+  uvsmtp_message_mark(copy, "signature", "<b>Ann</b>");
+  return copy;
+}
+
 static const struct {
   const char *name;
   uvsmtp_message_t *(*make)(void);
@@ -204,6 +298,15 @@ static const struct {
   unsigned content;
 } golden[] = {
     {"text", golden_text, 0, UVSMTP_CONTENT_KNOWN | UVSMTP_CONTENT_CRLF | UVSMTP_CONTENT_STABLE},
+    {"html", golden_html, 0, UVSMTP_CONTENT_KNOWN | UVSMTP_CONTENT_CRLF | UVSMTP_CONTENT_STABLE},
+    {"inline", golden_inline, 0, UVSMTP_CONTENT_KNOWN | UVSMTP_CONTENT_CRLF},
+    {"invitation", golden_invitation, 0,
+     UVSMTP_CONTENT_KNOWN | UVSMTP_CONTENT_CRLF | UVSMTP_CONTENT_STABLE},
+    {"forwarded", golden_forwarded, 0, UVSMTP_CONTENT_KNOWN | UVSMTP_CONTENT_CRLF},
+    {"template", golden_template, 0,
+     UVSMTP_CONTENT_KNOWN | UVSMTP_CONTENT_CRLF | UVSMTP_CONTENT_STABLE},
+    {"utf8", golden_utf8, ALL,
+     UVSMTP_CONTENT_KNOWN | UVSMTP_CONTENT_CRLF | UVSMTP_CONTENT_8BIT | UVSMTP_CONTENT_UTF8},
     {"unicode-7bit", golden_unicode, 0, UVSMTP_CONTENT_KNOWN | UVSMTP_CONTENT_CRLF},
     {"everything", golden_everything, 0, UVSMTP_CONTENT_KNOWN | UVSMTP_CONTENT_CRLF},
     {"list", golden_list, ALL, UVSMTP_CONTENT_KNOWN | UVSMTP_CONTENT_CRLF | UVSMTP_CONTENT_STABLE},
@@ -261,6 +364,8 @@ static void common_shapes_are_as_in_the_golden_files(void **state)
     free(want);
     free(got);
     uvsmtp_message_free(m);
+    uvsmtp_message_free(of_copy);
+    of_copy = NULL;
   }
 }
 
@@ -1029,6 +1134,56 @@ static void copies_replace_fields_and_marks_only(void **state)
   uvsmtp_message_free(p);
 }
 
+/* What a copy costs does not depend on what is attached: from the completion of the pattern on, the
+ * attachment may not even be looked at, until its bytes are read to be sent. */
+static void a_copy_does_not_look_at_the_attachments_again(void **state)
+{
+  size_t size = 1 << 20, len, most = 0;
+  char *bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  failing_t counted = {.fail_at = 0};
+  uvsmtp_mem_t mem = FAILING_MEM(&counted);
+  uvsmtp_message_options_t o = UVSMTP_MESSAGE_OPTIONS_INIT;
+  uvsmtp_message_t *m, *copy;
+  uvsmtp_envelope_t envelope = UVSMTP_ENVELOPE_INIT;
+  uvsmtp_source_t source;
+  uvsmtp_source_info_t info;
+  char *text;
+  assert_true(bytes != MAP_FAILED);
+  memset(bytes, 'x', size);
+  o.mem = &mem;
+  o.crypto = &fake_crypto;
+  o.flags = UVSMTP_MESSAGE_TEMPLATE;
+  assert_int_equal(uvsmtp_message_new(&m, &o), 0);
+  uvsmtp_message_address(m, UVSMTP_FROM, NULL, "a@sender.example");
+  uvsmtp_message_text(m, "Dear {{name}}", SIZE_MAX);
+  for (int i = 0; i < 30; i++)
+    attach_bytes(m, "big.bin", bytes, size);
+  assert_int_equal(uvsmtp_message_copy(&copy, m), 0); /* completes the pattern */
+  uvsmtp_message_free(copy);
+  assert_int_equal(mprotect(bytes, size, PROT_NONE), 0);
+  for (int i = 0; i < 5; i++) {
+    size_t before = counted.calls;
+    assert_int_equal(uvsmtp_message_copy(&copy, m), 0);
+    uvsmtp_message_address(copy, UVSMTP_TO, NULL, "b@host.example");
+    uvsmtp_message_mark(copy, "name", "Bob");
+    assert_int_equal(uvsmtp_message_envelope(copy, &envelope), 0);
+    assert_int_equal(uvsmtp_message_source(copy, &source), 0);
+    most = counted.calls - before > most ? counted.calls - before : most;
+    assert_int_equal(source.ops->open(&source, 0, &info), 0);
+    assert_true(info.length > 30 * (uint64_t)size);
+    source.ops->close(&source);
+    uvsmtp_message_free(copy);
+  }
+  assert_true(most < 30); /* not even one for each attachment */
+  assert_int_equal(mprotect(bytes, size, PROT_READ), 0);
+  uvsmtp_message_mark(m, "name", "all");
+  text = render(m, 0, &info, &len);
+  assert_non_null(strstr(text, "Dear all"));
+  free(text);
+  uvsmtp_message_free(m);
+  munmap(bytes, size);
+}
+
 static void a_copy_can_take_away_what_the_pattern_has(void **state)
 {
   uvsmtp_message_t *m = minimal(0), *copy;
@@ -1264,6 +1419,7 @@ int main(void)
       cmocka_unit_test(the_envelope_follows_from_the_header),
       cmocka_unit_test(bcc_is_never_written),
       cmocka_unit_test(copies_replace_fields_and_marks_only),
+      cmocka_unit_test(a_copy_does_not_look_at_the_attachments_again),
       cmocka_unit_test(a_copy_can_take_away_what_the_pattern_has),
       cmocka_unit_test(a_text_that_was_replaced_is_no_part_of_the_message),
       cmocka_unit_test(structured_fields_are_never_encoded),
