@@ -54,17 +54,45 @@ static int add_header(letter_t *letter, const char *line)
   return err;
 }
 
-static int attach(uvsmtp_message_t *message, const char *path, bool embed)
+/* The content id of an image: its name, with what no id can hold as "_". */
+static char *content_id(const char *name)
+{
+  char *id = malloc(strlen(name) + 1), *out = id;
+
+  if (id == NULL)
+    return NULL;
+  for (; *name != '\0'; name++) {
+    bool plain = (*name >= 'a' && *name <= 'z') || (*name >= 'A' && *name <= 'Z') ||
+                 (*name >= '0' && *name <= '9') || strchr(".-_@+", *name) != NULL;
+    *out++ = plain ? *name : '_';
+  }
+  *out = '\0';
+  return id;
+}
+
+static int attach(uvsmtp_message_t *message, const char *path)
+{
+  uvsmtp_attachment_t attachment = UVSMTP_ATTACHMENT_INIT;
+
+  attachment.path = path;
+  return uvsmtp_message_attach(message, &attachment);
+}
+
+static int embed(uvsmtp_message_t *message, const char *path)
 {
   uvsmtp_attachment_t attachment = UVSMTP_ATTACHMENT_INIT;
   const char *slash = strrchr(path, '/');
+  char *id = content_id(slash == NULL ? path : slash + 1);
+  int err;
 
+  if (id == NULL)
+    return UVSMTP_ENOMEM;
   attachment.path = path;
-  if (embed) {
-    attachment.content_id = slash == NULL ? path : slash + 1;
-    attachment.flags = UVSMTP_ATTACH_INLINE;
-  }
-  return uvsmtp_message_attach(message, &attachment);
+  attachment.content_id = id;
+  attachment.flags = UVSMTP_ATTACH_INLINE;
+  err = uvsmtp_message_attach(message, &attachment);
+  free(id);
+  return err;
 }
 
 static int add_content(letter_t *letter, const settings_t *s)
@@ -81,9 +109,9 @@ static int add_content(letter_t *letter, const settings_t *s)
   if (s->html != NULL && err == 0)
     err = uvsmtp_message_html(message, s->html, SIZE_MAX);
   for (size_t i = 0; i < s->embed.count && err == 0; i++)
-    err = attach(message, s->embed.at[i], true);
+    err = embed(message, s->embed.at[i]);
   for (size_t i = 0; i < s->attach.count && err == 0; i++)
-    err = attach(message, s->attach.at[i], false);
+    err = attach(message, s->attach.at[i]);
   return err;
 }
 

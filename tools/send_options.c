@@ -13,8 +13,8 @@
   "  --text TEXT             the message as plain text\n"                                          \
   "  --html HTML             the message as HTML; with --text, one is the other's alternative\n"   \
   "  --attach FILE           (repeatable)\n"                                                       \
-  "  --inline FILE           an image that the HTML shows as \"cid:NAME\", NAME without its\n"     \
-  "                          folder (repeatable)\n"                                                \
+  "  --inline FILE           an image that the HTML shows as \"cid:NAME\": the name without its\n" \
+  "                          folder, blanks and the like as \"_\" (repeatable)\n"                  \
   "  --header 'NAME: VALUE'  any other header field (repeatable)\n"                                \
   "\n"                                                                                             \
   "Signing (DKIM):\n"                                                                              \

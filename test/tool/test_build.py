@@ -69,15 +69,63 @@ def a_missing_attachment_is_66():
 
 
 @test
-def bad_data_is_65():
-    Run('compose', *PEOPLE, '--subject', 'two\nlines', status=65)
-    Run('compose', *PEOPLE, '--header', 'no colon', status=65)
-    Run('compose', '--from', '@', status=65)
+def an_image_with_an_odd_name_has_an_id_all_the_same():
+    write('my logo (1).png', IMAGE)
+    message = read(Run('compose', *PEOPLE, '--html', '<img src="cid:my_logo__1_.png">',
+                       '--inline', 'my logo (1).png').out)
+    image = [part for part in message.walk() if part.get_filename()][0]
+    equal(image['Content-ID'], '<my_logo__1_.png>')
+    equal(image.get_filename(), 'my logo (1).png')
+
+
+@test
+def bad_data_is_65_and_says_what_is_wrong():
+    write('not utf-8.txt', b'\xff')
+    for options, words in [
+            (('--subject', 'two\nlines'), 'Subject: CR or LF in the value'),
+            (('--subject', b'x\xff'), 'Subject: byte 2 is not UTF-8'),
+            (('--text', b'good \xff bad'), 'text/plain: byte 6 is not UTF-8'),
+            (('--html', b'\xc3'), 'text/html: byte 1 is not UTF-8'),
+            (('--header', 'no colon'), "--header wants 'NAME: VALUE'"),
+            (('--header', 'Bcc: x@y.example'), 'Bcc: written by the builder itself'),
+            (('--header', 'Content-Type: text/html'), 'Content-Type: written by the builder'),
+            (('--header', 'A B: x'), '"A B" is not the name of a field'),
+            (('--header', 'X-A: b\nX-C: d'), 'X-A: CR or LF in the value'),
+            (('--header', 'X-A: ' + 2000 * 'x'), 'X-A: a word that no line can hold'),
+            (('--cc', 'nobody'), 'Cc: byte 7: an address has no domain'),
+            (('--bcc', 'x@-y'), 'Bcc: byte 5: a label of the domain begins or ends with a hyphen'),
+    ]:
+        run = Run('compose', *PEOPLE, *options, status=65)
+        contains(run.err, words)
+        equal(run.out, b'')
+    contains(Run('compose', '--from', '@', status=65).err, 'From: byte 1: an address has no local')
+    contains(Run('compose', '--from', 'a@b.example, c@d.example', status=65).err,
+             'From: several addresses, and no Sender')
     with Sink() as sink:
         result = send(sink.plain, *PEOPLE, '--subject', 'two\nlines', '--json',
                       status=65).result()
     equal(result['error']['name'], 'UVSMTP_EINJECTION')
     equal(sink.counters['connections'], 0)
+
+
+@test
+def bad_files_and_options_say_which():
+    write('not a key', b'nonsense')
+    sign = ('--dkim-selector', 'sel', '--dkim-domain', 'here.example')
+    for options, status, words in [
+            (('--attach', '.'), 66, '.: Is a directory'),
+            (('--inline', 'missing.png'), 66, 'missing.png: No such file or directory'),
+            (('--dkim-key', 'missing', *sign), 78, 'missing: No such file or directory'),
+            (('--dkim-key', 'not a key', *sign), 78, 'no private key in PEM'),
+            (('--dkim-key', 'not a key'), 64, 'belong together'),
+            (('--subject',), 64, '--subject'),
+            (('--colour', 'blue'), 64, 'unknown option --colour'),
+            (('letter.eml',), 64, 'unexpected argument letter.eml'),
+    ]:
+        run = Run('compose', *PEOPLE, *options, status=status)
+        contains(run.err, words)
+        equal(run.out, b'')
+    contains(Run('compose', '--text', 'x', status=64).err, '--from is missing')
 
 
 @test
