@@ -207,6 +207,17 @@ static const char *find(const char *at, const char *end, const char *what)
   return NULL;
 }
 
+/* The field of a header whose line begins so. */
+static const char *find_field(const char *header, const char *body, const char *start)
+{
+  char line[100];
+  size_t n = strlen(start);
+  if ((size_t)(body - header) >= n && memcmp(header, start, n) == 0)
+    return header;
+  snprintf(line, sizeof(line), "\r\n%s", start);
+  return find(header, body, line);
+}
+
 static int hex(char c)
 {
   const char *digits = "0123456789ABCDEF", *at = c != '\0' ? strchr(digits, c) : NULL;
@@ -258,9 +269,9 @@ static void check_leaf(const char *header, const char *body, const char *end, si
     return;
   out = malloc(n + 1);
   FUZZ_CHECK(out != NULL);
-  if (find(header, body, "Content-Transfer-Encoding: quoted-printable\r\n") != NULL) {
+  if (find_field(header, body, "Content-Transfer-Encoding: quoted-printable\r\n") != NULL) {
     n = decode_qp(out, body, end);
-  } else if (find(header, body, "Content-Transfer-Encoding: base64\r\n") != NULL) {
+  } else if (find_field(header, body, "Content-Transfer-Encoding: base64\r\n") != NULL) {
     n = decode_base64(out, body, end);
   } else {
     memcpy(out, body, n);
@@ -273,18 +284,20 @@ static void check_leaf(const char *header, const char *body, const char *end, si
 /* Walks through a part from `header` to `end`. */
 static void check_part(const char *header, const char *end, bool top, size_t *at)
 {
-  const char *body = find(header, end, "\r\n\r\n"), *boundary;
+  const char *body = find(header, end, "\r\n\r\n"), *type, *boundary;
   char line[100];
   FUZZ_CHECK(body != NULL);
   body += 4;
-  boundary = find(header, body, "; boundary=\"");
-  if (find(header, body, "Content-Type: multipart/") == NULL) {
-    bool empty_end = top && find(header, body, "Content-Transfer-Encoding: base64\r\n") != NULL;
+  type = find_field(header, body, "Content-Type: multipart/");
+  if (type == NULL) {
+    bool empty_end =
+        top && find_field(header, body, "Content-Transfer-Encoding: base64\r\n") != NULL;
     check_leaf(header, body, empty_end ? end - 2 : end, at);
     return;
   }
+  boundary = find(type, body, "; boundary=\"");
   if (boundary == NULL)
-    boundary = find(header, body, "\r\n boundary=\"");
+    boundary = find(type, body, "\r\n boundary=\"");
   FUZZ_CHECK(boundary != NULL);
   boundary = find(boundary, body, "\"") + 1;
   snprintf(line, sizeof(line), "--%.*s", (int)(find(boundary, body, "\"") - boundary), boundary);
