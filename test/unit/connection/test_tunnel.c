@@ -639,8 +639,8 @@ static void a_client_sends_through_a_proxy_too(void **state)
   uvsmtp_client_options_t options = UVSMTP_CLIENT_OPTIONS_INIT;
   uvsmtp_client_t *client;
   uvsmtp_source_t source;
-  uvsmtp_send_t send = {.data = &w};
   world_t w;
+  uvsmtp_send_t send = {.data = &w};
   init(&w, "socks5", "me:hunter2@", socks_login);
   options.connection = &w.options;
   options.data = &w;
