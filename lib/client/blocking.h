@@ -24,8 +24,8 @@ typedef struct uvsmtp__blocking_s {
   atomic_bool cancelled; /* asked for and not done yet */
   bool inside, done, expired;
   int stopped; /* what `abort` was called for: UVSMTP_ECANCELED, UVSMTP_EDEADLINE; 0: it was not */
-  uint64_t timeout_ms; /* 0: none */
-  char text[768];      /* about the last error */
+  uint64_t timeout_ms;  /* 0: none */
+  char text[768];       /* about the last error */
   uvsmtp_result_t none; /* see uvsmtp__blocking_not_begun */
 #ifndef _WIN32
   sigset_t signals; /* the thread's mask outside */
