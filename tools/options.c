@@ -61,6 +61,28 @@ static const option_t *find(const option_t *table, size_t count, const char *nam
   return NULL;
 }
 
+static bool read_rate(const char *value, uvsmtp_rate_t *rate)
+{
+  static const struct {
+    const char *unit;
+    uint64_t ms;
+  } units[] = {{"", 1000}, {"/s", 1000}, {"/m", 60000}, {"/h", 3600000}};
+  char number[24];
+  size_t len = strcspn(value, "/");
+
+  if (len >= sizeof number)
+    return false;
+  memcpy(number, value, len);
+  number[len] = '\0';
+  for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+    if (strcmp(value + len, units[i].unit) != 0)
+      continue;
+    *rate = (uvsmtp_rate_t){.per_ms = units[i].ms};
+    return read_number(number, &rate->count) && rate->count <= 1000000000;
+  }
+  return false;
+}
+
 static bool store(const option_t *option, void *settings, const char *value)
 {
   char *place = (char *)settings + option->offset;
@@ -76,6 +98,8 @@ static bool store(const option_t *option, void *settings, const char *value)
     return texts_add((texts_t *)(void *)place, value);
   case OPTION_NUMBER:
     return read_number(value, (uint64_t *)(void *)place);
+  case OPTION_RATE:
+    return read_rate(value, (uvsmtp_rate_t *)(void *)place);
   }
   return false;
 }

@@ -13,6 +13,13 @@
 /* Messages that are prepared or under way; each holds a file or at most some 300 KiB. */
 enum { WINDOW = 64, CONNECTIONS = 10, RETRY_DELAY_MS = 250 };
 
+/* One --server. */
+typedef struct server_s {
+  uvsmtp_url_t url;
+  login_t login;
+  uvsmtp_connection_options_t connection;
+} server_t;
+
 typedef struct run_s {
   const settings_t *settings;
   uv_loop_t loop;
@@ -20,7 +27,7 @@ typedef struct run_s {
   uvsmtp_client_t *client;
   uvsmtp_tls_context_t *tls;
   uvsmtp_dkim_t *signer;
-  login_t login;
+  server_t *servers;
   const char *const *names; /* of files; NULL: one built message */
   size_t count, next, active;
   bool trace_colour;
@@ -225,9 +232,10 @@ static void fill_way(uvsmtp_connection_options_t *options, const settings_t *s)
     options->family = s->ipv4 ? UVSMTP_FAMILY_IPV4 : UVSMTP_FAMILY_IPV6;
 }
 
-static void fill_connection(run_t *run, uvsmtp_connection_options_t *options,
-                            const uvsmtp_url_t *url)
+static void fill_connection(run_t *run, server_t *server)
 {
+  uvsmtp_connection_options_t *options = &server->connection;
+  const uvsmtp_url_t *url = &server->url;
   const settings_t *s = run->settings;
 
   options->host = url->host;
@@ -237,8 +245,8 @@ static void fill_connection(run_t *run, uvsmtp_connection_options_t *options,
   options->lmtp = url->lmtp;
   options->ehlo_domain = s->ehlo != NULL ? s->ehlo : url->ehlo;
   options->tls_context = run->tls;
-  options->auths = run->login.auths;
-  options->auth_count = run->login.count;
+  options->auths = server->login.auths;
+  options->auth_count = server->login.count;
   options->allow_plaintext_auth = s->allow_plaintext_auth;
   if (s->timeout_s > 0)
     set_timeouts(options, s->timeout_s * 1000);
@@ -249,31 +257,73 @@ static void fill_connection(run_t *run, uvsmtp_connection_options_t *options,
   }
 }
 
-static int make_client(run_t *run, const uvsmtp_url_t *url)
+static int make_server(run_t *run, server_t *server, const char *text)
 {
-  uvsmtp_connection_options_t connection = UVSMTP_CONNECTION_OPTIONS_INIT;
+  char detail[512] = "";
+  int err = uvsmtp_url_parse(&server->url, text, detail, sizeof detail), status;
+
+  server->connection = (uvsmtp_connection_options_t)UVSMTP_CONNECTION_OPTIONS_INIT;
+  if (err != 0)
+    return complain(STATUS_USAGE, "send", "--server: %s",
+                    detail[0] != '\0' ? detail : uvsmtp_strerror(err));
+  status = choose_tls(run->settings, &server->url, &server->connection.tls);
+  if (status == STATUS_OK)
+    status = login_new(&server->login, run->settings, &server->url, &run->loop);
+  if (status == STATUS_OK)
+    fill_connection(run, server);
+  return status;
+}
+
+static int make_client_of(run_t *run, uvsmtp_endpoint_t *endpoints)
+{
+  const settings_t *s = run->settings;
   uvsmtp_client_options_t options = UVSMTP_CLIENT_OPTIONS_INIT;
   char detail[512] = "";
-  int status = choose_tls(run->settings, url, &connection.tls), err;
+  int err;
 
-  if (status == STATUS_OK)
-    status = make_tls(run);
-  if (status == STATUS_OK)
-    status = login_new(&run->login, run->settings, url, &run->loop);
-  if (status != STATUS_OK)
-    return status;
-  fill_connection(run, &connection, url);
-  if (uvsmtp_connection_options_check(&connection, detail, sizeof detail) != 0)
-    return complain(STATUS_USAGE, "send", "%s", detail);
-  options.connection = &connection;
-  options.max_connections =
-      run->settings->connections > 0 ? run->settings->connections : CONNECTIONS;
+  options.endpoints = endpoints;
+  options.endpoint_count = s->servers.count;
+  options.max_connections = s->connections > 0 ? s->connections : CONNECTIONS;
+  options.message_rate = s->rate;
   options.retry_delay_ms = RETRY_DELAY_MS;
   err = uvsmtp_client_new(&run->client, &run->loop, &options, detail, sizeof detail);
   if (err == 0)
     return STATUS_OK;
   return complain(err == UVSMTP_ETLSCONFIG ? STATUS_CONFIG : STATUS_USAGE, "send", "%s",
                   detail[0] != '\0' ? detail : uvsmtp_strerror(err));
+}
+
+static int make_client(run_t *run)
+{
+  const texts_t *servers = &run->settings->servers;
+  uvsmtp_endpoint_t *endpoints = calloc(servers->count, sizeof *endpoints);
+  int status;
+
+  run->servers = calloc(servers->count, sizeof *run->servers);
+  if (endpoints == NULL || run->servers == NULL) {
+    free(endpoints);
+    return complain(STATUS_TEMPORARY, "send", "out of memory");
+  }
+  status = make_tls(run);
+  for (size_t i = 0; i < servers->count && status == STATUS_OK; i++) {
+    endpoints[i] = (uvsmtp_endpoint_t)UVSMTP_ENDPOINT_INIT;
+    endpoints[i].connection = &run->servers[i].connection;
+    endpoints[i].priority = (unsigned)i;
+    status = make_server(run, &run->servers[i], servers->at[i]);
+  }
+  if (status == STATUS_OK)
+    status = make_client_of(run, endpoints);
+  free(endpoints);
+  return status;
+}
+
+static void free_servers(run_t *run)
+{
+  for (size_t i = 0; run->servers != NULL && i < run->settings->servers.count; i++) {
+    login_free(&run->servers[i].login);
+    uvsmtp_url_clear(&run->servers[i].url);
+  }
+  free(run->servers);
 }
 
 static int make_signer(run_t *run)
@@ -305,15 +355,8 @@ static void name_files(run_t *run)
 
 static int run_all(run_t *run)
 {
-  char detail[512] = "";
-  uvsmtp_url_t url;
-  int err = uvsmtp_url_parse(&url, run->settings->server, detail, sizeof detail), status;
+  int status = make_client(run);
 
-  if (err != 0)
-    return complain(STATUS_USAGE, "send", "--server: %s",
-                    detail[0] != '\0' ? detail : uvsmtp_strerror(err));
-  status = make_client(run, &url);
-  uvsmtp_url_clear(&url);
   if (status != STATUS_OK)
     return status;
   watch_signals(run);
@@ -337,7 +380,7 @@ int send_main(int argc, char **argv)
     run.settings = &settings;
     uv_loop_init(&run.loop);
     status = run_all(&run);
-    login_free(&run.login);
+    free_servers(&run);
     uvsmtp_dkim_free(run.signer);
     uvsmtp_tls_context_free(run.tls);
     uv_loop_close(&run.loop);

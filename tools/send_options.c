@@ -27,7 +27,8 @@ static const char send_help[] =
     "Sends each FILE, or standard input, as a message; several at the same time.\n"
     "\n"
     "  --server URL            smtp://user@host:587 (STARTTLS required), smtps://host,\n"
-    "                          lmtp://host:24, smtp+unix:///path, lmtp+unix:///path\n"
+    "                          lmtp://host:24, smtp+unix:///path, lmtp+unix:///path;\n"
+    "                          repeated: each stands in while those before it are out of reach\n"
     "  --from ADDRESS          the sender; '' for none; else it is taken from the header\n"
     "  --to ADDRESS            a recipient (repeatable)\n"
     "  -t                      take the recipients from To, Cc and Bcc\n"
@@ -57,6 +58,7 @@ static const char send_help[] =
     "  --ehlo NAME             what we call ourselves\n"
     "  --timeout S             longest wait for each step, in seconds\n"
     "  --connections N         at most so many at a time (10)\n"
+    "  --rate N[/s|/m|/h]      at most so many messages a second, minute or hour\n"
     "  --json                  one object a message, on one line; its \"phase\" is MESSAGE where\n"
     "                          it could not be read or made, CONNECT before the first command\n"
     "                          of it, else the command that decided\n"
@@ -92,7 +94,7 @@ static const option_t options[] = {
     {"dkim-domain", OPTION_TEXT, AT(dkim_domain)},
     {"help", OPTION_FLAG, AT(help)},
     /* of `send` alone */
-    {"server", OPTION_TEXT, AT(server)},
+    {"server", OPTION_LIST, AT(servers)},
     {"t", OPTION_FLAG, AT(from_headers)},
     {"tls", OPTION_TEXT, AT(tls)},
     {"ca", OPTION_TEXT, AT(ca)},
@@ -114,6 +116,7 @@ static const option_t options[] = {
     {"ehlo", OPTION_TEXT, AT(ehlo)},
     {"timeout", OPTION_NUMBER, AT(timeout_s)},
     {"connections", OPTION_NUMBER, AT(connections)},
+    {"rate", OPTION_RATE, AT(rate)},
     {"json", OPTION_FLAG, AT(json)},
     {"trace", OPTION_FLAG, AT(trace)},
 };
@@ -141,7 +144,7 @@ static int check_send(const settings_t *s, const char *command)
 {
   bool build = settings_build(s);
 
-  if (s->server == NULL)
+  if (s->servers.count == 0)
     return complain(STATUS_USAGE, command, "--server is missing");
   if (build && (s->files.count > 0 || s->from_headers))
     return complain(STATUS_USAGE, command, "a built message comes without FILE and -t");
@@ -195,6 +198,7 @@ int settings_read_compose(settings_t *settings, int argc, char **argv)
 
 void settings_free(settings_t *settings)
 {
+  texts_free(&settings->servers);
   texts_free(&settings->to);
   texts_free(&settings->cc);
   texts_free(&settings->bcc);

@@ -44,7 +44,8 @@ typedef enum option_kind_e {
   OPTION_FLAG,  /* bool */
   OPTION_TEXT,  /* const char * */
   OPTION_LIST,  /* texts_t, one more each time */
-  OPTION_NUMBER /* uint64_t, above 0 */
+  OPTION_NUMBER, /* uint64_t, above 0 */
+  OPTION_RATE    /* uvsmtp_rate_t: "10" a second, "300/m" a minute, "5000/h" an hour */
 } option_kind_t;
 
 typedef struct option_s {
@@ -76,10 +77,12 @@ void print_safe(FILE *file, const char *text);
 
 typedef struct settings_s {
   /* the server */
-  const char *server, *tls, *ca, *cert, *key, *ehlo;
+  texts_t servers; /* the first is preferred */
+  const char *tls, *ca, *cert, *key, *ehlo;
   bool insecure;
   texts_t pins;
   uint64_t timeout_s, connections;
+  uvsmtp_rate_t rate;
   /* the way there */
   const char *proxy, *proxy_header, *source;
   bool ipv4, ipv6;

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import tool
@@ -39,6 +40,30 @@ def people_get_a_line_without_colours_where_there_is_no_terminal():
         text = send(sink.plain, *TO, 'letter').text
     contains(text, 'letter: accepted')
     lacks(text, '\x1b')
+
+
+@test
+def a_second_server_stands_in_for_the_first():
+    write('letter', LETTER)
+    with socket.socket() as taken, Sink() as sink:
+        taken.bind(('127.0.0.1', 0))  # and does not listen
+        nobody = 'smtp://127.0.0.1:%d?tls=none' % taken.getsockname()[1]
+        send(nobody, '--server', sink.plain, *TO, 'letter')
+        text = send(nobody, '--server', 'ftp://x', *TO, 'letter', status=64).err
+    equal(len(sink.messages), 1)
+    contains(text, '--server:')
+
+
+@test
+def a_rate_holds_messages_back():
+    write('letter', LETTER)
+    with Sink() as sink:
+        begin = time.monotonic()
+        send(sink.plain, *TO, '--rate', '1200/m', *['letter'] * 5)
+        equal(time.monotonic() - begin >= 0.2, True)
+        for wrong in '0', 'x', '5/d', '/s':
+            contains(send(sink.plain, *TO, '--rate', wrong, 'letter', status=64).err, '--rate')
+    equal(len(sink.messages), 5)
 
 
 @test
