@@ -88,8 +88,10 @@ typedef struct uvsmtp_client_options_s {
                                    burst, and those after it wait for the difference */
   uvsmtp_rate_t connection_rate;
   /* ---- failures ---- */
-  unsigned max_tries;         /* of a message that cannot have been delivered; default 3; a parked
-                                 connection found dead at its first command costs one more */
+  unsigned max_tries;         /* of a message that cannot have been delivered; default 3. When a
+                                 connection ends, that is a try of the oldest message under way on
+                                 it, not of those behind; and of none if it had been parked and was
+                                 found dead at its first command */
   unsigned max_connect_tries; /* rounds of connecting that fail at all endpoints in a row, then what
                                  waits is told so; default 3, UINT_MAX: it waits until its timeout */
   uint64_t retry_delay_ms;    /* after a failed connect, a refused login, or a server that asked to

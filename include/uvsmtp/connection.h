@@ -393,7 +393,7 @@ struct uvsmtp_send_s {
   unsigned client_tries;
   int client_err;
   unsigned char client_priority;
-  bool client_again, client_met_dead;
+  bool client_again;
 };
 
 /**

@@ -247,10 +247,11 @@ static void prove(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now)
 bool uvsmtp__pool_done(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uvsmtp__ending_t ending,
                        uint64_t now)
 {
-  bool was_parked = ending == UVSMTP__ENDING_DEAD && slot->unproven;
+  /* The server was busy with the oldest; those behind it are not to blame. */
+  bool innocent = ending == UVSMTP__ENDING_DEAD && (slot->unproven || slot->dead);
   slot->in_flight--;
   if (slot->state == UVSMTP__SLOT_CLOSING)
-    return was_parked;
+    return innocent;
   if (ending == UVSMTP__ENDING_FINE) {
     prove(pool, slot, now);
   } else if (ending == UVSMTP__ENDING_SLOW) {
@@ -267,7 +268,7 @@ bool uvsmtp__pool_done(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uvsmtp__endin
     settle(pool, slot, now, now);
   else if (slot->state == UVSMTP__SLOT_FULL && !slot->dead && !slot->retiring && !slot->reserved)
     uvsmtp__pool_move(pool, slot, UVSMTP__SLOT_BUSY);
-  return was_parked;
+  return innocent;
 }
 
 void uvsmtp__pool_lent(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot)

@@ -148,8 +148,9 @@ void uvsmtp__pool_failed(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, int err, ui
 void uvsmtp__pool_sent(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t recipients,
                        uint64_t bytes, uint64_t now);
 /*
- * A send ended. True if its connection was a parked one that turned out to be dead: that costs no
- * try.
+ * A send ended; those of one connection end in their order. True if this costs no try: its
+ * connection was a parked one that turned out to be dead, or ended while the server was busy with
+ * one before it.
  */
 bool uvsmtp__pool_done(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uvsmtp__ending_t ending,
                        uint64_t now);

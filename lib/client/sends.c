@@ -241,7 +241,7 @@ void uvsmtp__sends_accept(uvsmtp_client_t *client, uvsmtp_send_t *send)
   send->client_ticket = client->ticket++;
   send->client_tries = 0;
   send->client_err = 0;
-  send->client_again = send->client_met_dead = false;
+  send->client_again = false;
   enqueue(client, send);
 }
 
@@ -295,11 +295,8 @@ static bool goes_back(uvsmtp_client_t *client, uvsmtp_send_t *send, uvsmtp__atte
 {
   uvsmtp__member_t *member = send->client_slot;
   client->in_flight--;
-  /* One that was parked and found dead costs no try, once. */
   if (uvsmtp__pool_done(&client->pool, &member->slot, uvsmtp__attempt_ending(attempt),
-                        uv_now(client->loop)) &&
-      !send->client_met_dead && attempt->code / 100 != 2) {
-    send->client_met_dead = true;
+                        uv_now(client->loop))) {
     send->client_tries--;
     attempt->tries--;
   }

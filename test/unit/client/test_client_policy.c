@@ -316,6 +316,21 @@ static void a_parked_connection_found_dead_costs_no_try(void **state)
   free(b);
 }
 
+static void a_server_that_takes_three_messages_a_connection_gets_them_all(void **state)
+{
+  bench_t *b = malloc(sizeof(*b));
+  /* Exim says so, and whatever came behind it has not been looked at. */
+  sink_options_t sink = {
+      .script = "mail nth 4 : reply \"421 too many messages in this connection\", close\n"};
+  uvsmtp_client_options_t options = quick(2);
+  begin(b, &sink, &options);
+  bench_post_many(b, 100);
+  bench_end(b, UVSMTP_CLOSE_DRAIN);
+  bench_finish(b);
+  assert_int_equal(bench_count_of(b, UVSMTP_ACCEPTED), 100);
+  free(b);
+}
+
 static void a_second_dead_connection_costs_a_try(void **state)
 {
   bench_t *b = malloc(sizeof(*b));
@@ -564,6 +579,7 @@ int main(void)
       cmocka_unit_test(the_higher_priority_overtakes_and_the_lowest_gets_its_turn),
       cmocka_unit_test(a_send_that_waits_too_long_is_told_why),
       cmocka_unit_test(a_parked_connection_found_dead_costs_no_try),
+      cmocka_unit_test(a_server_that_takes_three_messages_a_connection_gets_them_all),
       cmocka_unit_test(a_second_dead_connection_costs_a_try),
       cmocka_unit_test(the_idle_minimum_is_there_before_the_first_send_and_kept_by_noop),
       cmocka_unit_test(a_connection_ends_after_its_bytes),

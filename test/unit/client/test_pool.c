@@ -133,8 +133,14 @@ static void a_parked_connection_found_dead_costs_no_try_and_another_does(void **
   world_start(&w, &limits);
   w.room[0] = 2;
   PLAY(&w, rows);
+  w.room[0] = 3;
+  w.waiting.sends = 1;
+  static const row_t third[] = {{"", "s0"}};
+  PLAY(&w, third);
   assert_false(uvsmtp__pool_done(&w.pool, &w.slots[0], UVSMTP__ENDING_FINE, w.now));
+  /* Not parked any more: the oldest has had its try, the one behind it has not. */
   assert_false(uvsmtp__pool_done(&w.pool, &w.slots[0], UVSMTP__ENDING_DEAD, w.now));
+  assert_true(uvsmtp__pool_done(&w.pool, &w.slots[0], UVSMTP__ENDING_DEAD, w.now));
   /* A new one is no parked one. */
   static const row_t fresh[] = {{"+1", "o0"}, {"O0", "s0"}};
   world_start(&w, &limits);
