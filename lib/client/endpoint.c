@@ -94,7 +94,7 @@ void uvsmtp__endpoint_rest(uvsmtp__endpoint_t *endpoint, uvsmtp__backoff_t *back
 
 void uvsmtp__endpoint_opened(uvsmtp__endpoint_t *endpoint, uint64_t now)
 {
-  endpoint->untried = false;
+  endpoint->untried = endpoint->hopeless = false;
   /* It answers; whether it takes anything is seen later. */
   if (now >= endpoint->rest_until_ms)
     endpoint->retry_at_ms = 0;

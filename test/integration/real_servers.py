@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import unicodedata
 from pathlib import Path
@@ -73,6 +74,30 @@ def delivers(name, url, *arguments, folder, **keywords):
     check(name + ": arrives unchanged", got.endswith(b"\n\n" + want), got[-120:])
 
 
+def survives(name, url, folder, count=60, connections=12):
+    """More at a time than the server bears: all arrive, each once."""
+    mark = b"many-%d-%d-" % (os.getpid(), next(serial))
+    with tempfile.TemporaryDirectory() as place:
+        files = [Path(place, str(i)) for i in range(count)]
+        for i, path in enumerate(files):
+            path.write_bytes(b"Subject: %s%d.\n\nHello\n" % (mark, i))
+        command = [program, "send", "--server", url, "--json", "--ca", CA, "--connections",
+                   str(connections), "--ehlo", "client.test.example", "--from",
+                   "ada@test.example", "--to", "ada@test.example"]
+        done = subprocess.run(command + [str(path) for path in files], capture_output=True,
+                              timeout=250)
+    results = [json.loads(line) for line in done.stdout.decode().splitlines()]
+    bad = [r for r in results if r["status"] != "accepted"]
+    check(name + ": all accepted", done.returncode == 0 and len(results) == count and not bad,
+          done.returncode, len(results), bad[:2], done.stderr.decode()[-300:])
+    until = time.monotonic() + 20
+    found = []
+    while len(found) < count and time.monotonic() < until:
+        time.sleep(0.2)
+        found = [p for p in Path(folder).rglob("new/*") if mark in p.read_bytes()]
+    check(name + ": each arrives once", len(found) == count, len(found))
+
+
 def fails(name, url, *arguments, status, error=None, code=None, text="", **keywords):
     got, result, errors = send(url, *arguments, **keywords)
     ok = got == status and result is not None
@@ -121,6 +146,8 @@ def postfix():
     fails("a refusal at DATA", plain, sender="nodata@test.example", status=69, code=550)
     fails("a refusal after the data", plain, sender="late@test.example", status=69, code=554)
     fails("a refusal for a header", plain, header=b"X-Refuse: yes\r\n", status=69, code=550)
+    survives("three connections at a time, and twelve that want",
+             "smtp://%s:%s" % (HOST, port("PORT_LIMITS")), mail)
     grey = "smtp://%s:%s" % (HOST, port("PORT_GREYLIST"))
     fails("greylisting, the first time", grey, user=None, status=75, code=450)
     delivers("greylisting, the second time", grey, user=None, folder=mail)

@@ -125,6 +125,19 @@ static void those_who_wait_are_told_when_no_endpoint_is_left(void **state)
   PLAY(&w, rows);
 }
 
+static void one_that_has_answered_since_is_not_given_up(void **state)
+{
+  static const row_t rows[] = {{"", "o0"}, {"X0", "c0"}, {"E0 T1000", "o0"},
+                               {"O0", ""}, {"L0", "c0"}, {"E0 +1", ""}};
+  world_t w;
+  uvsmtp__pool_limits_t limits = world_limits();
+  limits.min_idle = 1;
+  world_start(&w, &limits);
+  PLAY(&w, rows);
+  assert_int_equal(w.waiting.sends, 1);
+  assert_int_equal(w.pool.why, UVSMTP_WAIT_BACKOFF);
+}
+
 /* ---- what a server bears ------------------------------------------------------------------ */
 
 static void a_server_that_refuses_at_n_gets_n_and_later_one_more_is_tried(void **state)
@@ -272,6 +285,7 @@ int main(void)
       cmocka_unit_test(connections_and_sends_are_shared_by_weight),
       cmocka_unit_test(one_that_comes_back_gets_its_share_of_equals),
       cmocka_unit_test(those_who_wait_are_told_when_no_endpoint_is_left),
+      cmocka_unit_test(one_that_has_answered_since_is_not_given_up),
       cmocka_unit_test(a_server_that_refuses_at_n_gets_n_and_later_one_more_is_tried),
       cmocka_unit_test(what_it_bears_is_not_learned_where_the_number_is_fixed),
       cmocka_unit_test(an_endpoint_has_a_cap_of_its_own),
