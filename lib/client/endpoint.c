@@ -88,6 +88,9 @@ void uvsmtp__endpoint_refused(uvsmtp__endpoint_t *endpoint, bool adapt, uvsmtp__
 
 void uvsmtp__endpoint_rest(uvsmtp__endpoint_t *endpoint, uvsmtp__backoff_t *backoff, uint64_t now)
 {
+  /* What was under way when it first asked says so too. */
+  if (now < endpoint->rest_until_ms)
+    return;
   uvsmtp__endpoint_failed(endpoint, endpoint->failures, backoff, now);
   endpoint->rest_until_ms = endpoint->retry_at_ms;
 }

@@ -3,19 +3,17 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <fcntl.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-#include "sink/sink.h"
+#include "forked_sink.h"
 #include "uvsmtp/client.h"
 
 /*
@@ -49,31 +47,13 @@ static struct {
 
 static int start_server(void **state)
 {
-  int ends[2];
-  assert_int_equal(pipe(ends), 0);
-  all.server = fork();
-  assert_true(all.server >= 0);
-  if (all.server == 0) {
-    sink_options_t options = {0};
-    sink_t *sink;
-    if (sink_start(&sink, uv_default_loop(), &options, NULL, 0) != 0)
-      _exit(1);
-    uint16_t port = sink_port(sink);
-    if (write(ends[1], &port, sizeof(port)) != sizeof(port))
-      _exit(1);
-    uv_run(uv_default_loop(), UV_RUN_DEFAULT);
-    _exit(0);
-  }
-  assert_int_equal(read(ends[0], &all.port, sizeof(all.port)), sizeof(all.port));
-  close(ends[0]);
-  close(ends[1]);
+  all.server = forked_sink_start(&all.port);
   return 0;
 }
 
 static int end_server(void **state)
 {
-  kill(all.server, SIGKILL);
-  waitpid(all.server, NULL, 0);
+  forked_sink_end(all.server);
   return 0;
 }
 

@@ -191,7 +191,7 @@ static void one_that_asks_to_slow_down_gets_nothing_for_a_while(void **state)
   static const row_t rows[] = {{"+4", "o0a o1b o2a"}, {"O0 O1 O2", "s2 s1 s0"}, {"S0 +2", ""},
                                {"D1", "s1"},          {"D2 D1", "s1"},          {"D1", "s1"},
                                {"T1000 +2", "s2 s0"}};
-  static const row_t alone[] = {{"+2", "o0 o1"}, {"O0 O1", "s1 s0"}, {"S0 D1 +1", ""}};
+  static const row_t alone[] = {{"+2", "o0 o1"}, {"O0 O1", "s1 s0"}, {"S0 S1 +1", ""}};
   world_t w;
   uvsmtp__pool_limits_t limits = world_limits();
   limits.idle_timeout_ms = UINT64_MAX;
@@ -199,6 +199,7 @@ static void one_that_asks_to_slow_down_gets_nothing_for_a_while(void **state)
   PLAY(&w, rows);
   world_start(&w, &limits);
   PLAY(&w, alone);
+  assert_int_equal(w.endpoints[0].failures, 1); /* both were under way, and count once */
   assert_int_equal(w.pool.why, UVSMTP_WAIT_SLOWDOWN);
   assert_in_range(w.pool.due_ms, w.now + 500, w.now + 1000);
 }

@@ -2,18 +2,15 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-#include "sink/sink.h"
+#include "forked_sink.h"
 #include "uvsmtp/client.h"
 
 /*
@@ -46,29 +43,6 @@ static bool raise_limit(void)
   return true;
 }
 
-static pid_t start_server(uint16_t *port)
-{
-  int ends[2];
-  assert_int_equal(pipe(ends), 0);
-  pid_t server = fork();
-  assert_true(server >= 0);
-  if (server == 0) {
-    sink_options_t options = {0};
-    sink_t *sink;
-    if (sink_start(&sink, uv_default_loop(), &options, NULL, 0) != 0)
-      _exit(1);
-    *port = sink_port(sink);
-    if (write(ends[1], port, sizeof(*port)) != sizeof(*port))
-      _exit(1);
-    uv_run(uv_default_loop(), UV_RUN_DEFAULT);
-    _exit(0);
-  }
-  assert_int_equal(read(ends[0], port, sizeof(*port)), sizeof(*port));
-  close(ends[0]);
-  close(ends[1]);
-  return server;
-}
-
 static void on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
 {
   all.told++;
@@ -91,7 +65,7 @@ static void ten_thousand_connections_and_a_million_sends_work(void **state)
   uv_loop_t loop;
   if (!raise_limit())
     skip();
-  pid_t server = start_server(&connection.port);
+  pid_t server = forked_sink_start(&connection.port);
   connection.host = "127.0.0.1";
   connection.tls = UVSMTP_TLS_NONE;
   connection.ehlo_domain = "client.example";
@@ -126,8 +100,7 @@ static void ten_thousand_connections_and_a_million_sends_work(void **state)
   assert_int_equal(all.told, SENDS);
   assert_int_equal(all.accepted, SENDS - SENDS / 20);
   free(mails);
-  kill(server, SIGKILL);
-  waitpid(server, NULL, 0);
+  forked_sink_end(server);
 }
 
 int main(void)
