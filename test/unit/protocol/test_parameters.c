@@ -1,0 +1,219 @@
+/* The parameters of MAIL and RCPT, where a table of cases says more than a dialogue. */
+#include "session.h"
+
+#include <time.h>
+
+#define ALL_OFFERED                                                                                \
+  "250-DSN\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-RRVS\r\n250-DELIVERBY\r\n"      \
+  "250-MT-PRIORITY\r\n250-FUTURERELEASE\r\n250 AUTH PLAIN"
+
+/* A fresh session each time, since a transaction takes one MAIL. */
+static int mail_line(const uvsmtp_envelope_t *envelope, const uvsmtp_mail_needs_t *needs,
+                     char *line, size_t size)
+{
+  session_t s;
+  int err;
+  session_ready(&s, NULL, ALL_OFFERED);
+  err = uvsmtp_protocol_mail(s.protocol, envelope, needs, NULL);
+  s.out_len = 0;
+  session_write(&s);
+  snprintf(line, size, "%.*s", (int)s.out_len, s.out != NULL ? s.out : "");
+  session_free(&s);
+  return err;
+}
+
+static int rcpt_line(const uvsmtp_recipient_t *recipient, char *line, size_t size)
+{
+  session_t s;
+  int err;
+  session_ready(&s, NULL, ALL_OFFERED);
+  session_mail(&s, "a@x");
+  session_write(&s);
+  s.out_len = 0;
+  err = uvsmtp_protocol_recipient(s.protocol, recipient, NULL);
+  session_write(&s);
+  snprintf(line, size, "%.*s", (int)s.out_len, s.out != NULL ? s.out : "");
+  session_free(&s);
+  return err;
+}
+
+/* Every day of eight centuries at some second of it, against the C library's calendar. */
+static void times_are_those_of_the_calendar(void **state)
+{
+  session_t s;
+  session_ready(&s, NULL, ALL_OFFERED);
+  session_mail(&s, "a@x");
+  session_write(&s);
+  for (int64_t day = 1; day < 800 * 366; day += 13) {
+    int64_t seconds = day * 86400 + day * 7919 % 86400;
+    uvsmtp_recipient_t to = {.address = "b@y", .rrvs = seconds};
+    time_t t = (time_t)seconds;
+    struct tm tm;
+    char want[80], when[40];
+    gmtime_r(&t, &tm);
+    strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm);
+    snprintf(want, sizeof(want), "RCPT TO:<b@y> RRVS=%s\r\n", when);
+    s.out_len = 0;
+    assert_int_equal(uvsmtp_protocol_recipient(s.protocol, &to, NULL), 0);
+    session_written(&s, want);
+    session_say(&s, "250 ok");
+  }
+  session_free(&s);
+}
+
+static void times_before_1970_and_behind_9999_are_refused(void **state)
+{
+  uvsmtp_recipient_t to = {.address = "b@y"};
+  char line[200];
+  to.rrvs = -1;
+  assert_int_equal(rcpt_line(&to, line, sizeof(line)), UVSMTP_EINVAL);
+  to.rrvs = 253402300799;
+  assert_int_equal(rcpt_line(&to, line, sizeof(line)), 0);
+  assert_string_equal(line, "RCPT TO:<b@y> RRVS=9999-12-31T23:59:59Z\r\n");
+  to.rrvs++;
+  assert_int_equal(rcpt_line(&to, line, sizeof(line)), UVSMTP_EINVAL);
+}
+
+static void notify_takes_never_alone_or_any_of_the_others(void **state)
+{
+  for (unsigned bits = 0; bits < 32; bits++) {
+    uvsmtp_recipient_t to = {.address = "b@y", .notify = bits};
+    bool good = bits == 0 || bits == UVSMTP_NOTIFY_NEVER || (bits % 2 == 0 && bits < 16);
+    char line[200], want[200];
+    snprintf(want, sizeof(want), "%s%s%s%s%s", bits & 1 ? ",NEVER" : "", bits & 2 ? ",SUCCESS" : "",
+             bits & 4 ? ",FAILURE" : "", bits & 8 ? ",DELAY" : "", "");
+    assert_int_equal(rcpt_line(&to, line, sizeof(line)), good ? 0 : UVSMTP_EINVAL);
+    if (bits != 0 && good) {
+      assert_memory_equal(line, "RCPT TO:<b@y> NOTIFY=", 21);
+      line[strlen(line) - 2] = '\0';
+      assert_string_equal(line + 21, want + 1);
+    }
+  }
+}
+
+/* RFC 3461 section 4: what is not printable ASCII, "+" and "=" are written in hexadecimal. */
+static void every_octet_of_an_envid_is_xtext(void **state)
+{
+  for (unsigned c = 1; c < 128; c++) {
+    uvsmtp_envelope_t e = UVSMTP_ENVELOPE_INIT;
+    char id[2] = {(char)c, 0}, line[200], want[200];
+    bool plain = c > 32 && c < 127 && c != '+' && c != '=';
+    int err;
+    e.sender = "a@x";
+    e.envid = id;
+    err = mail_line(&e, NULL, line, sizeof(line));
+    if (c == '\r' || c == '\n') {
+      assert_true(err == 0 || err == UVSMTP_EINJECTION);
+      assert_null(strstr(line, "ENVID=\r"));
+      assert_null(strstr(line, "ENVID=\n"));
+      continue;
+    }
+    assert_int_equal(err, 0);
+    snprintf(want, sizeof(want),
+             plain ? "MAIL FROM:<a@x> ENVID=%c\r\n" : "MAIL FROM:<a@x> ENVID=+%02X\r\n", c);
+    assert_string_equal(line, want);
+  }
+}
+
+static void numbers_are_within_their_bounds(void **state)
+{
+  static const struct {
+    const char *name;
+    uvsmtp_envelope_t envelope;
+    const char *words; /* NULL: refused */
+  } rows[] = {
+      {"priority at its least",
+       {.flags = UVSMTP_ENVELOPE_PRIORITY, .priority = -9},
+       "MT-PRIORITY=-9"},
+      {"priority at its greatest",
+       {.flags = UVSMTP_ENVELOPE_PRIORITY, .priority = 9},
+       "MT-PRIORITY=9"},
+      {"priority of nothing", {.flags = UVSMTP_ENVELOPE_PRIORITY}, "MT-PRIORITY=0"},
+      {"priority too low", {.flags = UVSMTP_ENVELOPE_PRIORITY, .priority = -10}, NULL},
+      {"priority too high", {.flags = UVSMTP_ENVELOPE_PRIORITY, .priority = 10}, NULL},
+      {"hold at its longest", {.hold_seconds = 999999999}, "HOLDFOR=999999999"},
+      {"hold too long", {.hold_seconds = 1000000000}, NULL},
+      {"hold until", {.hold_until = "2030-01-01T00:00:00Z"}, "HOLDUNTIL=2030-01-01T00:00:00Z"},
+      {"hold until no time", {.hold_until = "tomorrow"}, NULL},
+      {"hold until and for", {.hold_until = "2030-01-01T00:00:00Z", .hold_seconds = 1}, NULL},
+      {"by a second", {.flags = UVSMTP_ENVELOPE_BY_RETURN, .by_seconds = 1}, "BY=1;R"},
+      {"by nothing", {.flags = UVSMTP_ENVELOPE_BY_RETURN}, NULL},
+      {"by the past, with a notice",
+       {.flags = UVSMTP_ENVELOPE_BY_NOTIFY | UVSMTP_ENVELOPE_BY_TRACE, .by_seconds = -999999999},
+       "BY=-999999999;NT"},
+      {"by a past too far", {.flags = UVSMTP_ENVELOPE_BY_NOTIFY, .by_seconds = -1000000000}, NULL},
+      {"by at its longest",
+       {.flags = UVSMTP_ENVELOPE_BY_RETURN, .by_seconds = 999999999},
+       "BY=999999999;R"},
+      {"by too long", {.flags = UVSMTP_ENVELOPE_BY_RETURN, .by_seconds = 1000000000}, NULL},
+      {"by both modes",
+       {.flags = UVSMTP_ENVELOPE_BY_RETURN | UVSMTP_ENVELOPE_BY_NOTIFY, .by_seconds = 1},
+       NULL},
+      {"by without a mode", {.by_seconds = 1}, NULL},
+      {"trace without a mode", {.flags = UVSMTP_ENVELOPE_BY_TRACE}, NULL},
+      {"an empty envelope identifier", {.envid = ""}, NULL},
+      {"AUTH of nobody", {.auth = "<>"}, "AUTH=<>"},
+      {"AUTH of somebody", {.auth = "a+b@x"}, "AUTH=a+2Bb@x"},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    uvsmtp_envelope_t e = rows[i].envelope;
+    char line[200], want[200];
+    int err;
+    e.size = sizeof(e);
+    e.sender = "a@x";
+    err = mail_line(&e, NULL, line, sizeof(line));
+    snprintf(want, sizeof(want), "MAIL FROM:<a@x> %s\r\n", rows[i].words);
+    if ((rows[i].words == NULL && (err != UVSMTP_EINVAL || line[0] != '\0')) ||
+        (rows[i].words != NULL && (err != 0 || strcmp(line, want) != 0)))
+      fail_msg("%s: %d %s", rows[i].name, err, line);
+  }
+}
+
+static void an_envelope_identifier_has_at_most_a_hundred_octets(void **state)
+{
+  uvsmtp_envelope_t e = UVSMTP_ENVELOPE_INIT;
+  char id[102], line[300];
+  memset(id, 'x', sizeof(id));
+  e.sender = "a@x";
+  e.envid = id;
+  id[101] = '\0';
+  assert_int_equal(mail_line(&e, NULL, line, sizeof(line)), UVSMTP_EINVAL);
+  id[100] = '\0';
+  assert_int_equal(mail_line(&e, NULL, line, sizeof(line)), 0);
+}
+
+static void a_size_is_compared_with_what_the_server_takes(void **state)
+{
+  static const struct {
+    uint64_t size;
+    int err;
+    const char *line;
+  } rows[] = {
+      {0, 0, "MAIL FROM:<a@x> SIZE=0\r\n"},
+      {1000, 0, "MAIL FROM:<a@x> SIZE=1000\r\n"},
+      {1001, UVSMTP_ETOOBIG, ""},
+      {UVSMTP_SIZE_UNKNOWN, 0, "MAIL FROM:<a@x>\r\n"},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    uvsmtp_envelope_t e = UVSMTP_ENVELOPE_INIT;
+    uvsmtp_mail_needs_t needs = {.size = rows[i].size};
+    char line[200];
+    e.sender = "a@x";
+    assert_int_equal(mail_line(&e, &needs, line, sizeof(line)), rows[i].err);
+    assert_string_equal(line, rows[i].line);
+  }
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(times_are_those_of_the_calendar),
+      cmocka_unit_test(times_before_1970_and_behind_9999_are_refused),
+      cmocka_unit_test(notify_takes_never_alone_or_any_of_the_others),
+      cmocka_unit_test(every_octet_of_an_envid_is_xtext),
+      cmocka_unit_test(numbers_are_within_their_bounds),
+      cmocka_unit_test(an_envelope_identifier_has_at_most_a_hundred_octets),
+      cmocka_unit_test(a_size_is_compared_with_what_the_server_takes),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,124 @@
+/* Paths: what an address becomes on the line, and that it cannot leave its brackets. */
+#include "session.h"
+
+#include "protocol/machine.h"
+
+#define LABEL_50 "12345678901234567890123456789012345678901234567890"
+#define DOMAIN_255 LABEL_50 "." LABEL_50 "." LABEL_50 "." LABEL_50 "." LABEL_50 "a"
+
+static const struct {
+  const char *address, *path; /* NULL: refused */
+  int err;
+  bool utf8;
+} rows[] = {
+    {"a@b.example", "<a@b.example>", 0, false},
+    {"postmaster", "<postmaster>", 0, false},
+    {"a.b.c@x", "<a.b.c@x>", 0, false},
+    {"!#$%&'*+-/=?^_`{|}~@x", "<!#$%&'*+-/=?^_`{|}~@x>", 0, false},
+    {"A-1_z@a-1_z.Example", "<A-1_z@a-1_z.Example>", 0, false},
+    {"a@[192.0.2.1]", "<a@[192.0.2.1]>", 0, false},
+    {"a@[IPv6:2001:db8::1]", "<a@[IPv6:2001:db8::1]>", 0, false},
+    {"a@" DOMAIN_255, "<a@" DOMAIN_255 ">", 0, false},
+    /* quoted where it has to be */
+    {"a b@x", "<\"a b\"@x>", 0, false},
+    {"a..b@x", "<\"a..b\"@x>", 0, false},
+    {".a@x", "<\".a\"@x>", 0, false},
+    {"a.@x", "<\"a.\"@x>", 0, false},
+    {"a@b@x", "<\"a@b\"@x>", 0, false},
+    {"a\"b@x", "<\"a\\\"b\"@x>", 0, false},
+    {"a\\b@x", "<\"a\\\\b\"@x>", 0, false},
+    {"a>b@x", "<\"a>b\"@x>", 0, false},
+    {"\"a b\"@x", "<\"a b\"@x>", 0, false},
+    {"\"a\\\"b\"@x", "<\"a\\\"b\"@x>", 0, false},
+    {"\"\"@x", "<\"\"@x>", 0, false},
+    {"\"a\\\"@x", "<\"\\\"a\\\\\\\"\"@x>", 0, false}, /* its last quote is escaped: none ends it */
+    {"\"a\"b\"@x", "<\"\\\"a\\\"b\\\"\"@x>", 0, false},
+    {"\"@x", "<\"\\\"\"@x>", 0, false},
+    /* UTF-8 */
+    {"j\xc3\xb6@x", "<j\xc3\xb6@x>", 0, true},
+    {"a@b\xc3\xbc"
+     "cher.example",
+     "<a@b\xc3\xbc"
+     "cher.example>",
+     0, true},
+    {"j\xc3 \xb6@x", NULL, UVSMTP_EADDRESS, false},
+    /* none */
+    {"", NULL, UVSMTP_EADDRESS, false},
+    {"@x", NULL, UVSMTP_EADDRESS, false},
+    {"a@", NULL, UVSMTP_EADDRESS, false},
+    {"a@.x", NULL, UVSMTP_EADDRESS, false},
+    {"a@x.", NULL, UVSMTP_EADDRESS, false},
+    {"a@x..y", NULL, UVSMTP_EADDRESS, false},
+    {"a@x y", NULL, UVSMTP_EADDRESS, false},
+    {"a@x>", NULL, UVSMTP_EADDRESS, false},
+    {"a@x/y", NULL, UVSMTP_EADDRESS, false},
+    {"a@[]", NULL, UVSMTP_EADDRESS, false},
+    {"a@[192.0.2.1", NULL, UVSMTP_EADDRESS, false},
+    {"a@[192.0.2.1>]", NULL, UVSMTP_EADDRESS, false},
+    {"a@" DOMAIN_255 "b", NULL, UVSMTP_EADDRESS, false},
+    {"a\tb@x", NULL, UVSMTP_EADDRESS, false},
+    {"a\x7f@x", NULL, UVSMTP_EADDRESS, false},
+    {"a@x\r\nDATA", NULL, UVSMTP_EINJECTION, false},
+    {"a\n@x", NULL, UVSMTP_EINJECTION, false},
+    {"a\r@x", NULL, UVSMTP_EINJECTION, false},
+};
+
+static void addresses_become_paths_or_are_refused(void **state)
+{
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    uvsmtp__buffer_t line;
+    bool utf8 = false;
+    int err;
+    uvsmtp__buffer_init(&line, NULL, 4096);
+    assert_int_equal(uvsmtp__buffer_append(&line, "RCPT TO:", 8), 0);
+    err = uvsmtp__path_append(&line, rows[i].address, &utf8);
+    if (err != rows[i].err || utf8 != rows[i].utf8)
+      fail_msg("%s: %d", rows[i].address, err);
+    if (err == 0) {
+      assert_int_equal(uvsmtp__buffer_len(&line), 8 + strlen(rows[i].path));
+      assert_memory_equal(uvsmtp__buffer_data(&line) + 8, rows[i].path, strlen(rows[i].path));
+    }
+    uvsmtp__buffer_free(&line);
+  }
+}
+
+/* The one thing that must never happen: a ">" outside of quotes before the end. */
+static void no_address_of_odd_characters_closes_its_path_early(void **state)
+{
+  static const char odd[] = "a\"\\>@. <";
+  char address[7] = "";
+  for (unsigned n = 0; n < 8 * 8 * 8 * 8 * 8 * 8; n++) {
+    uvsmtp__buffer_t line;
+    bool utf8 = false, quoted = false;
+    const char *path;
+    size_t len;
+    for (unsigned i = 0, rest = n; i < 6; i++, rest /= 8)
+      address[i] = odd[rest % 8];
+    uvsmtp__buffer_init(&line, NULL, 64);
+    if (uvsmtp__path_append(&line, address, &utf8) == 0) {
+      path = uvsmtp__buffer_data(&line);
+      len = uvsmtp__buffer_len(&line);
+      assert_true(path[0] == '<' && path[len - 1] == '>');
+      for (size_t i = 1; i + 1 < len; i++) {
+        if (quoted && path[i] == '\\')
+          i++;
+        else if (path[i] == '"')
+          quoted = !quoted;
+        else if (!quoted && (path[i] == '>' || path[i] == '<' || path[i] == ' '))
+          fail_msg("%s: %.*s", address, (int)len, path);
+      }
+      if (quoted)
+        fail_msg("%s: %.*s does not end its quotes", address, (int)len, path);
+    }
+    uvsmtp__buffer_free(&line);
+  }
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(addresses_become_paths_or_are_refused),
+      cmocka_unit_test(no_address_of_odd_characters_closes_its_path_early),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
