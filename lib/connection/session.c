@@ -91,7 +91,7 @@ static void say_xclient(uvsmtp_connection_t *c)
   c->xclient_said = true;
   if (err == 0)
     return;
-  end_politely(c);
+  uvsmtp__connection_say_goodbye(c);
   uvsmtp__connection_whom(c, whom, sizeof(whom));
   if (err == UVSMTP_EEXTENSION)
     uvsmtp__connection_fail(c, err, "%s does not offer XCLIENT", whom);

@@ -468,8 +468,7 @@ static bool is_stranded(const uvsmtp_connection_t *c)
 /* The session has taken all that it takes: a polite end, and the rest is told. */
 static void end_spent(uvsmtp_connection_t *c)
 {
-  if (uvsmtp_protocol_quit(c->protocol, NULL) == 0)
-    uvsmtp__stream_write(c);
+  uvsmtp__connection_say_goodbye(c);
   uvsmtp__connection_fail(c, UVSMTP_ELIMIT, "the server takes no more messages in this session");
 }
 

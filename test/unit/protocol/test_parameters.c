@@ -115,6 +115,84 @@ static void every_octet_of_an_envid_is_xtext(void **state)
   }
 }
 
+/* RFC 3461 section 4.2, and RFC 6533 section 3 for addresses of UTF-8. */
+static void an_original_recipient_is_written_by_its_type(void **state)
+{
+  static const struct {
+    const char *given, *written; /* NULL: refused */
+    int err;
+  } rows[] = {
+      {"rfc822;a+b=c@x", "rfc822;a+2Bb+3Dc@x", 0},
+      {"a@x", "rfc822;a@x", 0},
+      {"X-400;a b", "X-400;a+20b", 0},
+      {"utf-8;a@x", "utf-8;a@x", 0},
+      {"UTF-8;a+b=c\\d e\x7f@x", "utf-8;a\\x{2B}b\\x{3D}c\\x{5C}d\\x{20}e\\x{7F}@x", 0},
+      {"rfc822;j\xc3\xb6@x", "utf-8;j\\x{F6}@x", 0},
+      {"j\xe2\x82\xac\xf0\x9f\x93\xa7k@x", "utf-8;j\\x{20AC}\\x{1F4E7}k@x", 0},
+      {"\xc2\x80@x", "utf-8;\\x{80}@x", 0},
+      {"", NULL, UVSMTP_EINVAL},
+      {"rfc822;", NULL, UVSMTP_EINVAL},
+      {";a@x", NULL, UVSMTP_EINVAL},
+      {"rfc 822;a@x", NULL, UVSMTP_EINVAL},
+      {"rfc822;\xff", NULL, UVSMTP_ECHARSET},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    uvsmtp_recipient_t to = {.address = "b@y", .orcpt = rows[i].given};
+    char line[300], want[300];
+    snprintf(want, sizeof(want), "RCPT TO:<b@y> ORCPT=%s\r\n", rows[i].written);
+    assert_int_equal(rcpt_line(&to, line, sizeof(line)), rows[i].err);
+    assert_string_equal(line, rows[i].err == 0 ? want : "");
+  }
+}
+
+static void further_parameters_have_no_control_characters(void **state)
+{
+  for (unsigned c = 1; c < 128; c++) {
+    char params[] = "X=?";
+    uvsmtp_recipient_t to = {.address = "b@y", .params = params};
+    char line[200];
+    int want = c == '\r' || c == '\n' ? UVSMTP_EINJECTION : c < 32 || c == 127 ? UVSMTP_EINVAL : 0;
+    params[2] = (char)c;
+    assert_int_equal(rcpt_line(&to, line, sizeof(line)), want);
+  }
+}
+
+/* MAIL may have looked at other recipients than these. */
+static void a_recipient_of_utf8_needs_smtputf8_by_itself(void **state)
+{
+  uvsmtp_recipient_t to = {.address = "j\xc3\xb6@y"};
+  char line[200];
+  session_t s;
+  session_ready(&s, NULL, "250 PIPELINING");
+  session_mail(&s, "a@x");
+  assert_int_equal(uvsmtp_protocol_recipient(s.protocol, &to, NULL), UVSMTP_EEXTENSION);
+  assert_string_equal(uvsmtp_protocol_missing(s.protocol), "SMTPUTF8");
+  session_free(&s);
+  assert_int_equal(rcpt_line(&to, line, sizeof(line)), 0);
+  assert_string_equal(line, "RCPT TO:<j\xc3\xb6@y>\r\n");
+}
+
+static void prdr_is_asked_for_where_it_is_wanted_and_makes_a_difference(void **state)
+{
+  static const uvsmtp_recipient_t to[2] = {{.address = "b@y"}, {.address = "c@y"}};
+  for (unsigned i = 0; i < 8; i++) {
+    bool wanted = i & 1, several = i & 2, offered = i & 4;
+    uvsmtp_envelope_t e = UVSMTP_ENVELOPE_INIT;
+    session_t s;
+    session_ready(&s, NULL, offered ? "250 PRDR" : "250 DSN");
+    session_write(&s);
+    s.out_len = 0;
+    e.sender = "a@x";
+    e.recipients = to;
+    e.recipient_count = several ? 2 : 1;
+    e.flags = wanted ? UVSMTP_ENVELOPE_PRDR : 0;
+    assert_int_equal(uvsmtp_protocol_mail(s.protocol, &e, NULL, NULL), 0);
+    session_written(&s, wanted && several && offered ? "MAIL FROM:<a@x> PRDR\r\n"
+                                                     : "MAIL FROM:<a@x>\r\n");
+    session_free(&s);
+  }
+}
+
 static void numbers_are_within_their_bounds(void **state)
 {
   static const struct {
@@ -211,6 +289,10 @@ int main(void)
       cmocka_unit_test(times_before_1970_and_behind_9999_are_refused),
       cmocka_unit_test(notify_takes_never_alone_or_any_of_the_others),
       cmocka_unit_test(every_octet_of_an_envid_is_xtext),
+      cmocka_unit_test(an_original_recipient_is_written_by_its_type),
+      cmocka_unit_test(further_parameters_have_no_control_characters),
+      cmocka_unit_test(a_recipient_of_utf8_needs_smtputf8_by_itself),
+      cmocka_unit_test(prdr_is_asked_for_where_it_is_wanted_and_makes_a_difference),
       cmocka_unit_test(numbers_are_within_their_bounds),
       cmocka_unit_test(an_envelope_identifier_has_at_most_a_hundred_octets),
       cmocka_unit_test(a_size_is_compared_with_what_the_server_takes),

@@ -65,13 +65,15 @@ static const struct {
 
 static void addresses_become_paths_or_are_refused(void **state)
 {
+  session_t s;
+  session_ready(&s, NULL, "250 SMTPUTF8");
   for (size_t i = 0; i < COUNT(rows); i++) {
     uvsmtp__buffer_t line;
     bool utf8 = false;
     int err;
     uvsmtp__buffer_init(&line, NULL, 4096);
     assert_int_equal(uvsmtp__buffer_append(&line, "RCPT TO:", 8), 0);
-    err = uvsmtp__path_append(&line, rows[i].address, &utf8);
+    err = uvsmtp__path_append(s.protocol, &line, rows[i].address, &utf8);
     if (err != rows[i].err || utf8 != rows[i].utf8)
       fail_msg("%s: %d", rows[i].address, err);
     if (err == 0) {
@@ -80,6 +82,7 @@ static void addresses_become_paths_or_are_refused(void **state)
     }
     uvsmtp__buffer_free(&line);
   }
+  session_free(&s);
 }
 
 /* The one thing that must never happen: a ">" outside of quotes before the end. */
@@ -87,6 +90,8 @@ static void no_address_of_odd_characters_closes_its_path_early(void **state)
 {
   static const char odd[] = "a\"\\>@. <";
   char address[7] = "";
+  session_t s;
+  session_ready(&s, NULL, NULL);
   for (unsigned n = 0; n < 8 * 8 * 8 * 8 * 8 * 8; n++) {
     uvsmtp__buffer_t line;
     bool utf8 = false, quoted = false;
@@ -95,7 +100,7 @@ static void no_address_of_odd_characters_closes_its_path_early(void **state)
     for (unsigned i = 0, rest = n; i < 6; i++, rest /= 8)
       address[i] = odd[rest % 8];
     uvsmtp__buffer_init(&line, NULL, 64);
-    if (uvsmtp__path_append(&line, address, &utf8) == 0) {
+    if (uvsmtp__path_append(s.protocol, &line, address, &utf8) == 0) {
       path = uvsmtp__buffer_data(&line);
       len = uvsmtp__buffer_len(&line);
       assert_true(path[0] == '<' && path[len - 1] == '>');
@@ -112,6 +117,7 @@ static void no_address_of_odd_characters_closes_its_path_early(void **state)
     }
     uvsmtp__buffer_free(&line);
   }
+  session_free(&s);
 }
 
 int main(void)
