@@ -77,12 +77,6 @@ void uvsmtp__session_tls_started(uvsmtp_connection_t *c)
     say_ehlo(c);
 }
 
-static void end_politely(uvsmtp_connection_t *c)
-{
-  if (uvsmtp_protocol_quit(c->protocol, NULL) == 0)
-    uvsmtp__stream_write(c);
-}
-
 /* A gateway says for whom it speaks; then the session begins anew (after_xclient). */
 static void say_xclient(uvsmtp_connection_t *c)
 {

@@ -4,7 +4,7 @@ Its configuration is uvsmtp.conf in the folder that SASL_CONF_PATH names.
 """
 import ctypes.util
 import threading
-from ctypes import POINTER, byref, c_char_p, c_int, c_uint, c_ulong, c_void_p
+from ctypes import byref, c_char_p, c_int, c_uint, c_ulong, c_void_p
 
 SASL_OK, SASL_CONTINUE = 0, 1
 SASL_USERNAME, SASL_CHANNEL_BINDING = 0, 21
