@@ -348,7 +348,8 @@ static void wrong_options_are_refused_with_a_sentence(void **state)
   } rows[] = {{NULL, NULL, NULL, UVSMTP_EINVAL},
               {"http://x", NULL, NULL, UVSMTP_EURL},
               {NULL, "a\r\nb", NULL, UVSMTP_EINJECTION},
-              {NULL, "a", "x\nQUIT", UVSMTP_EINJECTION}};
+              {NULL, "a", "x\nQUIT", UVSMTP_EINJECTION},
+              {NULL, "a", "not a domain", UVSMTP_EINVAL}};
   uv_loop_t loop;
   assert_int_equal(uv_loop_init(&loop), 0);
   for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
