@@ -588,8 +588,10 @@ bool uvsmtp_connection_can_send(const uvsmtp_connection_t *c)
       uvsmtp_protocol_is_closing(c->protocol) || !uvsmtp__list_empty(&c->requests) ||
       uvsmtp__limits_reached(c, c->pump.queued + 1))
     return false;
+  /* By DATA: one whose reply is awaited, one whose commands are out, and one whose commands leave
+   * with the content of that. */
   if (overlaps(c))
-    most = uvsmtp__pump_chunks(c) ? c->config.o.max_in_doubt : 2;
+    most = uvsmtp__pump_chunks(c) ? c->config.o.max_in_doubt : 3;
   return pending < most;
 }
 

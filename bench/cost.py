@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""Counts what a message costs the client, and compares it with recorded bounds.
+
+    cost.py THROUGHPUT SERVER COUNTERS [--print]
+
+Nothing is timed. Each figure is the difference of two runs of different length, divided by the
+messages between them, so that starting and stopping do not count: allocations, and the system calls
+that move bytes, by a preloaded library; instructions by callgrind (left out where valgrind is
+missing). A figure above its bound fails; one far below it too, so that what was won is written down
+here. How often the client waits for the loop depends on the machine's other work: it is told, and
+not judged.
+"""
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+
+# The most that a message of 1 KiB costs, 10 connections, gcc -O2 on x86-64 with AVX2 or without.
+BOUNDS = {
+    "chunking": {"allocations": 0, "transfers": 0.15, "instructions": 6000},
+    "group": {"allocations": 0, "transfers": 2.1, "instructions": 11000},
+    "none": {"allocations": 0, "transfers": 8.2, "instructions": 15000},
+}
+SLACK = 0.6  # of a bound: what is below is worth a lower one
+FEW, MANY = 10000, 30000  # messages of the two runs; all are more than the client's window
+VALGRIND = 5000, 9000     # likewise under valgrind
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Server:
+    """The server that takes everything, on a port of its own."""
+
+    def __init__(self, program, mode):
+        self.port = free_port()
+        self.process = subprocess.Popen([program, str(self.port), mode], stdout=subprocess.PIPE)
+
+    def __enter__(self):
+        if not self.process.stdout.readline().startswith(b"listening"):
+            sys.exit("cost: the server did not start")
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.communicate()
+
+
+def run(program, port, messages, mode, prefix=(), **environment):
+    command = [*prefix, program, "127.0.0.1", str(port), str(messages), "1024", "10"]
+    env = dict(os.environ, UVSMTP_BENCH_PIPELINING=mode, **environment)
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit("cost: %s failed:\n%s%s" % (" ".join(command), done.stdout, done.stderr))
+    return done
+
+
+def counted(program, counters, port, messages, mode, folder):
+    name = os.path.join(folder, "counted")
+    run(program, port, messages, mode, LD_PRELOAD=counters, UVSMTP_BENCH_COUNT=name)
+    with open(name) as file:
+        return json.load(file)
+
+
+def instructions(program, port, messages, mode):
+    prefix = ("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null")
+    done = run(program, port, messages, mode, prefix)
+    return int(re.search(r"I\s+refs:\s+([\d,]+)", done.stderr).group(1).replace(",", ""))
+
+
+def measure(program, server, counters, mode):
+    """What a message costs, by the names of BOUNDS, and waits."""
+    with tempfile.TemporaryDirectory() as folder, Server(server, mode) as peer:
+        few, many = (counted(program, counters, peer.port, n, mode, folder) for n in (FEW, MANY))
+        figures = {k: (many[k] - few[k]) / (MANY - FEW) for k in few}
+        if shutil.which("valgrind") is not None:
+            low, high = (instructions(program, peer.port, n, mode) for n in VALGRIND)
+            figures["instructions"] = (high - low) / (VALGRIND[1] - VALGRIND[0])
+        return figures
+
+
+def judge(mode, figures):
+    """What is wrong with the figures of a mode."""
+    for what, most in BOUNDS[mode].items():
+        figure = figures.get(what, most)
+        if figure > most + 0.001:
+            yield "%s: %.3f %s a message, the bound is %s" % (mode, figure, what, most)
+        if what == "instructions" and figure < most * SLACK:
+            yield "%s: %.0f instructions a message: write a lower bound than %d" % (
+                mode, figure, most)
+
+
+def main():
+    program, server, counters = sys.argv[1:4]
+    wrong, table = [], {}
+    for mode in BOUNDS:
+        table[mode] = figures = measure(program, server, counters, mode)
+        print(mode, *("%s %.3f" % figure for figure in sorted(figures.items())), sep="  ")
+        wrong += judge(mode, figures)
+    if "--print" in sys.argv:
+        print(json.dumps(table))
+        return 0
+    print("\n".join(wrong))
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
