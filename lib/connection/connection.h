@@ -163,6 +163,8 @@ struct uvsmtp_connection_s {
   uv_timer_t timer;
   uint64_t armed; /* when it will fire; UINT64_MAX: it will not */
   uint64_t quit_deadline;
+  uint64_t trim_at; /* the buffers of an idle connection are given back then; 0: not due */
+  bool trimmed;     /* they are, and nothing was under way since */
   bool settle_due;
 
   int err; /* why it failed */
@@ -292,6 +294,8 @@ void uvsmtp__request_fail(uvsmtp_connection_t *c, const uvsmtp_error_t *error);
 void uvsmtp__timer_init(uvsmtp_connection_t *c);
 /* Looks at all deadlines; arms the timer if it would fire too late. */
 void uvsmtp__timer_note(uvsmtp_connection_t *c);
+/* Notes whether something is under way: what is idle for a while gives its buffers back. */
+void uvsmtp__timer_idle(uvsmtp_connection_t *c, bool idle);
 /* Settles from the loop: there is no stream whose closing would do it. */
 void uvsmtp__timer_settle(uvsmtp_connection_t *c);
 void uvsmtp__timer_close(uvsmtp_connection_t *c);

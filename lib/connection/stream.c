@@ -270,8 +270,11 @@ void uvsmtp__connection_flush(uvsmtp_connection_t *c)
     more = has_output(c);
   } while (uvsmtp__connection_alive(c) && write_out(c, &budget) && more);
   c->flushing = false;
-  if (uvsmtp__connection_alive(c))
-    uvsmtp__timer_note(c);
+  if (!uvsmtp__connection_alive(c))
+    return;
+  uvsmtp__timer_idle(c, c->phase == UVSMTP__PHASE_READY && uvsmtp__list_empty(&c->requests) &&
+                            !uvsmtp__pump_busy(c) && !has_output(c));
+  uvsmtp__timer_note(c);
 }
 
 static void on_written(uv_write_t *write, int status)

@@ -5,6 +5,8 @@
  */
 #include "connection/connection.h"
 
+#define TRIM_AFTER_MS 1000
+
 static uint64_t earlier(uint64_t a, uint64_t b)
 {
   return a < b ? a : b;
@@ -29,6 +31,8 @@ static uint64_t next_deadline(const uvsmtp_connection_t *c)
   case UVSMTP__PHASE_SESSION:
   case UVSMTP__PHASE_READY:
     at = uvsmtp_protocol_deadline(c->protocol);
+    if (c->trim_at != 0)
+      at = earlier(at, c->trim_at);
     if (c->suspended)
       at = earlier(at, uvsmtp_exchange_deadline(c->exchange));
     break;
@@ -62,6 +66,23 @@ static void expire(uvsmtp_connection_t *c, uint64_t now)
   }
 }
 
+void uvsmtp__timer_idle(uvsmtp_connection_t *c, bool idle)
+{
+  if (!idle)
+    c->trimmed = false;
+  if (!idle || c->trimmed)
+    c->trim_at = 0;
+  else if (c->trim_at == 0)
+    c->trim_at = uv_now(c->loop) + TRIM_AFTER_MS;
+}
+
+static void trim(uvsmtp_connection_t *c)
+{
+  uvsmtp_protocol_trim(c->protocol);
+  c->trim_at = 0;
+  c->trimmed = true;
+}
+
 static void on_timer(uv_timer_t *timer)
 {
   uvsmtp_connection_t *c = timer->data;
@@ -72,6 +93,8 @@ static void on_timer(uv_timer_t *timer)
     uvsmtp__connection_settle(c);
     return;
   }
+  if (c->trim_at != 0 && now >= c->trim_at && c->phase == UVSMTP__PHASE_READY)
+    trim(c);
   if (c->pump.due && uvsmtp__connection_alive(c))
     uvsmtp__connection_run(c);
   else if (uvsmtp__connection_alive(c) && now >= next_deadline(c))

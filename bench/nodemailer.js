@@ -1,0 +1,29 @@
+// A peer for compare.py: nodemailer with its pool.
+//   node nodemailer.js HOST PORT MESSAGES SIZE CONNECTIONS
+const nodemailer = require('nodemailer');
+const [host, port, messages, size, connections] = process.argv.slice(2).map((word, i) => i ? +word : word);
+
+const raw = Buffer.alloc(size, 'abcdefghijklmnopqrstuvwxyz');
+for (let i = 70; i + 1 < size; i += 72) raw.write('\r\n', i);
+raw.write('\r\n', size - 2);
+const transport = nodemailer.createTransport({
+  host, port, pool: true, maxConnections: connections, maxMessages: Infinity, ignoreTLS: true
+});
+const envelope = { from: 'sender@bench.example', to: ['r0000000@bench.example'] };
+const start = process.hrtime.bigint();
+let issued = 0, done = 0, failed = 0;
+
+function next(error) {
+  if (error !== undefined) { done++; failed += error !== null; }
+  if (done === messages) {
+    const seconds = Number(process.hrtime.bigint() - start) / 1e9;
+    console.log(JSON.stringify({ client: 'nodemailer', messages, accepted: messages - failed, seconds,
+      rate: (messages - failed) / seconds }));
+    transport.close();
+    process.exitCode = failed ? 1 : 0;
+  } else if (issued < messages) {
+    issued++;
+    transport.sendMail({ envelope, raw }, next);
+  }
+}
+for (let i = 0; i < connections * 2; i++) next();
