@@ -7,8 +7,10 @@
 #include "tls/random.h"
 
 /*
- * Groups by measured speed of a key agreement, fastest first. The NIST curves are needed besides
- * X25519: mbedTLS also refuses certificates with keys on curves that are not listed.
+ * X25519 before P-256: a key agreement costs about the same (within a sixth, by both versions of
+ * mbedTLS), it is easier to compute in constant time, and TLS 1.3 servers like it best, so that the
+ * key which we send for the first group is hardly ever in vain. Then by speed. The NIST curves are
+ * needed too because mbedTLS refuses certificates with keys on curves that are not listed.
  */
 #if MBEDTLS_VERSION_MAJOR >= 3
 
