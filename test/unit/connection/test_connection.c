@@ -504,12 +504,15 @@ static void a_login_goes_on_with_the_next_mechanism_or_says_why(void **state)
 /* A mechanism that waits for somebody. */
 static uvsmtp_exchange_t *waiting;
 static int steps_cancelled;
+static uint64_t suspension_ms; /* 0: as it comes */
 
 static int waiting_step(uvsmtp_exchange_t *exchange, void *state, uvsmtp_slice_t challenge)
 {
   int err;
   UVSMTP_CO_BEGIN(exchange);
   waiting = uvsmtp_exchange_acquire(exchange);
+  if (suspension_ms != 0)
+    uvsmtp_exchange_set_timeout(exchange, suspension_ms);
   UVSMTP_CO_AWAIT(err, UVSMTP_PENDING);
   if (err != 0)
     return uvsmtp_exchange_fail(exchange, err, "nobody answered");
@@ -568,6 +571,53 @@ static void closing_cancels_a_suspended_exchange(void **state)
   assert_int_equal(steps_cancelled, 1);
   assert_int_equal(uvsmtp_exchange_resume(waiting, 0), UVSMTP_ECANCELED);
   uvsmtp_exchange_release(waiting);
+  uvsmtp_auth_free(auth);
+}
+
+static void a_server_that_goes_cancels_a_suspended_exchange(void **state)
+{
+  for (int reset = 0; reset < 2; reset++) {
+    uvsmtp_auth_t *auth;
+    world_t w;
+    run_waiting(&w, &auth);
+    sink_drop(w.sink, reset == 1);
+    end(&w);
+    assert_int_equal(uvsmtp_err_class(w.err), UVSMTP_CLASS_NETWORK);
+    assert_int_equal(steps_cancelled, 1);
+    assert_int_equal(uvsmtp_exchange_resume(waiting, 0), UVSMTP_ECANCELED);
+    uvsmtp_exchange_release(waiting);
+    uvsmtp_auth_free(auth);
+  }
+}
+
+static void a_suspended_exchange_has_its_own_time(void **state)
+{
+  uvsmtp_auth_t *auth;
+  world_t w;
+  suspension_ms = 20;
+  run_waiting(&w, &auth);
+  suspension_ms = 0;
+  end(&w);
+  assert_int_equal(w.err, UVSMTP_ETIMEOUT);
+  assert_non_null(strstr(w.text, "nobody answered"));
+  assert_int_equal(steps_cancelled, 1);
+  assert_int_equal(uvsmtp_exchange_resume(waiting, 0), UVSMTP_ECANCELED);
+  uvsmtp_exchange_release(waiting);
+  uvsmtp_auth_free(auth);
+}
+
+static void a_suspended_exchange_may_be_resumed_with_an_error(void **state)
+{
+  uvsmtp_auth_t *auth;
+  world_t w;
+  run_waiting(&w, &auth);
+  assert_int_equal(uvsmtp_exchange_resume(waiting, UVSMTP_ERESOLVE), 0);
+  assert_int_equal(uvsmtp_exchange_resume(waiting, 0), UVSMTP_ECANCELED);
+  uvsmtp_exchange_release(waiting);
+  end(&w);
+  assert_int_equal(w.err, UVSMTP_ERESOLVE);
+  assert_non_null(strstr(w.text, "nobody answered"));
+  assert_int_equal(steps_cancelled, 0);
   uvsmtp_auth_free(auth);
 }
 
@@ -1141,6 +1191,9 @@ int main(void)
       cmocka_unit_test(a_login_goes_on_with_the_next_mechanism_or_says_why),
       cmocka_unit_test(a_suspended_exchange_goes_on_when_it_is_resumed),
       cmocka_unit_test(closing_cancels_a_suspended_exchange),
+      cmocka_unit_test(a_server_that_goes_cancels_a_suspended_exchange),
+      cmocka_unit_test(a_suspended_exchange_has_its_own_time),
+      cmocka_unit_test(a_suspended_exchange_may_be_resumed_with_an_error),
       cmocka_unit_test(silence_ends_in_a_timeout),
       cmocka_unit_test(a_quit_without_an_answer_is_given_up),
       cmocka_unit_test(an_idle_connection_tells_that_it_is_lost),
