@@ -33,11 +33,11 @@
  *     }
  *     ... not logged in: err, choice.detail
  *
- * Threads: an authenticator is made on any thread, and then belongs to the first one that uses it:
- * the one where a client or connection is made with it (uvsmtp_auth_claim). From there on all
- * clients and loops of that thread may share it, with one token, one set of keys and one memory of
- * refusals; another thread is refused with UVSMTP_EAUTHTHREAD and makes one of its own. Only
- * uvsmtp_auth_acquire and uvsmtp_auth_free are legal everywhere.
+ * Threads: an authenticator is made on any thread, and then belongs to the first one that logs in
+ * with it: that of the loop on which the first connection is opened (uvsmtp_auth_claim). From there
+ * on all clients and loops of that thread may share it, with one token, one set of keys and one
+ * memory of refusals; another thread is refused with UVSMTP_EAUTHTHREAD and makes one of its own.
+ * Only uvsmtp_auth_acquire and uvsmtp_auth_free are legal everywhere.
  *
  * All other functions belong to that thread. Times are milliseconds of any monotonic clock
  * (uv_now), the same one for all users of an authenticator.
@@ -214,6 +214,11 @@ UVSMTP_EXTERN uvsmtp_auth_t *uvsmtp_auth_acquire(uvsmtp_auth_t *auth);
  * every thread. Since 0.1
  */
 UVSMTP_EXTERN int uvsmtp_auth_claim(uvsmtp_auth_t *auth);
+/**
+ * The same question without the claim: a client asks it when it is made, which may be before its
+ * loop runs on another thread. Since 0.1
+ */
+UVSMTP_EXTERN int uvsmtp_auth_check_thread(const uvsmtp_auth_t *auth);
 
 /**
  * The name of the authenticator's mechanism number `i`, in order of preference; NULL beyond the

@@ -143,6 +143,12 @@ int uvsmtp_auth_claim(uvsmtp_auth_t *auth)
   return UVSMTP_EAUTHTHREAD;
 }
 
+int uvsmtp_auth_check_thread(const uvsmtp_auth_t *auth)
+{
+  const void *owner = atomic_load(&auth->thread);
+  return owner == NULL || owner == uvsmtp__auth_thread() ? 0 : UVSMTP_EAUTHTHREAD;
+}
+
 const char *uvsmtp_auth_mechanism(const uvsmtp_auth_t *auth, size_t i)
 {
   return i < auth->mechanism_count ? auth->mechanisms[i]->name : NULL;

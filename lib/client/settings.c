@@ -59,7 +59,7 @@ int uvsmtp__settings_log_in_as(uvsmtp__settings_t *s, uvsmtp_auth_t *const *auth
   size_t before_count = s->options.auth_count;
   int err = count <= UVSMTP_AUTH_CHOICE_MAX ? 0 : UVSMTP_EINVAL;
   for (size_t i = 0; i < count && err == 0; i++)
-    err = uvsmtp_auth_claim(auths[i]);
+    err = uvsmtp_auth_check_thread(auths[i]);
   if (err != 0 || count == 0)
     return err;
   memcpy(before, s->auths, sizeof(before));

@@ -8,7 +8,7 @@ typedef struct visit_s {
   uvsmtp_auth_t *auth;
   peer_t *peer; /* of the other thread: suspended */
   uvsmtp_token_request_t *request;
-  int errs[5];
+  int errs[6];
 } visit_t;
 
 static int keep_request(uvsmtp_auth_t *auth, uvsmtp_token_request_t *request, void *data)
@@ -42,6 +42,7 @@ static void *use(void *data)
   context.tls = true;
   visit->errs[0] = uvsmtp_auth_claim(visit->auth);
   visit->errs[1] = uvsmtp_exchange_new(&exchange, visit->auth, &context);
+  visit->errs[5] = uvsmtp_auth_check_thread(visit->auth);
   visit->errs[2] = uvsmtp_auth_clear_cached_token(visit->auth);
   visit->errs[3] = uvsmtp_exchange_resume(visit->peer->exchange, 0);
   visit->errs[4] = uvsmtp_auth_token_set(visit->request, 0, "token", 3600);

@@ -194,7 +194,7 @@ uvsmtp_auth_t *uvsmtp_auth_acquire(uvsmtp_auth_t *auth)
   return auth;
 }
 
-int uvsmtp_auth_claim(uvsmtp_auth_t *auth)
+int uvsmtp_auth_check_thread(const uvsmtp_auth_t *auth)
 {
   return 0;
 }

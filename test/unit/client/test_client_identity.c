@@ -391,6 +391,24 @@ static void an_authenticator_of_another_thread_is_refused(void **state)
   finish(&stage);
 }
 
+static void run_the_loop(void *stage)
+{
+  run_until_told(stage);
+}
+
+static void a_client_may_be_made_before_its_loop_runs_elsewhere(void **state)
+{
+  uv_thread_t thread;
+  stage_t stage;
+  start_sink(&stage, NULL);
+  start_client(&stage, credentials("right"), NULL);
+  post(&stage);
+  assert_int_equal(uv_thread_create(&thread, run_the_loop, &stage), 0);
+  assert_int_equal(uv_thread_join(&thread), 0);
+  assert_int_equal(stage.mails[0].status, UVSMTP_ACCEPTED);
+  finish(&stage);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -403,6 +421,7 @@ int main(void)
       cmocka_unit_test(sends_that_wait_go_out_under_the_new_identity),
       cmocka_unit_test(what_cannot_be_set_changes_nothing),
       cmocka_unit_test(an_authenticator_of_another_thread_is_refused),
+      cmocka_unit_test(a_client_may_be_made_before_its_loop_runs_elsewhere),
   };
   return cmocka_run_group_tests_name("client/identity", tests, NULL, NULL);
 }
