@@ -15,6 +15,7 @@
 #include "uvsmtp/poster.h"
 #include "uvsmtp/protocol.h"
 #include "uvsmtp/source.h"
+#include "uvsmtp/stats.h"
 #include "uvsmtp/tls.h"
 
 #endif

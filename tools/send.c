@@ -98,6 +98,14 @@ static void start_one(run_t *run, const char *name)
   task_free(task);
 }
 
+static void on_client_closed(uvsmtp_client_t *client)
+{
+  run_t *run = uvsmtp_client_data(client);
+
+  if (run->settings->metrics != NULL)
+    run->status = worse(run->status, report_metrics(run->settings->metrics, client));
+}
+
 static void start_more(run_t *run)
 {
   while (run->active < WINDOW && run->next < run->count) {
@@ -109,7 +117,7 @@ static void start_more(run_t *run)
     return;
   uv_close((uv_handle_t *)&run->interrupt, NULL);
   uv_close((uv_handle_t *)&run->terminate, NULL);
-  uvsmtp_client_close(run->client, UVSMTP_CLOSE_DRAIN, NULL);
+  uvsmtp_client_close(run->client, UVSMTP_CLOSE_DRAIN, on_client_closed);
 }
 
 /* No more is started; a second signal ends the process as ever. */
@@ -120,7 +128,7 @@ static void on_interrupt(uv_signal_t *handle, int number)
   (void)number;
   uv_signal_stop(&run->interrupt);
   uv_signal_stop(&run->terminate);
-  uvsmtp_client_close(run->client, UVSMTP_CLOSE_ABORT, NULL);
+  uvsmtp_client_close(run->client, UVSMTP_CLOSE_ABORT, on_client_closed);
 }
 
 static void watch_signals(run_t *run)
@@ -285,6 +293,7 @@ static int make_client_of(run_t *run, uvsmtp_endpoint_t *endpoints)
   options.endpoint_count = s->servers.count;
   options.max_connections = s->connections > 0 ? s->connections : CONNECTIONS;
   options.message_rate = s->rate;
+  options.data = run;
   options.retry_delay_ms = RETRY_DELAY_MS;
   err = uvsmtp_client_new(&run->client, &run->loop, &options, detail, sizeof detail);
   if (err == 0)

@@ -63,6 +63,7 @@ static const char send_help[] =
     "                          it could not be read or made, CONNECT before the first command\n"
     "                          of it, else the command that decided\n"
     "  --trace                 print the dialogue on standard error, secrets blanked\n"
+    "  --metrics FILE          write counters and latencies there, for Prometheus\n"
     "\n" BUILD_HELP "\n"
     "Exit status: 0 all accepted, 64 usage, 65 bad message data, 66 no input, 68 no such host,\n"
     "69 rejected or unavailable, 75 try again later, 76 protocol violation, 77 authentication or\n"
@@ -119,6 +120,7 @@ static const option_t options[] = {
     {"rate", OPTION_RATE, AT(rate)},
     {"json", OPTION_FLAG, AT(json)},
     {"trace", OPTION_FLAG, AT(trace)},
+    {"metrics", OPTION_TEXT, AT(metrics)},
 };
 
 enum { OF_SEND = sizeof options / sizeof options[0], OF_COMPOSE = 14 };

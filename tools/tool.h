@@ -96,6 +96,7 @@ typedef struct settings_s {
   const char *dkim_key, *dkim_selector, *dkim_domain;
   /* what is shown */
   bool json, trace, help;
+  const char *metrics;
   texts_t files;
 } settings_t;
 
@@ -169,6 +170,8 @@ int report_result(const settings_t *settings, const letter_t *letter,
                   const uvsmtp_result_t *result);
 /* The same for one that never got as far as the server. */
 int report_failure(const settings_t *settings, const letter_t *letter, int err);
+/* Writes the client's numbers for Prometheus, the file being replaced as a whole. A status. */
+int report_metrics(const char *file, const uvsmtp_client_t *client);
 /* The exit status for an error. */
 int status_of(int err);
 /* The one of two statuses that the process ends with: 75 only if trying again may help all. */

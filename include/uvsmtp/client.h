@@ -14,12 +14,12 @@
  * why sends wait.
  */
 #include "uvsmtp/connection.h"
+#include "uvsmtp/stats.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-typedef struct uvsmtp_client_s uvsmtp_client_t;
 typedef void (*uvsmtp_client_cb)(uvsmtp_client_t *client);
 
 /**
@@ -101,6 +101,8 @@ typedef struct uvsmtp_client_options_s {
   bool fixed_connections;      /* do not open fewer connections where the server refused more */
   void *data;                  /* see uvsmtp_client_data */
   const uvsmtp_mem_t *mem;     /* NULL: malloc */
+  uvsmtp_client_event_cb on_event; /* told what happens to connections and the queue; see
+                                      uvsmtp_client_event_t; NULL: nobody */
 } uvsmtp_client_options_t;
 #define UVSMTP_CLIENT_OPTIONS_INIT UVSMTP__SIZED(uvsmtp_client_options_t)
 
@@ -279,20 +281,6 @@ UVSMTP_EXTERN size_t uvsmtp_client_endpoint_count(const uvsmtp_client_t *client)
  * there is none. Since 0.1 */
 UVSMTP_EXTERN int uvsmtp_client_endpoint(const uvsmtp_client_t *client, size_t index,
                                          uvsmtp_endpoint_state_t *state);
-
-typedef struct uvsmtp_client_stats_s {
-  size_t queued, in_flight;                        /* now: sends */
-  size_t connections, opening, idle, busy, lent;   /* now: connections */
-  uint64_t opened, failed, reused, retired;        /* ever */
-  uint64_t sent, accepted, rejected, deferred, unknown, retries; /* ever: sends by status */
-  uint64_t partial;                                /* likewise: whose recipients differ */
-  int open_err; /* why the last connection could not be opened; 0: it could, or was not tried since
-                   the authenticators were replaced */
-  uint64_t tls_handshakes, tls_resumptions;        /* ever: finished; of these, resumed ones */
-} uvsmtp_client_stats_t;
-/** Fills `stats`; costs nothing worth mentioning. `queued` are sends that no connection has. Since 0.1 */
-UVSMTP_EXTERN void uvsmtp_client_stats(const uvsmtp_client_t *client,
-                                       uvsmtp_client_stats_t *stats);
 
 /** How a client is closed; each is more urgent than the one before. */
 typedef enum uvsmtp_close_e {

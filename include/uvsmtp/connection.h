@@ -207,6 +207,17 @@ UVSMTP_EXTERN const uvsmtp_protocol_t *
 uvsmtp_connection_protocol(const uvsmtp_connection_t *connection);
 /** A number that no other connection of this process has or had, from 1; for logs. Since 0.1 */
 UVSMTP_EXTERN uint64_t uvsmtp_connection_id(const uvsmtp_connection_t *connection);
+/** How far a connection got and when (of uv_now; 0: not yet), and what went over it. */
+typedef struct uvsmtp_connection_info_s {
+  uint64_t started_ms;
+  uint64_t connected_ms;                 /* the stream is up */
+  uint64_t tls_started_ms, tls_ended_ms; /* the handshake */
+  uint64_t ready_ms;                     /* the session is open */
+  uint64_t octets_sent, octets_received; /* on the wire */
+} uvsmtp_connection_info_t;
+/** Live, good until the close callback has returned. Since 0.1 */
+UVSMTP_EXTERN const uvsmtp_connection_info_t *
+uvsmtp_connection_info(const uvsmtp_connection_t *connection);
 /** The peer as text, "mx.example:587 (192.0.2.1)"; "" before it is connected. Since 0.1 */
 UVSMTP_EXTERN const char *uvsmtp_connection_peer(const uvsmtp_connection_t *connection);
 /**

@@ -175,6 +175,7 @@ static uvsmtp_result_t without_recipients(int err)
                            .error_text = uvsmtp_strerror(err),
                            .text = "",
                            .peer = "",
+                           .queue_id = "",
                            .retry_is_safe = true};
 }
 

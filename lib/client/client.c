@@ -87,6 +87,7 @@ static void free_client(uvsmtp_client_t *client)
 {
   uvsmtp_mem_t mem = client->mem;
   uvsmtp__sends_release(client);
+  uvsmtp__events_clear(client);
   uvsmtp__servers_clear(client);
   uvsmtp__free(&mem, client);
 }
@@ -116,7 +117,7 @@ static void close_handles(uvsmtp_client_t *client)
 static bool is_done(const uvsmtp_client_t *client)
 {
   return client->closing && client->queue.count == 0 && client->borrows_waiting == 0 &&
-         client->pool.count == 0 && uvsmtp__poster_is_empty(client) &&
+         client->pool.count == 0 && client->events.count == 0 && uvsmtp__poster_is_empty(client) &&
          uvsmtp__list_empty(&client->finished) && uvsmtp__list_empty(&client->borrows_finished);
 }
 
@@ -157,6 +158,7 @@ static void tell_of_room(uvsmtp_client_t *client)
       queue->bytes > client->max_queued_bytes / 2)
     return;
   client->was_full = false;
+  uvsmtp__events_note(client, &(uvsmtp_client_event_t){.type = UVSMTP_CLIENT_QUEUE_ROOM});
   if (client->on_room != NULL)
     client->on_room(client);
 }
@@ -174,6 +176,8 @@ static void on_idle(uv_idle_t *idle)
   uvsmtp__poster_run(client);
   do_steps(client);
   tell_of_room(client);
+  uvsmtp__events_look(client);
+  uvsmtp__events_tell(client);
   if (is_done(client))
     close_handles(client);
   else
@@ -247,6 +251,8 @@ int uvsmtp_client_new(uvsmtp_client_t **out, uv_loop_t *loop,
   if (client == NULL)
     return UVSMTP_ENOMEM;
   err = uvsmtp__servers_init(client, &o, &sentence);
+  if (err == 0)
+    err = uvsmtp__events_init(client, o.on_event);
   if (err != 0) {
     free_client(client);
     return err;
@@ -269,26 +275,6 @@ int uvsmtp_client_new_url(uvsmtp_client_t **client, uv_loop_t *loop, const char 
 void *uvsmtp_client_data(const uvsmtp_client_t *client)
 {
   return client->data;
-}
-
-void uvsmtp_client_stats(const uvsmtp_client_t *client, uvsmtp_client_stats_t *stats)
-{
-  const size_t *counts = client->pool.counts;
-  *stats = client->ever;
-  for (size_t i = 0; i < client->server_count; i++) {
-    uvsmtp_history_info_t history = UVSMTP_HISTORY_INFO_INIT;
-    uvsmtp_history_info(uvsmtp__server_of(client->endpoints[i])->settings.options.history,
-                        &history);
-    stats->tls_handshakes += history.tls_handshakes;
-    stats->tls_resumptions += history.tls_resumptions;
-  }
-  stats->queued = client->queue.count;
-  stats->in_flight = client->in_flight;
-  stats->connections = client->pool.count;
-  stats->opening = counts[UVSMTP__SLOT_OPENING];
-  stats->idle = counts[UVSMTP__SLOT_IDLE] + counts[UVSMTP__SLOT_CHECKED];
-  stats->busy = counts[UVSMTP__SLOT_BUSY] + counts[UVSMTP__SLOT_FULL];
-  stats->lent = counts[UVSMTP__SLOT_LENT];
 }
 
 /* ---- closing ------------------------------------------------------------------------------ */

@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "client/pool.h"
 #include "client/backlog.h"
+#include "client/events.h"
 #include "uvsmtp/poster.h"
 
 typedef struct uvsmtp__member_s {
@@ -40,6 +41,7 @@ typedef struct uvsmtp__server_s {
   uvsmtp__endpoint_t endpoint;
   uvsmtp__settings_t settings;
   uvsmtp__failure_t failure;
+  uvsmtp__seen_t seen;
   char name[280];    /* "mx.example:587" */
   bool own_identity; /* who logs in there is not who logs in everywhere else */
 } uvsmtp__server_t;
@@ -63,9 +65,9 @@ struct uvsmtp_client_s {
   uvsmtp__link_t finished; /* those that are to be told */
   uvsmtp__link_t borrows, borrows_finished;
   size_t borrows_waiting, in_flight;
-  uint64_t ticket;  /* of the next to come */
-  uv_idle_t idle;   /* runs the pump at the loop's next turn */
-  uv_timer_t timer; /* runs the pump when the pool has something due */
+  uint64_t ticket;         /* of the next to come */
+  uv_idle_t idle;          /* runs the pump at the loop's next turn */
+  uv_timer_t timer;        /* runs the pump when the pool has something due */
   uvsmtp_poster_t *poster; /* NULL: nobody posts */
   int open_handles;
   bool closing, handles_closing;
@@ -78,6 +80,8 @@ struct uvsmtp_client_s {
   size_t scratch_size, scratch_next_size;
   bool telling;
   uvsmtp_client_stats_t ever; /* its counters and open_err only */
+  uvsmtp_histogram_t latencies[UVSMTP_LATENCY_COUNT];
+  uvsmtp__events_t events;
 };
 
 static inline uvsmtp__link_t *uvsmtp__send_link(uvsmtp_send_t *send)
@@ -177,6 +181,11 @@ void uvsmtp__sends_fail(uvsmtp_client_t *client, int err);
 /* Those that have waited too long are going to be told so. */
 void uvsmtp__sends_expire(uvsmtp_client_t *client);
 void uvsmtp__sends_tell(uvsmtp_client_t *client);
+
+/* stats.c: a send was told, a connection is ready, a connection is closed */
+void uvsmtp__stats_told(uvsmtp_client_t *client, const uvsmtp_result_t *result);
+void uvsmtp__stats_opened(uvsmtp_client_t *client, const uvsmtp_connection_t *connection);
+void uvsmtp__stats_gone(uvsmtp__member_t *member);
 
 /* state.c */
 /* Writes the sentence on why sends wait, without their number. */

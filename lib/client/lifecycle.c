@@ -11,11 +11,20 @@ static bool is_old(const uvsmtp__pool_t *pool, const uvsmtp__slot_t *slot, uint6
          now >= uvsmtp__later(slot->opened_ms, pool->limits.max_age_ms);
 }
 
-bool uvsmtp__lifecycle_is_over(const uvsmtp__pool_t *pool, const uvsmtp__slot_t *slot, uint64_t now)
+static void retire(uvsmtp__slot_t *slot, uvsmtp_retire_t cause)
+{
+  slot->retiring = true;
+  uvsmtp__slot_blame(slot, cause);
+}
+
+void uvsmtp__lifecycle_judge(const uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now)
 {
   const uvsmtp__pool_limits_t *limits = &pool->limits;
-  return (limits->max_messages != 0 && slot->given >= limits->max_messages) ||
-         (limits->max_bytes != 0 && slot->bytes >= limits->max_bytes) || is_old(pool, slot, now);
+  if ((limits->max_messages != 0 && slot->given >= limits->max_messages) ||
+      (limits->max_bytes != 0 && slot->bytes >= limits->max_bytes))
+    retire(slot, UVSMTP_RETIRE_USED);
+  else if (is_old(pool, slot, now))
+    retire(slot, UVSMTP_RETIRE_AGE);
 }
 
 static uint64_t expiry_of(const uvsmtp__pool_t *pool, const uvsmtp__slot_t *slot)
@@ -70,7 +79,7 @@ static bool look_at(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now)
     return false; /* it is noted again when it becomes idle */
   if (now >= expiry_of(pool, slot)) {
     if (is_old(pool, slot, now) || may_go(pool)) {
-      slot->retiring = true;
+      retire(slot, is_old(pool, slot, now) ? UVSMTP_RETIRE_AGE : UVSMTP_RETIRE_IDLE);
       uvsmtp__pool_move(pool, slot, UVSMTP__SLOT_SPENT);
       return false;
     }

@@ -43,6 +43,23 @@ static bool falls_back(uvsmtp__member_t *member)
   return true;
 }
 
+static const uvsmtp_error_t none = {0, "", 0};
+
+static void note_event(const uvsmtp__member_t *member, uvsmtp_client_event_type_t type,
+                       const uvsmtp_error_t *error)
+{
+  const uvsmtp_connection_t *connection = member->connection;
+  uvsmtp__events_note(member->client,
+                      &(uvsmtp_client_event_t){
+                          .type = type,
+                          .endpoint = server_of(member)->name,
+                          .connection = connection != NULL ? uvsmtp_connection_id(connection) : 0,
+                          .cause = member->slot.cause,
+                          .err = error->err,
+                          .code = error->code,
+                          .text = error->text});
+}
+
 static void failed(uvsmtp__member_t *member, const uvsmtp_error_t *error)
 {
   uvsmtp_client_t *client = member->client;
@@ -52,6 +69,9 @@ static void failed(uvsmtp__member_t *member, const uvsmtp_error_t *error)
   failure->code = error->code;
   snprintf(failure->text, sizeof(failure->text), "%s", error->text);
   client->ever.failed++;
+  note_event(member, UVSMTP_CLIENT_OPEN_FAILED, error);
+  if (error->err == UVSMTP_EAUTH)
+    note_event(member, UVSMTP_CLIENT_LOGIN_REFUSED, error);
   client->ever.open_err = error->err;
   uvsmtp__pool_failed(&client->pool, &member->slot, err, now(client));
   uvsmtp__client_wake(client);
@@ -68,8 +88,8 @@ static void on_opened(uvsmtp_connection_t *connection, const uvsmtp_error_t *err
     failed(member, error);
     return;
   }
-  client->ever.opened++;
-  client->ever.open_err = 0;
+  uvsmtp__stats_opened(client, connection);
+  note_event(member, UVSMTP_CLIENT_OPENED, &none);
   member->was_open = true;
   uvsmtp__member_adopt(member);
   uvsmtp__pool_opened(&client->pool, &member->slot, now(client));
@@ -92,8 +112,9 @@ void uvsmtp__member_adopt(uvsmtp__member_t *member)
 static void gone(uvsmtp__member_t *member)
 {
   uvsmtp_client_t *client = member->client;
+  uvsmtp__stats_gone(member);
   if (member->was_open)
-    client->ever.retired++;
+    note_event(member, UVSMTP_CLIENT_RETIRED, &none);
   uvsmtp__pool_gone(&client->pool, &member->slot);
   uvsmtp__list_remove(&member->link);
   uvsmtp__free(&client->mem, member);

@@ -94,7 +94,7 @@ static void settle(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t idle_ms,
   unreserve(pool, slot);
   slot->idle_ms = idle_ms;
   slot->used_ms = now;
-  slot->retiring = slot->retiring || uvsmtp__lifecycle_is_over(pool, slot, now);
+  uvsmtp__lifecycle_judge(pool, slot, now);
   if (slot->dead || slot->retiring) {
     uvsmtp__pool_move(pool, slot, UVSMTP__SLOT_SPENT);
     return;
@@ -205,7 +205,7 @@ void uvsmtp__pool_sent(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t reci
   slot->in_flight++;
   slot->bytes += bytes;
   slot->endpoint->share += SHARE_UNIT / slot->endpoint->weight;
-  slot->retiring = slot->retiring || uvsmtp__lifecycle_is_over(pool, slot, now);
+  uvsmtp__lifecycle_judge(pool, slot, now);
   uvsmtp__bucket_take(&pool->messages, 1, now);
   uvsmtp__bucket_take(&pool->recipients, recipients, now);
   /* To the end, so that the load goes round. */
@@ -260,6 +260,7 @@ bool uvsmtp__pool_done(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uvsmtp__endin
     uvsmtp__endpoint_rest(slot->endpoint, &pool->backoff, now);
   } else if (!slot->dead) {
     slot->dead = true;
+    uvsmtp__slot_blame(slot, UVSMTP_RETIRE_FAILED);
     /* A server that ends sessions before it has taken anything wants to be left alone a while. */
     if (slot->delivered == 0)
       note_failure(pool, slot, false, now);
@@ -282,7 +283,8 @@ void uvsmtp__pool_given_back(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, bool us
   if (usable)
     prove(pool, slot, now);
   else
-    slot->dead = true;
+    uvsmtp__slot_blame(slot, UVSMTP_RETIRE_RETURNED);
+  slot->dead = slot->dead || !usable;
   settle(pool, slot, now, now);
 }
 
@@ -296,6 +298,8 @@ void uvsmtp__pool_checked(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, bool fine,
   if (slot->state != UVSMTP__SLOT_CHECKED)
     return;
   slot->dead = slot->dead || !fine;
+  if (!fine)
+    uvsmtp__slot_blame(slot, UVSMTP_RETIRE_LOST);
   settle(pool, slot, slot->idle_ms, now); /* a NOOP is no use of it */
 }
 
@@ -306,6 +310,7 @@ void uvsmtp__pool_lost(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now)
   if (!slot->dead && slot->given == 0 && slot->state == UVSMTP__SLOT_IDLE)
     note_failure(pool, slot, false, now);
   slot->dead = true;
+  uvsmtp__slot_blame(slot, UVSMTP_RETIRE_LOST);
   if (slot->state == UVSMTP__SLOT_IDLE || slot->state == UVSMTP__SLOT_CHECKED)
     uvsmtp__pool_move(pool, slot, UVSMTP__SLOT_SPENT);
 }
@@ -339,6 +344,7 @@ static size_t retire_list(uvsmtp__pool_t *pool, const uvsmtp__link_t *list,
       continue;
     count++;
     slot->retiring = true;
+    uvsmtp__slot_blame(slot, UVSMTP_RETIRE_REPLACED);
     if (slot->state == UVSMTP__SLOT_IDLE)
       uvsmtp__pool_move(pool, slot, UVSMTP__SLOT_SPENT);
     else if (slot->state == UVSMTP__SLOT_BUSY)

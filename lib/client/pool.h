@@ -52,10 +52,12 @@ typedef struct uvsmtp__slot_s {
   uint64_t bytes;     /* of messages given to it */
   size_t in_flight;   /* sends */
   unsigned round;     /* the endpoint's failures when its opening began */
-  bool dead;          /* carries nothing any more: close it */
-  bool retiring;      /* gets nothing any more: say QUIT once it is idle */
-  bool reserved;      /* gets no sends, so that it becomes free for a borrower */
-  bool unproven;      /* was parked, and the server has not said a word since */
+  bool has_cause;     /* `cause` says why it is of no use any more */
+  uvsmtp_retire_t cause;
+  bool dead;     /* carries nothing any more: close it */
+  bool retiring; /* gets nothing any more: say QUIT once it is idle */
+  bool reserved; /* gets no sends, so that it becomes free for a borrower */
+  bool unproven; /* was parked, and the server has not said a word since */
 } uvsmtp__slot_t;
 
 typedef struct uvsmtp__pool_limits_s {
@@ -193,6 +195,14 @@ uvsmtp__ending_t uvsmtp__attempt_ending(const uvsmtp__attempt_t *attempt);
 /* It failed because of the network or the session, not the message: once more. */
 bool uvsmtp__attempt_again(const uvsmtp__attempt_t *attempt, unsigned max_tries);
 
+/* Notes why it is going to end; the first reason counts. */
+static inline void uvsmtp__slot_blame(uvsmtp__slot_t *slot, uvsmtp_retire_t cause)
+{
+  if (!slot->has_cause)
+    slot->cause = cause;
+  slot->has_cause = true;
+}
+
 /* ---- between the files of the policy ---- */
 
 uint64_t uvsmtp__later(uint64_t from, uint64_t ms);
@@ -200,9 +210,8 @@ uint64_t uvsmtp__later(uint64_t from, uint64_t ms);
 uvsmtp__slot_t *uvsmtp__pool_first(const uvsmtp__link_t *list);
 /* Puts a slot at the end of the list of that state, or at the front of the idle ones. */
 void uvsmtp__pool_move(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uvsmtp__slot_state_t state);
-/* It has had its share of messages, bytes or time. */
-bool uvsmtp__lifecycle_is_over(const uvsmtp__pool_t *pool, const uvsmtp__slot_t *slot,
-                               uint64_t now);
+/* If it has had its share of messages, bytes or time, it gets no more. */
+void uvsmtp__lifecycle_judge(const uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now);
 /* It has become idle: sees to it that it is looked at in time. */
 void uvsmtp__lifecycle_note(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot);
 void uvsmtp__lifecycle_forget(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot);

@@ -68,13 +68,8 @@ void uvsmtp__sends_release(uvsmtp_client_t *client)
 static void tell(uvsmtp_client_t *client, uvsmtp_send_t *send, const uvsmtp_result_t *result)
 {
   uvsmtp_result_t told = *result;
-  client->ever.sent++;
-  client->ever.accepted += result->status == UVSMTP_ACCEPTED;
-  client->ever.rejected += result->status == UVSMTP_REJECTED;
-  client->ever.deferred += result->status == UVSMTP_DEFERRED;
-  client->ever.unknown += result->status == UVSMTP_UNKNOWN;
-  client->ever.partial += result->status == UVSMTP_PARTIAL;
   told.queued_ms = send->client_queued_ms;
+  uvsmtp__stats_told(client, &told);
   send->client_cb(send, &told);
 }
 
@@ -100,6 +95,7 @@ static void tell_unsent(uvsmtp_client_t *client, uvsmtp_send_t *send)
                             .error_text = uvsmtp_strerror(send->client_err),
                             .text = "",
                             .peer = "",
+                            .queue_id = "",
                             .recipients = client->scratch,
                             .recipient_count = send->envelope->recipient_count,
                             .retry_is_safe = true,
@@ -245,6 +241,13 @@ void uvsmtp__sends_accept(uvsmtp_client_t *client, uvsmtp_send_t *send)
   enqueue(client, send);
 }
 
+static void note_full(uvsmtp_client_t *client)
+{
+  if (!client->was_full)
+    uvsmtp__events_note(client, &(uvsmtp_client_event_t){.type = UVSMTP_CLIENT_QUEUE_FULL});
+  client->was_full = true;
+}
+
 int uvsmtp_client_send_with(uvsmtp_client_t *client, uvsmtp_send_t *send,
                             const uvsmtp_envelope_t *envelope, uvsmtp_source_t *source,
                             const uvsmtp_send_options_t *options, uvsmtp_send_cb cb)
@@ -260,7 +263,7 @@ int uvsmtp_client_send_with(uvsmtp_client_t *client, uvsmtp_send_t *send,
     return UVSMTP_ECLOSING;
   send->client_bytes = uvsmtp__sends_bytes(client->counts_bytes, source);
   if (!uvsmtp__sends_fits(client, send->client_bytes)) {
-    client->was_full = true;
+    note_full(client);
     return UVSMTP_EQUEUEFULL;
   }
   err = uvsmtp__sends_reserve(client, envelope->recipient_count);
@@ -290,11 +293,29 @@ static bool all_deferred(const uvsmtp_result_t *result)
   return result->status == UVSMTP_DEFERRED;
 }
 
+static void note_retry(const uvsmtp__member_t *member, const uvsmtp_send_t *send,
+                       const uvsmtp__attempt_t *attempt, const char *words)
+{
+  uvsmtp_client_t *client = member->client;
+  client->ever.retries++;
+  uvsmtp__events_note(
+      client, &(uvsmtp_client_event_t){.type = UVSMTP_CLIENT_RETRY,
+                                       .endpoint = uvsmtp__server_of(member->slot.endpoint)->name,
+                                       .connection = uvsmtp_connection_id(member->connection),
+                                       .err = attempt->err,
+                                       .code = attempt->code,
+                                       .text = words,
+                                       .tries = send->client_tries});
+}
+
 /* It is over on its connection: true if it goes back into the queue. */
-static bool goes_back(uvsmtp_client_t *client, uvsmtp_send_t *send, uvsmtp__attempt_t *attempt)
+static bool goes_back(uvsmtp_client_t *client, uvsmtp_send_t *send, uvsmtp__attempt_t *attempt,
+                      const char *words)
 {
   uvsmtp__member_t *member = send->client_slot;
   client->in_flight--;
+  if (attempt->cancelled)
+    uvsmtp__slot_blame(&member->slot, UVSMTP_RETIRE_CANCELLED);
   if (uvsmtp__pool_done(&client->pool, &member->slot, uvsmtp__attempt_ending(attempt),
                         uv_now(client->loop))) {
     send->client_tries--;
@@ -304,7 +325,7 @@ static bool goes_back(uvsmtp_client_t *client, uvsmtp_send_t *send, uvsmtp__atte
   if (client->pool.aborting || client->pool.finishing ||
       !uvsmtp__attempt_again(attempt, client->pool.limits.max_tries))
     return false;
-  client->ever.retries++;
+  note_retry(member, send, attempt, words);
   enqueue(client, send);
   return true;
 }
@@ -331,7 +352,7 @@ static void on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
       .cancelled = result->cancelled};
   if (uvsmtp__attempt_ending(&attempt) == UVSMTP__ENDING_DEAD)
     note_failure(send->client_slot, result);
-  if (!goes_back(client, send, &attempt))
+  if (!goes_back(client, send, &attempt, result->error_text))
     tell(client, send, result);
 }
 
@@ -342,7 +363,7 @@ static void refused(uvsmtp_client_t *client, uvsmtp_send_t *send, int err)
                                .tries = send->client_tries,
                                .all_deferred = true,
                                .retry_is_safe = true};
-  if (!goes_back(client, send, &attempt))
+  if (!goes_back(client, send, &attempt, uvsmtp_strerror(err)))
     uvsmtp__sends_finish(client, send, err);
 }
 

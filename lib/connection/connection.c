@@ -246,7 +246,7 @@ void uvsmtp__connection_ready(uvsmtp_connection_t *c)
   static const uvsmtp_error_t none = {0, "", 0};
   uvsmtp_connection_cb cb = c->open_cb;
   c->phase = UVSMTP__PHASE_READY;
-  c->ready_ms = uv_now(c->loop);
+  c->info.ready_ms = uv_now(c->loop);
   c->open_cb = NULL;
   if (cb != NULL)
     cb(c, &none);
@@ -261,6 +261,7 @@ static void on_connected(void *data, uv_stream_t *stream, int err, const char *t
   c->connector = NULL;
   if (stream != NULL) {
     c->stream = stream;
+    c->info.connected_ms = uv_now(c->loop);
     stream->data = c;
     uvsmtp__hold(c, UVSMTP__HOLD_STREAM);
     snprintf(c->peer, sizeof(c->peer), "%s", peer);
@@ -323,6 +324,7 @@ static int make(uvsmtp_connection_t **out, uv_loop_t *loop,
   c->mem = mem;
   c->loop = loop;
   c->id = next_id();
+  c->info.started_ms = uv_now(loop);
   c->armed = UINT64_MAX;
   uvsmtp__list_init(&c->requests);
   err = uvsmtp__config_init(&c->config, &c->mem, options, detail, size);
@@ -444,6 +446,11 @@ const uvsmtp_protocol_t *uvsmtp_connection_protocol(const uvsmtp_connection_t *c
 uint64_t uvsmtp_connection_id(const uvsmtp_connection_t *c)
 {
   return c->id;
+}
+
+const uvsmtp_connection_info_t *uvsmtp_connection_info(const uvsmtp_connection_t *c)
+{
+  return &c->info;
 }
 
 const char *uvsmtp_connection_peer(const uvsmtp_connection_t *c)

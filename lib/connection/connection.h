@@ -92,6 +92,7 @@ struct uvsmtp_connection_s {
   uv_loop_t *loop;
   void *data;
   uint64_t id;
+  uvsmtp_connection_info_t info;
   uvsmtp__config_t config;
   uvsmtp__phase_t phase;
   unsigned holds;
@@ -113,7 +114,6 @@ struct uvsmtp_connection_s {
   uvsmtp_protocol_t *protocol;
   uvsmtp__pump_t pump;
   uvsmtp_manners_t *manners, own_manners; /* the history's, or its own */
-  uint64_t ready_ms; /* when the session was ready; 0: it was not */
   uvsmtp__link_t requests; /* uvsmtp_request_t, oldest first */
   struct {                 /* of uvsmtp_connection_data: what the protocol has not taken yet */
     uvsmtp_request_t *request; /* NULL: none */

@@ -87,6 +87,7 @@ static void fail(uvsmtp_connection_t *c, int err, const char *detail)
 static void complete(uvsmtp_connection_t *c)
 {
   c->tls_done = true;
+  c->info.tls_ended_ms = uv_now(c->loop);
   uvsmtp__history_shaken(&c->visit, c->tls);
   if (c->protocol == NULL) {
     uvsmtp__session_begin(c);
@@ -177,6 +178,7 @@ static void start(uvsmtp_connection_t *c)
 {
   const uvsmtp_connection_options_t *o = &c->config.o;
   int err = uvsmtp_tls_new(&c->tls, o->tls_context, o->host);
+  c->info.tls_started_ms = uv_now(c->loop);
   c->phase = UVSMTP__PHASE_HANDSHAKE;
   if (err != 0) {
     fail(c, err, o->host == NULL ? "no host name was given to check" : uvsmtp_strerror(err));

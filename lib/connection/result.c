@@ -231,7 +231,7 @@ static void fill_session(const uvsmtp_connection_t *c, const uvsmtp_send_t *send
 {
   result->peer = c->peer;
   result->connection_id = c->id;
-  result->connected_ms = c->ready_ms;
+  result->connected_ms = c->info.ready_ms;
   result->queued_ms = send->queued_ms;
   result->started_ms = send->started_ms;
   result->finished_ms = uv_now(c->loop);

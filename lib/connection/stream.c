@@ -97,8 +97,10 @@ static bool wait_for_room(uvsmtp_connection_t *c, const char *octet)
 static size_t try_write(uvsmtp_connection_t *c, const uv_buf_t *bufs, unsigned count)
 {
   int n = uv_try_write(c->stream, bufs, count);
-  if (n > 0)
+  if (n > 0) {
+    c->info.octets_sent += (unsigned)n;
     return (size_t)n;
+  }
   if (n == UV_EAGAIN || n == 0)
     wait_for_room(c, bufs[0].base);
   else
@@ -281,6 +283,7 @@ static void on_written(uv_write_t *write, int status)
 {
   uvsmtp_connection_t *c = write->handle->data;
   c->writing = false;
+  c->info.octets_sent += status == 0;
   if (status == 0 && c->tls != NULL && c->working)
     c->octet_owed = true; /* the engine is told when it is back */
   else if (status == 0 && c->tls != NULL)
@@ -416,6 +419,8 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
   uvsmtp_connection_t *c = stream->data;
   if (nread == 0 || !uvsmtp__connection_alive(c))
     return;
+  if (nread > 0)
+    c->info.octets_received += (size_t)nread;
   if (nread < 0) {
     uvsmtp__stream_pause(c);
     on_end(c, (int)nread);

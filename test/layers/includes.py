@@ -39,6 +39,7 @@ PUBLIC = {
     "blocking": "client",
     "manners": "connection",
     "poster": "client",
+    "stats": "client",
 }
 
 UV_LAYERS = ("connection", "client")

@@ -105,6 +105,75 @@ def a_trace_shows_no_secret():
         lacks(run.err, 'sesame')
 
 
+def parsed(text):
+    """The samples by name and labels, read by somebody else's parser."""
+    try:
+        from prometheus_client.parser import text_string_to_metric_families
+    except ImportError:
+        print('skipped: what --metrics writes is not read back, without python3-prometheus-client')
+        return None
+    samples, kinds = {}, {}
+    for family in text_string_to_metric_families(text):
+        assert family.name not in kinds, f'{family.name} comes twice'
+        assert family.documentation, f'{family.name} has no HELP'
+        kinds[family.name] = family.type
+        for sample in family.samples:
+            key = (sample.name, tuple(sorted(sample.labels.items())))
+            assert key not in samples, f'{key} comes twice'
+            samples[key] = sample.value
+    assert 'unknown' not in kinds.values(), kinds
+    return samples
+
+
+def check_histograms(samples):
+    """Buckets are cumulative, in order, and the last one has all."""
+    rows = {}
+    for (name, labels), value in samples.items():
+        if name == 'uvsmtp_latency_seconds_bucket':
+            phase = dict(labels)['phase']
+            rows.setdefault(phase, []).append((float(dict(labels)['le']), value))
+    equal(len(rows), 6)
+    for phase, row in rows.items():
+        equal(row, sorted(row))
+        equal([count for _, count in row], sorted(count for _, count in row))
+        equal(row[-1][0], float('inf'))
+        equal(row[-1][1], samples['uvsmtp_latency_seconds_count', (('phase', phase),)])
+        assert samples['uvsmtp_latency_seconds_sum', (('phase', phase),)] >= 0
+
+
+@test
+def metrics_are_written_as_prometheus_reads_them():
+    for name in ('one', 'two', 'three'):
+        write(name, LETTER)
+    with Sink('--rule', 'rcpt match "no@*" : reply "550 5.1.1 nobody"') as sink:
+        send(sink.plain, '--from', 'me@here.example', '--to', 'yes@there.example', '--to',
+             'no@there.example', '--connections', '1', '--metrics', 'uvsmtp.prom', 'one', 'two',
+             'three', status=69)
+    equal(os.path.exists('uvsmtp.prom.new'), False)
+    with open('uvsmtp.prom', encoding='utf-8') as file:
+        text = file.read()
+    contains(text, '# TYPE uvsmtp_sends_total counter\n')
+    samples = parsed(text)
+    if samples is None:
+        return
+    equal(samples['uvsmtp_sends_total', (('status', 'partial'),)], 3)
+    equal(samples['uvsmtp_recipients_total', (('status', 'accepted'),)], 3)
+    equal(samples['uvsmtp_recipients_total', (('status', 'rejected'),)], 3)
+    equal(samples['uvsmtp_connections_opened_total', ()], 1)
+    equal(samples['uvsmtp_connections_retired_total', (('cause', 'closed'),)], 1)
+    equal(samples['uvsmtp_endpoint_up', (('endpoint', f'127.0.0.1:{sink.port}'),)], 1)
+    check_histograms(samples)
+
+
+@test
+def metrics_that_cannot_be_written_are_an_error():
+    write('letter', LETTER)
+    with Sink() as sink:
+        run = send(sink.plain, *TO, '--metrics', 'missing/uvsmtp.prom', 'letter', status=78)
+    equal(len(sink.messages), 1)
+    contains(run.err, 'missing/uvsmtp.prom')
+
+
 @test
 def credentials_do_not_go_in_the_clear_by_default():
     write('letter', LETTER)

@@ -117,6 +117,17 @@ void uvsmtp_connection_on_lost(uvsmtp_connection_t *c, uvsmtp_connection_cb cb)
   c->lost = cb;
 }
 
+uint64_t uvsmtp_connection_id(const uvsmtp_connection_t *c)
+{
+  return 1;
+}
+
+const uvsmtp_connection_info_t *uvsmtp_connection_info(const uvsmtp_connection_t *c)
+{
+  static const uvsmtp_connection_info_t info;
+  return &info;
+}
+
 bool uvsmtp_connection_can_send(const uvsmtp_connection_t *c)
 {
   return c->open && !c->dead && !c->closing && !c->quitting && c->noop == NULL && c->pending < 4;
