@@ -8,6 +8,7 @@
  *
  *   1. An object is used by one thread at a time; any number of threads may have objects of their
  *      own. Only the functions named _cancel may be called from other threads and signal handlers.
+ *      One that logs in stays with its first thread, as its authenticators do (uvsmtp/auth.h).
  *   2. A result or reply that is returned belongs to the object and stays in place until the next
  *      call on it that sends or closes something; uvsmtp_result_copy keeps one for longer.
  *   3. Functions return 0 or an error; _error_text has the sentence on the last one. A result is

@@ -328,6 +328,8 @@ static int make(uvsmtp_connection_t **out, uv_loop_t *loop,
   c->armed = UINT64_MAX;
   uvsmtp__list_init(&c->requests);
   err = uvsmtp__config_init(&c->config, &c->mem, options, detail, size);
+  if (err == 0)
+    err = uvsmtp__config_claim(&c->config);
   uvsmtp__pump_init(c);
   c->manners = c->config.history != NULL ? uvsmtp_history_manners(c->config.history)
                                          : &c->own_manners;

@@ -221,6 +221,8 @@ void uvsmtp__connection_trace(uvsmtp_connection_t *c);
 
 int uvsmtp__config_init(uvsmtp__config_t *config, const uvsmtp_mem_t *mem,
                         const uvsmtp_connection_options_t *options, char *detail, size_t size);
+/* From now on this thread alone uses the authenticators: 0, or UVSMTP_EAUTHTHREAD. */
+int uvsmtp__config_claim(const uvsmtp__config_t *config);
 void uvsmtp__config_clear(uvsmtp__config_t *config, const uvsmtp_mem_t *mem);
 
 /* ---- session.c, login.c ---- */

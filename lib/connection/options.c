@@ -80,7 +80,7 @@ static int take_auths(uvsmtp__config_t *config, const uvsmtp_mem_t *mem, const u
   if (err == 0)
     config->auth_count = count;
   for (size_t i = 0; err == 0 && i < count; i++)
-    err = uvsmtp_auth_claim(config->auths[i]);
+    err = uvsmtp_auth_check_thread(config->auths[i]);
   return err;
 }
 
@@ -234,6 +234,14 @@ int uvsmtp__config_init(uvsmtp__config_t *config, const uvsmtp_mem_t *mem,
   if (err == 0)
     err = fill(config, mem, &url, detail, size);
   uvsmtp__url_clear(&url, mem);
+  return err;
+}
+
+int uvsmtp__config_claim(const uvsmtp__config_t *config)
+{
+  int err = 0;
+  for (size_t i = 0; err == 0 && i < config->auth_count; i++)
+    err = uvsmtp_auth_claim(config->auths[i]);
   return err;
 }
 
