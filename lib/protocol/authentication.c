@@ -52,12 +52,30 @@ static char *encode(uvsmtp_protocol_t *p, const void *response, size_t len, cons
   return text;
 }
 
+static void forget_traced_secret(uvsmtp_protocol_t *p)
+{
+  uvsmtp__free_secret(p->mem, p->traced_secret);
+  p->traced_secret = NULL;
+}
+
+/* Some servers repeat the line that they do not like: then the trace has to know it. */
+static int note_traced_secret(uvsmtp_protocol_t *p, const char *secret)
+{
+  forget_traced_secret(p);
+  if (!p->options.trace)
+    return 0;
+  p->traced_secret = uvsmtp__strdup(p->mem, secret);
+  return p->traced_secret == NULL ? UVSMTP_ENOMEM : 0;
+}
+
 /* Writes `verb` (may be empty) and a secret as one line. */
 static int write_line(uvsmtp_protocol_t *p, const char *verb, const char *secret)
 {
   size_t verb_len = strlen(verb), secret_len = strlen(secret);
   char shown[48];
   int err = uvsmtp__out_reserve(p, verb_len + secret_len + 2, 1);
+  if (err == 0)
+    err = note_traced_secret(p, secret);
   if (err != 0)
     return err;
   p->out.secret = true;
@@ -217,6 +235,7 @@ void uvsmtp__judge_auth(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *
     judge_challenge(p, e, event);
     return;
   }
+  forget_traced_secret(p);
   uvsmtp__free_secret(p->mem, p->late_response);
   p->late_response = NULL;
   p->authenticated = klass == 2 && (e->flags & EXPECT_CANCELLED) == 0;

@@ -78,6 +78,32 @@ void uvsmtp__trace_sent(uvsmtp_protocol_t *p, const char *line, size_t len)
   trace(p, UVSMTP_TRACE_SENT, line, len);
 }
 
+/* So much of what was sent to log in is looked for; what follows it goes with it. */
+#define TELLTALE 8
+
+/* Overwrites, in a line of the trace, what the server repeats of it, perhaps cut. "=" is none. */
+static void blank_secret(const char *secret, char *line, size_t len)
+{
+  size_t whole = strlen(secret), telltale = whole < TELLTALE ? whole : TELLTALE;
+  char *at;
+  while (whole > 1 && (at = memmem(line, len, secret, telltale)) != NULL) {
+    size_t left = len - (size_t)(at - line), same = telltale;
+    while (same < whole && same < left && at[same] == secret[same])
+      same++;
+    memset(at, '*', same);
+    len = left - same;
+    line = at + same;
+  }
+}
+
+static void trace_received(uvsmtp_protocol_t *p, const char *line, size_t len)
+{
+  size_t lost = p->trace_lost;
+  trace(p, UVSMTP_TRACE_RECEIVED, line, len);
+  if (p->traced_secret != NULL && p->trace_lost == lost)
+    blank_secret(p->traced_secret, p->trace.base + p->trace.end - 1 - len, len);
+}
+
 void uvsmtp__trace_received(uvsmtp_protocol_t *p, const uvsmtp_reply_t *reply)
 {
   const char *at = reply->raw.base, *end = at + reply->raw.len;
@@ -86,7 +112,7 @@ void uvsmtp__trace_received(uvsmtp_protocol_t *p, const uvsmtp_reply_t *reply)
   while (at < end) {
     const char *lf = memchr(at, '\n', (size_t)(end - at));
     size_t len = (size_t)((lf != NULL ? lf : end) - at);
-    trace(p, UVSMTP_TRACE_RECEIVED, at, len > 0 && at[len - 1] == '\r' ? len - 1 : len);
+    trace_received(p, at, len > 0 && at[len - 1] == '\r' ? len - 1 : len);
     at += len + (lf != NULL);
   }
 }
