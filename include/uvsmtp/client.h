@@ -92,6 +92,8 @@ typedef struct uvsmtp_client_options_s {
                                  connection ends, that is a try of the oldest message under way on
                                  it, not of those behind; and of none if it had been parked and was
                                  found dead at its first command */
+  bool resend_unknown; /* messages go again, within max_tries, also where all of them may have
+                          reached the server and its answer was not read: they may arrive twice */
   unsigned max_connect_tries; /* rounds of connecting that fail at all endpoints in a row, then what
                                  waits is told so; default 3, UINT_MAX: it waits until its timeout */
   uint64_t retry_delay_ms;    /* after a failed connect, a refused login, or a server that asked to
@@ -126,8 +128,9 @@ UVSMTP_EXTERN void *uvsmtp_client_data(const uvsmtp_client_t *client);
 
 /**
  * Queues one message. `send`, `envelope` and `source` are borrowed until `cb`, which gets a result
- * for every recipient whatever happens. What failed because of the network or a 421 before any of
- * it can have been delivered is tried again, up to max_tries times in all; nothing else is. What is
+ * for every recipient whatever happens. Recipients that the message cannot have been delivered to
+ * because of the network, a 421, or a limit of the session are tried again on another connection,
+ * up to max_tries times in all; nothing else is (but see resend_unknown). What is
  * wrong with addresses or options comes as a result. UVSMTP_EINVAL (no send, envelope, source or
  * cb), UVSMTP_ENORECIPIENTS, UVSMTP_ECLOSING, UVSMTP_EQUEUEFULL, UVSMTP_ENOMEM. uvsmtp_send_cancel
  * gives a send up. Legal in any callback. Since 0.1

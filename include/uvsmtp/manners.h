@@ -33,7 +33,8 @@ typedef struct uvsmtp_manners_s {
   unsigned avoid; /* bits of UVSMTP_WAY_… that are left; may be set and cleared by you too */
   /* private */
   unsigned suspected, proven, acquitted;
-  unsigned strikes[UVSMTP_WAYS]; /* losses in a row of a way that had worked */
+  unsigned strikes[UVSMTP_WAYS]; /* losses of a way that had worked */
+  unsigned good;                 /* messages since one of these was forgotten */
   unsigned plain;                /* messages since the last suspicion */
   unsigned blamed;               /* the way that was left last */
   int blamed_command, blamed_code;

@@ -40,10 +40,5 @@ uvsmtp__ending_t uvsmtp__attempt_ending(const uvsmtp__attempt_t *attempt)
 
 bool uvsmtp__attempt_again(const uvsmtp__attempt_t *attempt, unsigned max_tries)
 {
-  /* ECANCELED without `cancelled`: another send was given up, and the connection with it. */
-  bool session = attempt->code == SERVICE_NOT_AVAILABLE || attempt->err == UVSMTP_ECLOSING ||
-                 attempt->err == UVSMTP_ECANCELED ||
-                 uvsmtp_err_class(attempt->err) == UVSMTP_CLASS_NETWORK;
-  return session && attempt->all_deferred && attempt->retry_is_safe && !attempt->cancelled &&
-         attempt->tries < max_tries;
+  return attempt->elsewhere && !attempt->cancelled && attempt->tries < max_tries;
 }

@@ -199,6 +199,7 @@ static void init_pool(uvsmtp_client_t *client, const uvsmtp_client_options_t *o)
   client->max_queued = o->max_queued != 0 ? o->max_queued : DEFAULT_MAX_QUEUED;
   client->max_queued_bytes = o->max_queued_bytes != 0 ? o->max_queued_bytes : UINT64_MAX;
   client->counts_bytes = o->max_queued_bytes != 0 || o->max_bytes != 0;
+  client->resend_unknown = o->resend_unknown;
   client->send_timeout_ms = o->send_timeout_ms != 0 ? o->send_timeout_ms : UINT64_MAX;
   client->on_room = o->on_room;
   uvsmtp__pool_init(&client->pool, &limits, client->endpoints, client->server_count,

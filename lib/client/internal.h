@@ -56,6 +56,7 @@ struct uvsmtp_client_s {
   size_t max_queued;
   uint64_t max_queued_bytes; /* UINT64_MAX: no limit */
   uint64_t send_timeout_ms;  /* UINT64_MAX: none */
+  bool resend_unknown;
   bool counts_bytes;         /* somebody asks for the sizes of messages */
   uvsmtp_client_cb on_room;
   bool was_full; /* and nobody was told yet that there is room again */

@@ -186,8 +186,7 @@ typedef struct uvsmtp__attempt_s {
   int code; /* the server's final reply, 0: none */
   uint16_t enhanced[3];
   unsigned tries; /* this one included */
-  bool all_deferred;
-  bool retry_is_safe;
+  bool elsewhere; /* some of its recipients have no result for no fault of the message */
   bool cancelled;
 } uvsmtp__attempt_t;
 

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/options.h"
 #include "client/internal.h"
+#include "connection/resume.h"
 
 /* ---- results of sends that no connection has seen ----------------------------------------- */
 
@@ -87,6 +88,21 @@ static void explain_delay(const uvsmtp_client_t *client, char *text, size_t size
            why);
 }
 
+/* Some connection saw it, and what that said of its recipients counts. */
+static bool tell_kept(uvsmtp_client_t *client, uvsmtp_send_t *send, uvsmtp_result_t *result)
+{
+  void *kept = send->transaction;
+  int err = result->err;
+  const char *text = result->error_text;
+  if (!uvsmtp__send_settle(send, result->status, text, result))
+    return false;
+  result->err = err;
+  result->error_text = text;
+  tell(client, send, result);
+  uvsmtp__send_forget(kept);
+  return true;
+}
+
 static void tell_unsent(uvsmtp_client_t *client, uvsmtp_send_t *send)
 {
   char words[512];
@@ -112,6 +128,8 @@ static void tell_unsent(uvsmtp_client_t *client, uvsmtp_send_t *send)
     explain_delay(client, words, sizeof(words));
     result.error_text = words;
   }
+  if (tell_kept(client, send, &result))
+    return;
   for (size_t i = 0; i < result.recipient_count; i++)
     client->scratch[i] =
         (uvsmtp_recipient_result_t){.address = send->envelope->recipients[i].address,
@@ -285,14 +303,6 @@ int uvsmtp_client_send(uvsmtp_client_t *client, uvsmtp_send_t *send,
 
 /* ---- on a connection ---------------------------------------------------------------------- */
 
-static bool all_deferred(const uvsmtp_result_t *result)
-{
-  for (size_t i = 0; i < result->recipient_count; i++)
-    if (result->recipients[i].status != UVSMTP_DEFERRED)
-      return false;
-  return result->status == UVSMTP_DEFERRED;
-}
-
 static void note_retry(const uvsmtp__member_t *member, const uvsmtp_send_t *send,
                        const uvsmtp__attempt_t *attempt, const char *words)
 {
@@ -308,26 +318,32 @@ static void note_retry(const uvsmtp__member_t *member, const uvsmtp_send_t *send
                                        .tries = send->client_tries});
 }
 
-/* It is over on its connection: true if it goes back into the queue. */
-static bool goes_back(uvsmtp_client_t *client, uvsmtp_send_t *send, uvsmtp__attempt_t *attempt,
-                      const char *words)
+/* It is over on its connection: true if there may be another try. */
+static bool may_go_back(uvsmtp_client_t *client, uvsmtp_send_t *send, uvsmtp__attempt_t *attempt)
 {
   uvsmtp__member_t *member = send->client_slot;
   client->in_flight--;
   if (attempt->cancelled)
     uvsmtp__slot_blame(&member->slot, UVSMTP_RETIRE_CANCELLED);
-  if (uvsmtp__pool_done(&client->pool, &member->slot, uvsmtp__attempt_ending(attempt),
-                        uv_now(client->loop))) {
+  if (uvsmtp_connection_is_spent(member->connection))
+    member->slot.retiring = true; /* the server takes no more on it, and is told goodbye */
+  bool innocent = uvsmtp__pool_done(&client->pool, &member->slot, uvsmtp__attempt_ending(attempt),
+                                    uv_now(client->loop));
+  /* What the session's limit left is no failure either: the next session takes some of it. */
+  if (innocent || (attempt->err == UVSMTP_ELIMIT && attempt->elsewhere)) {
     send->client_tries--;
     attempt->tries--;
   }
   uvsmtp__client_wake(client);
-  if (client->pool.aborting || client->pool.finishing ||
-      !uvsmtp__attempt_again(attempt, client->pool.limits.max_tries))
-    return false;
-  note_retry(member, send, attempt, words);
+  return !client->pool.aborting && !client->pool.finishing &&
+         uvsmtp__attempt_again(attempt, client->pool.limits.max_tries);
+}
+
+static void go_back(uvsmtp_client_t *client, uvsmtp_send_t *send,
+                    const uvsmtp__attempt_t *attempt, const char *words)
+{
+  note_retry(send->client_slot, send, attempt, words);
   enqueue(client, send);
-  return true;
 }
 
 /* What it says of the server is kept for those who wait in vain. */
@@ -339,6 +355,15 @@ static void note_failure(uvsmtp__member_t *member, const uvsmtp_result_t *result
   snprintf(failure->text, sizeof(failure->text), "%s", result->error_text);
 }
 
+static bool any_elsewhere(const uvsmtp_client_t *client, const uvsmtp_result_t *result)
+{
+  for (size_t i = 0; i < result->recipient_count; i++)
+    if (result->recipients[i].try_elsewhere ||
+        (client->resend_unknown && result->recipients[i].status == UVSMTP_UNKNOWN))
+      return true;
+  return false;
+}
+
 static void on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
 {
   uvsmtp_client_t *client = send->client;
@@ -347,23 +372,26 @@ static void on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
       .code = result->code,
       .enhanced = {result->enhanced[0], result->enhanced[1], result->enhanced[2]},
       .tries = send->client_tries,
-      .all_deferred = all_deferred(result),
-      .retry_is_safe = result->retry_is_safe,
+      .elsewhere = any_elsewhere(client, result),
       .cancelled = result->cancelled};
   if (uvsmtp__attempt_ending(&attempt) == UVSMTP__ENDING_DEAD)
     note_failure(send->client_slot, result);
-  if (!goes_back(client, send, &attempt, result->error_text))
+  if (may_go_back(client, send, &attempt) &&
+      uvsmtp__send_keep(send, result, client->resend_unknown) > 0)
+    go_back(client, send, &attempt, result->error_text);
+  else
     tell(client, send, result);
 }
 
 /* The connection did not even take it: because it has ended, or because of the message. */
 static void refused(uvsmtp_client_t *client, uvsmtp_send_t *send, int err)
 {
-  uvsmtp__attempt_t attempt = {.err = err == UVSMTP_ESTATE ? UVSMTP_ECLOSING : err,
-                               .tries = send->client_tries,
-                               .all_deferred = true,
-                               .retry_is_safe = true};
-  if (!goes_back(client, send, &attempt, uvsmtp_strerror(err)))
+  bool ended = err == UVSMTP_ESTATE || err == UVSMTP_ECLOSING;
+  uvsmtp__attempt_t attempt = {
+      .err = ended ? UVSMTP_ECLOSING : err, .tries = send->client_tries, .elsewhere = ended};
+  if (may_go_back(client, send, &attempt))
+    go_back(client, send, &attempt, uvsmtp_strerror(err));
+  else
     uvsmtp__sends_finish(client, send, err);
 }
 
@@ -378,7 +406,7 @@ void uvsmtp__sends_start(uvsmtp_client_t *client, uvsmtp__member_t *member)
   send->client_again = true;
   uvsmtp__pool_sent(&client->pool, &member->slot, send->envelope->recipient_count,
                     send->client_bytes, uv_now(client->loop));
-  int err = uvsmtp_connection_send(member->connection, send, send->envelope, send->source, on_sent);
+  int err = uvsmtp__send_resume(member->connection, send, on_sent);
   if (err != 0)
     refused(client, send, err);
 }

@@ -4,7 +4,8 @@
 
 #include "base/text.h"
 
-#define STRIKES 3      /* losses in a row until a way that had worked is suspected */
+#define STRIKES 3      /* losses until a way that had worked is suspected, */
+#define FORGIVEN 200   /* each forgotten after so many messages that went well */
 #define PROBATION 1000 /* messages until a suspicion is forgotten */
 
 /* Refusals that mean: this command is not known, or not here; never what it was about. */
@@ -84,9 +85,11 @@ static unsigned note_loss(uvsmtp_manners_t *m, unsigned used)
 static void note_success(uvsmtp_manners_t *m, unsigned used)
 {
   m->proven |= used;
-  for (unsigned n = 0; n < UVSMTP_WAYS; n++)
-    if ((used & (1u << n)) != 0)
-      m->strikes[n] = 0;
+  if (++m->good >= FORGIVEN) {
+    m->good = 0;
+    for (unsigned n = 0; n < UVSMTP_WAYS; n++)
+      m->strikes[n] -= m->strikes[n] > 0;
+  }
   if (m->suspected != 0 && ++m->plain >= PROBATION) {
     m->avoid &= ~m->suspected;
     m->suspected = 0;

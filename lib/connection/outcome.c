@@ -30,10 +30,10 @@ static bool is_open(const uvsmtp_recipient_result_t *r)
 }
 
 /* Keeps the server's words; without memory for them the code has to do. */
-static void keep_words(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, size_t i, const char *text)
+static void keep_words(uvsmtp__transaction_t *t, size_t i, const char *text)
 {
-  uvsmtp__free(&c->mem, t->texts[i]);
-  t->texts[i] = uvsmtp__strdup(&c->mem, text);
+  uvsmtp__free(&t->mem, t->texts[i]);
+  t->texts[i] = uvsmtp__strdup(&t->mem, text);
   t->results[i].text = t->texts[i] != NULL ? t->texts[i] : "";
 }
 
@@ -54,7 +54,7 @@ static void set_result(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, size_t 
     note_code(&t->results[i], reply, phase);
   if (status == UVSMTP_DEFERRED && c->pump.farewell)
     t->results[i].try_elsewhere = uvsmtp__may_read_again(t);
-  keep_words(c, t, i, text);
+  keep_words(t, i, text);
 }
 
 void uvsmtp__outcome_rest(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, uvsmtp_status_t status,
@@ -514,6 +514,7 @@ static uvsmtp_status_t status_of_lost(const uvsmtp_connection_t *c, const uvsmtp
 static void decide_lost(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
                         const uvsmtp_error_t *error)
 {
+  bool own = t->err != 0 || t->cancelled; /* it is what the connection ended for */
   for (size_t i = 0; i < t->send->envelope->recipient_count; i++) {
     uvsmtp_recipient_result_t *r = &t->results[i];
     if (!is_open(r))
@@ -524,7 +525,7 @@ static void decide_lost(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
       r->status = UVSMTP_DEFERRED; /* and keeps the server's words */
     else
       set_result(c, t, i, status_of_lost(c, t, r), NULL, UVSMTP_COMMAND_MAIL, error->text);
-    r->try_elsewhere = r->status == UVSMTP_DEFERRED && !t->cancelled && uvsmtp__may_read_again(t);
+    r->try_elsewhere = r->status == UVSMTP_DEFERRED && !own && uvsmtp__may_read_again(t);
   }
   t->decided = true;
 }
@@ -543,6 +544,7 @@ static void fail_queue(uvsmtp_connection_t *c, const uvsmtp_error_t *error)
       uvsmtp__result_without_memory(c, send, error);
       continue;
     }
+    t->carried = t->waiting = false;
     uvsmtp__list_push_back(&c->pump.flight, &t->link);
     c->pump.flying++;
     decide_lost(c, t, error);

@@ -46,6 +46,8 @@ enum {
 typedef struct uvsmtp__transaction_s {
   uvsmtp__link_t link; /* in flight, or free */
   uvsmtp_send_t *send;
+  uvsmtp_mem_t mem;    /* that it and its words are of: it may outlive its connection */
+  bool carried;        /* with its send, for another connection (resume.c) */
   uint64_t order;      /* of its send among those of the connection */
   unsigned rounds;     /* transactions begun for it */
   uvsmtp__step_t step;
@@ -53,7 +55,8 @@ typedef struct uvsmtp__transaction_s {
   size_t asked;        /* RCPT commands issued */
   size_t awaited;      /* replies to RCPT */
   size_t accepted;     /* recipients the server took */
-  size_t capacity;     /* recipients there is room for */
+  size_t count;        /* recipients */
+  size_t capacity;     /* those there is room for */
   size_t chunks;       /* replies to BDAT that are owed, without that to the last */
   uint64_t begin;      /* octets issued before its content */
   uint64_t end;        /* octets issued up to the end of its content; 0: not issued */
@@ -148,6 +151,8 @@ uvsmtp__transaction_t *uvsmtp__pump_front(uvsmtp_connection_t *c);
 /* May, and can, messages go by BDAT? */
 bool uvsmtp__pump_chunks(const uvsmtp_connection_t *c);
 uvsmtp__transaction_t *uvsmtp__transaction_new(uvsmtp_connection_t *c, uvsmtp_send_t *send);
+/* Frees it with all words. */
+void uvsmtp__transaction_free(uvsmtp__transaction_t *t);
 
 /* content.c: opens the source and looks at the content as far as that needs no waiting. */
 int uvsmtp__content_open(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
@@ -208,6 +213,12 @@ void uvsmtp__result_over(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, bool 
 void uvsmtp__result_later(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
 /* Takes it out of flight and calls back; `text`: of the final reply. */
 void uvsmtp__result_give(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const char *text);
+/* Status, error and safety of trying again, by what stands for each recipient. */
+void uvsmtp__result_summarize(uvsmtp__transaction_t *t, uvsmtp_result_t *result);
+/* Recipient `i` has no result any more. */
+void uvsmtp__result_open(uvsmtp__transaction_t *t, size_t i);
+/* Forgets all that is of one transaction alone. */
+void uvsmtp__result_start_over(uvsmtp__transaction_t *t);
 /* There is not even memory for a result of its own. */
 void uvsmtp__result_without_memory(uvsmtp_connection_t *c, uvsmtp_send_t *send,
                                    const uvsmtp_error_t *error);

@@ -79,38 +79,43 @@ static void defer_left(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, int err
     if (t->err == 0)
       t->err = err;
     if (r->code == 0) { /* else the server's words are there already */
-      uvsmtp__free(&c->mem, t->texts[i]);
+      uvsmtp__free(&t->mem, t->texts[i]);
       t->texts[i] = NULL;
       r->text = why;
     }
   }
 }
 
+void uvsmtp__result_open(uvsmtp__transaction_t *t, size_t i)
+{
+  uvsmtp__free(&t->mem, t->texts[i]);
+  t->texts[i] = NULL;
+  t->results[i] = (uvsmtp_recipient_result_t){
+      .address = t->results[i].address, .status = (uvsmtp_status_t)UVSMTP__RCPT_OPEN, .text = ""};
+}
+
 /* Those who are left are open again, and those who were taken, if nothing came of it. The others
  * keep their words, which are those of this transaction. */
-static void open_again(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const char *text)
+static void open_again(uvsmtp__transaction_t *t, const char *text)
 {
-  for (size_t i = 0; i < t->send->envelope->recipient_count; i++) {
+  for (size_t i = 0; i < t->count; i++) {
     uvsmtp_recipient_result_t *r = &t->results[i];
     if (r->status == UVSMTP_ACCEPTED && t->texts[i] == NULL) {
-      t->texts[i] = uvsmtp__strdup(&c->mem, text);
+      t->texts[i] = uvsmtp__strdup(&t->mem, text);
       r->text = t->texts[i] != NULL ? t->texts[i] : "";
     }
-    if ((int)r->status < UVSMTP__RCPT_OPEN)
-      continue;
-    uvsmtp__free(&c->mem, t->texts[i]);
-    t->texts[i] = NULL;
-    *r = (uvsmtp_recipient_result_t){
-        .address = r->address, .status = (uvsmtp_status_t)UVSMTP__RCPT_OPEN, .text = ""};
+    if ((int)r->status >= UVSMTP__RCPT_OPEN)
+      uvsmtp__result_open(t, i);
   }
 }
 
-/* What one transaction leaves to the next. */
-static void start_over(uvsmtp__transaction_t *t)
+void uvsmtp__result_start_over(uvsmtp__transaction_t *t)
 {
   *t = (uvsmtp__transaction_t){.send = t->send,
+                               .mem = t->mem,
                                .order = t->order,
                                .rounds = t->rounds,
+                               .count = t->count,
                                .capacity = t->capacity,
                                .size = t->open ? t->size : UVSMTP_SIZE_UNKNOWN,
                                .info = t->info,
@@ -135,8 +140,8 @@ static void go_on(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const char *
   leave_flight(c, t);
   if (t->read || t->kept_all)
     uvsmtp__content_close(t);
-  open_again(c, t, text);
-  start_over(t);
+  open_again(t, text);
+  uvsmtp__result_start_over(t);
   while (at != &c->pump.queue) {
     const uvsmtp_send_t *send = UVSMTP__CONTAINER(at, uvsmtp_send_t, links);
     const uvsmtp__transaction_t *other = send->transaction;
@@ -211,11 +216,33 @@ static bool any_unknown(const uvsmtp__transaction_t *t, size_t count)
   return false;
 }
 
-static void release(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, size_t count)
+/* Keeps its memory for the next one, unless it is of another connection's allocator. */
+static void release(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
-  for (size_t i = 0; i < count; i++)
-    uvsmtp__free(&c->mem, t->texts[i]);
+  if (memcmp(&t->mem, &c->mem, sizeof(c->mem)) != 0) {
+    uvsmtp__transaction_free(t);
+    return;
+  }
+  for (size_t i = 0; i < t->count; i++) {
+    uvsmtp__free(&t->mem, t->texts[i]);
+    t->texts[i] = NULL;
+  }
   uvsmtp__list_push_front(&c->pump.free, &t->link);
+}
+
+void uvsmtp__result_summarize(uvsmtp__transaction_t *t, uvsmtp_result_t *result)
+{
+  result->status = overall(t, t->count);
+  result->err = error_of(t, t->count);
+  result->error_text = result->err != 0 ? error_words(t, t->count) : "";
+  result->phase = t->phase;
+  result->phase_known = t->has_phase;
+  result->code = t->code;
+  memcpy(result->enhanced, t->enhanced, sizeof(result->enhanced));
+  result->recipients = t->results;
+  result->recipient_count = t->count;
+  result->retry_is_safe = !any_unknown(t, t->count);
+  result->transactions = t->rounds;
 }
 
 /* What is the same for each recipient's words: those of the acceptance stand in the reply. */
@@ -240,32 +267,23 @@ static void fill_session(const uvsmtp_connection_t *c, const uvsmtp_send_t *send
 void uvsmtp__result_give(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const char *text)
 {
   uvsmtp_send_t *send = t->send;
-  size_t count = send->envelope->recipient_count;
   uvsmtp_result_t result = {.text = text};
   char id[128];
   uvsmtp__content_close(t);
   leave_flight(c, t);
-  share_words(t, count, text);
-  result.status = overall(t, count);
-  result.err = error_of(t, count);
-  result.error_text = result.err != 0 ? error_words(t, count) : "";
-  result.phase = t->phase;
-  result.phase_known = t->has_phase;
-  result.code = t->code;
-  memcpy(result.enhanced, t->enhanced, sizeof(result.enhanced));
-  result.recipients = t->results;
-  result.recipient_count = count;
-  result.retry_is_safe = !any_unknown(t, count);
+  share_words(t, t->count, text);
+  uvsmtp__result_summarize(t, &result);
   result.cancelled = t->cancelled;
-  result.transactions = t->rounds;
   result.queue_id = t->taken ? uvsmtp__queue_id(text, id, sizeof(id)) : "";
   fill_session(c, send, &result);
   if (c->pump.flying + c->pump.queued == 0)
     uvsmtp__gather_free(c);
-  send->transaction = NULL;
+  send->transaction = t;
   send->owner = NULL;
   send->cb(send, &result);
-  release(c, t, count);
+  /* The send may be gone, or be under way again. */
+  if (!t->carried)
+    release(c, t);
 }
 
 void uvsmtp__result_without_memory(uvsmtp_connection_t *c, uvsmtp_send_t *send,

@@ -114,8 +114,10 @@ uvsmtp__transaction_t *uvsmtp__transaction_new(uvsmtp_connection_t *c, uvsmtp_se
   capacity = t->capacity;
   memset(t, 0, sizeof(*t));
   t->send = send;
+  t->mem = c->mem;
   t->order = c->pump.order++;
   t->size = UVSMTP_SIZE_UNKNOWN;
+  t->count = count;
   t->capacity = capacity;
   t->results = (uvsmtp_recipient_result_t *)(t + 1);
   t->texts = (char **)(t->results + capacity);
@@ -127,6 +129,14 @@ uvsmtp__transaction_t *uvsmtp__transaction_new(uvsmtp_connection_t *c, uvsmtp_se
   }
   send->transaction = t;
   return t;
+}
+
+void uvsmtp__transaction_free(uvsmtp__transaction_t *t)
+{
+  uvsmtp_mem_t mem = t->mem;
+  for (size_t i = 0; i < t->count; i++)
+    uvsmtp__free(&mem, t->texts[i]);
+  uvsmtp__free(&mem, t);
 }
 
 /* ---- issuing ---- */
@@ -418,6 +428,7 @@ static uvsmtp__transaction_t *take_off(uvsmtp_connection_t *c, uvsmtp_send_t *se
   uvsmtp__transaction_t *t = send->transaction;
   if (t == NULL && (t = uvsmtp__transaction_new(c, send)) == NULL)
     return NULL;
+  t->carried = false;
   uvsmtp__list_remove(links_of(send));
   c->pump.queued--;
   t->waiting = false;
@@ -597,7 +608,7 @@ bool uvsmtp_connection_can_send(const uvsmtp_connection_t *c)
 
 bool uvsmtp_connection_is_spent(const uvsmtp_connection_t *c)
 {
-  return c->phase == UVSMTP__PHASE_READY && uvsmtp__limits_reached(c, 1);
+  return c->protocol != NULL && uvsmtp__limits_reached(c, 1);
 }
 
 size_t uvsmtp_connection_pending(const uvsmtp_connection_t *c)

@@ -49,7 +49,9 @@ void bench_on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
   mail->cancelled = result->cancelled;
   mail->started_ms = result->started_ms;
   snprintf(mail->text, sizeof(mail->text), "%s", result->error_text);
-  assert_string_equal(result->recipients[0].address, mail->to);
+  for (size_t i = 0; b->people != NULL && i < result->recipient_count; i++)
+    b->told[i] = "ardu"[result->recipients[i].status];
+  assert_string_equal(result->recipients[0].address, mail->envelope.recipients[0].address);
   assert_true((result->err == 0) == (result->status == UVSMTP_ACCEPTED));
   assert_true(result->err == 0 || result->error_text[0] != '\0');
   b->done++;
@@ -130,6 +132,10 @@ int bench_post_with(bench_t *b, size_t i, const uvsmtp_send_options_t *options)
   mail->envelope.sender = "me@client.example";
   mail->envelope.recipients = mail->recipients;
   mail->envelope.recipient_count = 1 + i % 2;
+  if (b->people != NULL) {
+    mail->envelope.recipients = b->people;
+    mail->envelope.recipient_count = 5;
+  }
   mail->send.data = mail;
   uvsmtp_source_memory(&mail->source, mail->body, strlen(mail->body));
   b->in_call = true;

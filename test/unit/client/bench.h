@@ -50,6 +50,8 @@ typedef struct bench_s {
   bool in_call, closed, keep_open;
   sink_counters_t counters;
   uvsmtp_client_stats_t stats;
+  const uvsmtp_recipient_t *people; /* whom the next message goes to instead, five */
+  char told[6];                     /* a letter for each of these */
 } bench_t;
 
 /* One more server, that stores for the same mails; on a free port if `port` is 0. */

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "connection/resume.h"
 
 #define CONNECT_TIMEOUT_MS 30000
 #define REPLY_TIMEOUT_MS 300000
@@ -159,6 +160,32 @@ void uvsmtp_connection_quit(uvsmtp_connection_t *c, uvsmtp_connection_close_cb c
   c->at_ms = in_a_while(200);
 }
 
+/* Results of one recipient: there is nothing to keep but that it goes again. */
+size_t uvsmtp__send_keep(uvsmtp_send_t *send, const uvsmtp_result_t *result, bool unknown_too)
+{
+  return result->recipients[0].try_elsewhere;
+}
+
+int uvsmtp__send_resume(uvsmtp_connection_t *c, uvsmtp_send_t *send, uvsmtp_send_cb cb)
+{
+  return uvsmtp_connection_send(c, send, send->envelope, send->source, cb);
+}
+
+bool uvsmtp__send_settle(uvsmtp_send_t *send, uvsmtp_status_t status, const char *text,
+                         uvsmtp_result_t *result)
+{
+  return false;
+}
+
+void uvsmtp__send_forget(void *kept)
+{
+}
+
+bool uvsmtp_connection_is_spent(const uvsmtp_connection_t *c)
+{
+  return false;
+}
+
 int uvsmtp_connection_noop(uvsmtp_connection_t *c, uvsmtp_request_t *request, uvsmtp_reply_cb cb)
 {
   if (!uvsmtp_connection_is_idle(c))
@@ -271,7 +298,10 @@ static void complete(uvsmtp_connection_t *c, const outcome_t *outcome)
   uvsmtp_recipient_result_t recipient = {.address = send->envelope->recipients[0].address,
                                          .status = outcome->status,
                                          .code = outcome->code,
-                                         .text = ""};
+                                         .text = "",
+                                         .try_elsewhere = outcome->status == UVSMTP_DEFERRED &&
+                                                          (outcome->code == 0 ||
+                                                           outcome->code == 421)};
   uvsmtp_result_t result = {.status = outcome->status,
                             .err = outcome->err,
                             .code = outcome->code,

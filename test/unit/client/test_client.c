@@ -2,6 +2,72 @@
 
 /* Clients against the fake server: what they promise whatever it does. */
 
+/* Three recipients, and sessions that take one each: one callback, and all of them have it. */
+static void what_one_session_leaves_goes_on_in_others(void **state)
+{
+  static const struct {
+    const char *limits, *script, *told;
+    uint64_t connections, messages;
+  } rows[] = {
+      {"LIMITS RCPTMAX=1 MAILMAX=1", NULL, "aaaaa", 5, 5},
+      {"LIMITS RCPTMAX=2 MAILMAX=1", "rcpt match \"p1@*\" : reply \"550 5.1.1 No\"", "araaa", 3, 3},
+      {"LIMITS RCPTDOMAINMAX=1", NULL, "aaaaa", 5, 5},
+      {"LIMITS RCPTMAX=2", "rcpt match \"p2@*\" times 1 : reply \"421 4.3.2 Bye\", close", "aaaaa",
+       2, 3},
+      {"X-NONE", "rcpt match \"p2@*\" times 1 : reply \"421 4.3.2 Bye\", close", "aaaaa", 2, 1},
+      {"LIMITS RCPTMAX=2", "rcpt match \"p2@*\" : reply \"421 4.3.2 Bye\", close", "aaddd", 3, 1},
+      /* All of the second transaction was on its way, and the third was not. */
+      {"LIMITS RCPTMAX=2", "rcpt match \"p2@*\" times 1 : close", "aauua", 2, 2},
+  };
+  for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    bench_t *b = malloc(sizeof(*b));
+    uvsmtp_recipient_t people[5] = {{.address = "p0@a.example"},
+                                    {.address = "p1@b.example"},
+                                    {.address = "p2@c.example"},
+                                    {.address = "p3@d.example"},
+                                    {.address = "p4@e.example"}};
+    uvsmtp_connection_options_t connection = UVSMTP_CONNECTION_OPTIONS_INIT;
+    uvsmtp_client_options_t options = UVSMTP_CLIENT_OPTIONS_INIT;
+    sink_options_t sink = {.script = rows[i].script, .ehlo = &rows[i].limits, .ehlo_count = 1};
+    uint64_t taken = 0;
+    options.max_connections = 1;
+    options.retry_delay_ms = 2;
+    bench_start_with(b, &sink, &options, &connection);
+    b->people = people;
+    assert_int_equal(bench_post(b, 0), 0);
+    bench_end(b, UVSMTP_CLOSE_DRAIN);
+    uv_run(&b->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&b->loop), 0);
+    assert_int_equal(b->mails[0].calls, 1);
+    if (strcmp(b->told, rows[i].told) != 0)
+      fail_msg("%s, %s: %s", rows[i].limits, rows[i].script, b->told);
+    assert_int_equal(b->counters.connections, rows[i].connections);
+    assert_int_equal(b->counters.messages, rows[i].messages);
+    for (const char *told = rows[i].told; *told != 0; told++)
+      taken += *told == 'a';
+    assert_int_equal(b->counters.recipients, taken);
+    free(b);
+  }
+}
+
+static void what_is_unknown_goes_again_if_the_caller_wants_it(void **state)
+{
+  for (int wanted = 0; wanted < 2; wanted++) {
+    bench_t *b = malloc(sizeof(*b));
+    uvsmtp_connection_options_t connection = UVSMTP_CONNECTION_OPTIONS_INIT;
+    uvsmtp_client_options_t options = UVSMTP_CLIENT_OPTIONS_INIT;
+    sink_options_t sink = {.script = "eod total 1 : refuse, close"};
+    options.retry_delay_ms = 2;
+    options.resend_unknown = wanted;
+    bench_start_with(b, &sink, &options, &connection);
+    assert_int_equal(bench_post(b, 0), 0);
+    bench_end(b, UVSMTP_CLOSE_DRAIN);
+    bench_finish(b);
+    assert_int_equal(b->mails[0].status, wanted ? UVSMTP_ACCEPTED : UVSMTP_UNKNOWN);
+    free(b);
+  }
+}
+
 static void five_hundred_messages_go_through_five_connections(void **state)
 {
   bench_t *b = malloc(sizeof(*b));
@@ -516,6 +582,8 @@ static void when_memory_runs_out_every_send_is_told_and_nothing_leaks(void **sta
 int main(void)
 {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(what_one_session_leaves_goes_on_in_others),
+      cmocka_unit_test(what_is_unknown_goes_again_if_the_caller_wants_it),
       cmocka_unit_test(five_hundred_messages_go_through_five_connections),
       cmocka_unit_test(connections_that_servers_cut_lose_no_message_and_double_none),
       cmocka_unit_test(what_a_dead_connection_refused_at_its_first_command_is_sent_on_the_next),

@@ -1,0 +1,73 @@
+#include "connection/resume.h"
+
+#include "base/mem.h"
+#include "connection/connection.h"
+
+static bool goes_again(const uvsmtp_recipient_result_t *r, bool unknown_too)
+{
+  return r->try_elsewhere || (unknown_too && r->status == UVSMTP_UNKNOWN);
+}
+
+/* Words that are the connection's become the send's own. */
+static void own_words(uvsmtp__transaction_t *t, size_t i)
+{
+  if (t->texts[i] != NULL)
+    return;
+  t->texts[i] = uvsmtp__strdup(&t->mem, t->results[i].text);
+  t->results[i].text = t->texts[i] != NULL ? t->texts[i] : "";
+}
+
+size_t uvsmtp__send_keep(uvsmtp_send_t *send, const uvsmtp_result_t *result, bool unknown_too)
+{
+  uvsmtp__transaction_t *t = send->transaction;
+  size_t n = 0;
+  if (t == NULL || result->cancelled || !uvsmtp__may_read_again(t))
+    return 0;
+  for (size_t i = 0; i < result->recipient_count; i++)
+    n += goes_again(&t->results[i], unknown_too);
+  if (n == 0)
+    return 0;
+  for (size_t i = 0; i < result->recipient_count; i++) {
+    if (goes_again(&t->results[i], unknown_too))
+      uvsmtp__result_open(t, i);
+    else
+      own_words(t, i);
+  }
+  uvsmtp__result_start_over(t);
+  t->err = 0;
+  t->carried = true;
+  return n;
+}
+
+int uvsmtp__send_resume(uvsmtp_connection_t *c, uvsmtp_send_t *send, uvsmtp_send_cb cb)
+{
+  uvsmtp__transaction_t *t = send->transaction;
+  int err = uvsmtp_connection_send(c, send, send->envelope, send->source, cb);
+  send->transaction = t;
+  if (err == 0 && t != NULL)
+    t->order = c->pump.order++;
+  return err;
+}
+
+bool uvsmtp__send_settle(uvsmtp_send_t *send, uvsmtp_status_t status, const char *text,
+                         uvsmtp_result_t *result)
+{
+  uvsmtp__transaction_t *t = send->transaction;
+  if (t == NULL)
+    return false;
+  for (size_t i = 0; i < result->recipient_count; i++) {
+    uvsmtp_recipient_result_t *r = &t->results[i];
+    if ((int)r->status < UVSMTP__RCPT_OPEN)
+      continue;
+    r->status = status;
+    r->text = text;
+  }
+  uvsmtp__result_summarize(t, result);
+  return true;
+}
+
+void uvsmtp__send_forget(void *kept)
+{
+  if (kept != NULL)
+    uvsmtp__transaction_free(kept);
+}
