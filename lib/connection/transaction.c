@@ -416,9 +416,17 @@ static bool needs_reset(const uvsmtp_connection_t *c)
          state == UVSMTP_STATE_MAILTX || state == UVSMTP_STATE_RECIPIENT_SENT;
 }
 
+/* How many messages may be under way: one beside another until that has worked with this server,
+ * so that one which breaks under it leaves few in doubt. */
+static size_t most_in_flight(const uvsmtp_connection_t *c)
+{
+  bool proven = (c->manners->proven & UVSMTP_WAY_OVERLAP) != 0;
+  return proven || c->config.o.max_in_doubt < 2 ? c->config.o.max_in_doubt : 2;
+}
+
 static bool may_overlap(const uvsmtp_connection_t *c)
 {
-  return overlaps(c) && c->pump.flying < c->config.o.max_in_doubt &&
+  return overlaps(c) && c->pump.flying < most_in_flight(c) &&
          c->pump.flying_bytes < c->config.o.max_in_doubt_bytes;
 }
 
@@ -602,7 +610,7 @@ bool uvsmtp_connection_can_send(const uvsmtp_connection_t *c)
   /* By DATA: one whose reply is awaited, one whose commands are out, and one whose commands leave
    * with the content of that. */
   if (overlaps(c))
-    most = uvsmtp__pump_chunks(c) ? c->config.o.max_in_doubt : 3;
+    most = uvsmtp__pump_chunks(c) ? most_in_flight(c) : 3;
   return pending < most;
 }
 

@@ -7,8 +7,8 @@
  * URL is the server's; TARGET a recipient that is taken, NAME@DOMAIN. Of every 7 messages one has a
  * second recipient that is refused (refused@DOMAIN), of every 11 one goes to refused@ and busy@
  * only, and of every 13 one has the sender late@, whom the servers refuse after the data. WAY:
- * no-pipelining, no-overlap, no-chunking. Contents come from memory, from buffers, and in pieces of
- * a callback, in turn.
+ * no-pipelining, no-overlap, no-chunking; and taken: no message is refused wholly. Contents come
+ * from memory, from buffers, and in pieces of a callback, in turn.
  *
  * Output: "message N OCTETS SHA256" and "recipient N ADDRESS STATUS CODE" for each, and at the end
  * "summary TRANSACTIONS RETRIES". The digest is that of the body with LF as line ends.
@@ -26,6 +26,7 @@ typedef struct bulk_s {
   uvsmtp_client_t *client;
   const char *target, *domain;
   unsigned long next, count, active, transactions;
+  bool taken;
 } bulk_t;
 
 typedef struct job_s {
@@ -143,7 +144,7 @@ static void make_source(job_t *job)
 static void make_envelope(job_t *job)
 {
   const bulk_t *b = job->bulk;
-  const char *sender = job->number % 13 == 5 ? "late" : "ada";
+  const char *sender = job->number % 13 == 5 && !b->taken ? "late" : "ada";
   snprintf(job->sender, sizeof(job->sender), "%s@%s", sender, b->domain);
   snprintf(job->other[0], sizeof(job->other[0]), "refused@%s", b->domain);
   snprintf(job->other[1], sizeof(job->other[1]), "busy@%s", b->domain);
@@ -153,7 +154,7 @@ static void make_envelope(job_t *job)
   job->envelope.recipient_count = 1;
   memset(job->recipients, 0, sizeof(job->recipients));
   job->recipients[0].address = b->target;
-  if (job->number % 11 == 2) {
+  if (job->number % 11 == 2 && !b->taken) {
     job->recipients[0].address = job->other[0];
     job->recipients[1].address = job->other[1];
     job->envelope.recipient_count = 2;
@@ -204,9 +205,10 @@ static void take_next(job_t *job)
   }
 }
 
-static void set_ways(uvsmtp_connection_options_t *o, int count, char **ways)
+static void set_ways(bulk_t *b, uvsmtp_connection_options_t *o, int count, char **ways)
 {
   for (int i = 0; i < count; i++) {
+    b->taken |= strcmp(ways[i], "taken") == 0;
     o->no_pipelining |= strcmp(ways[i], "no-pipelining") == 0;
     o->no_overlap |= strcmp(ways[i], "no-overlap") == 0;
     o->no_chunking |= strcmp(ways[i], "no-chunking") == 0;
@@ -227,7 +229,7 @@ static int make_client(bulk_t *b, uv_loop_t *loop, char **argv, int argc)
   connection.ehlo_domain = "client.test.example";
   connection.tls_context = context;
   connection.allow_plaintext_auth = true;
-  set_ways(&connection, argc - 6, argv + 6);
+  set_ways(b, &connection, argc - 6, argv + 6);
   options.connection = &connection;
   options.max_connections = strtoul(argv[3], NULL, 10);
   if (err == 0)

@@ -37,7 +37,9 @@ RUNS = {
     "exim": [("STARTTLS, chunks", url("smtp", "PORT"), "EXIM_MAILDIR", [])],
     "opensmtpd": [("one command at a time", url("smtp", "PORT", "", "?tls=none"),
                    "OPENSMTPD_MAILDIR", [])],
-    "dovecot": [("submission", url("smtp", "PORT"), "DOVECOT_RELAY_MAILDIR", []),
+    # The submission process of this version crashes on MAIL behind a content, and on RSET behind a
+    # message that its relay refused.
+    "dovecot": [("submission", url("smtp", "PORT"), "DOVECOT_RELAY_MAILDIR", ["taken", "no-overlap"]),
                 ("LMTP", url("lmtp", "PORT_LMTP", "", "?tls=none"), "DOVECOT_MAILDIR", []),
                 ("LMTP over a Unix socket",
                  "lmtp+unix://%s" % env.get("DOVECOT_SOCKET_LMTP", ""), "DOVECOT_MAILDIR", [])],
@@ -93,16 +95,18 @@ def wait_for(folder, seen, count):
     return stored(folder, seen)
 
 
-def expected(number, recipients):
+def expected(number, recipients, taken):
     """What the statuses have to be, by what bulk.c made of this number."""
+    if taken:
+        return ["accepted", "rejected"][:len(recipients)]
     if number % 11 == 2:
         return ["rejected", ["deferred", "rejected"]]  # Dovecot knows nobody who is busy
     first = ["rejected", "accepted"] if number % 13 == 5 else ["accepted"]
     return [first, ["rejected"]][:len(recipients)]
 
 
-def judge(number, recipients, wrong):
-    want = expected(number, recipients)
+def judge(number, recipients, taken, wrong):
+    want = expected(number, recipients, taken)
     for (address, status, code), good in zip(recipients, want):
         if status not in (good if isinstance(good, list) else [good]):
             wrong.append("message %d to %s: %s %d" % (number, address, status, code))
@@ -120,7 +124,7 @@ def run(name, where, folder, ways):
     copies = wait_for(folder, seen, len(accepted))
     wrong = []
     for number in range(1, COUNT + 1):
-        judge(number, told.get(number, []), wrong)
+        judge(number, told.get(number, []), "taken" in ways, wrong)
         found = copies.get(number, [])
         if len(found) != (number in accepted):
             wrong.append("message %d: %d copies, and it was%s accepted" % (
