@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "../tls/certs.h"
 #include "sink/sink.h"
 #include "uvsmtp.h"
 
@@ -828,13 +829,29 @@ typedef struct {
   size_t accepted; /* in the cut before */
 } cut_t;
 
+static identity_t identity;
+static char cert_file[] = "/tmp/uvsmtp-test-cert-XXXXXX",
+            key_file[] = "/tmp/uvsmtp-test-key-XXXXXX";
+static uvsmtp_tls_context_t *trusting;
+
+static void use_tls(world_t *w)
+{
+  w->sink_options.tls_cert = cert_file;
+  w->sink_options.tls_key = key_file;
+  w->options.tls = UVSMTP_TLS_REQUIRED;
+  w->options.tls_context = trusting;
+  w->options.tls_on_loop = true;
+}
+
 static void init_cut(world_t *w, const cut_t *cut)
 {
   static const char text[] = "Subject: cut\r\n\r\n.One\r\n\r\nTwo\r\n";
   init(w, cut->mode, 3, 2);
   w->sink_options.lmtp = w->options.lmtp = cut->lmtp;
   w->sink_options.hostname = "s";
-  if (cut->action == NULL || cut->action[0] == 'c') {
+  if (cut->tls) {
+    use_tls(w);
+  } else if (cut->action == NULL || cut->action[0] == 'c') {
     /* Thousands of TCP connections would use up the ports of the machine. */
     snprintf(w->path, sizeof(w->path), "/tmp/uvsmtp-test-cut-%d", (int)getpid());
     w->sink_options.unix_path = w->options.unix_path = w->path;
@@ -866,8 +883,8 @@ static void check_doubt(const world_t *w, const world_t *whole, const cut_t *cut
   for (size_t m = 0; m < 3; m++) {
     bool in_doubt = strchr(w->mails[m].told, 'u') != NULL;
     doubtful += in_doubt;
-    if (in_doubt && cut->mode == LOCKSTEP && cut->script == NULL && cut->ehlo == NULL &&
-        cut->point[0] == 'r' && cut->at < whole->starts[m])
+    if (in_doubt && cut->mode == LOCKSTEP && !cut->tls && cut->script == NULL &&
+        cut->ehlo == NULL && cut->point[0] == 'r' && cut->at < whole->starts[m])
       explain(w, cut, "unknown before its content could begin");
   }
   if (cut->mode != CHUNKS && doubtful > 1)
@@ -893,7 +910,7 @@ static void check_cut(cut_t *cut, const world_t *whole)
       accepted += w.mails[m].told[r] == 'a';
   }
   check_doubt(&w, whole, cut);
-  if (cut->point[0] == 's' && cut->action[0] == 'c' && accepted < cut->accepted)
+  if (!cut->tls && cut->point[0] == 's' && cut->action[0] == 'c' && accepted < cut->accepted)
     explain(&w, cut, "a reply that was read has been forgotten");
   cut->accepted = accepted;
 }
@@ -915,7 +932,7 @@ static void cut_everywhere(cut_t cut, uint64_t stride)
     for (size_t i = 0; i < 2; i++) {
       cut.action = actions[i];
       cut.accepted = 0;
-      for (cut.at = 1; cut.at <= end; cut.at += i == 0 ? stride : 7)
+      for (cut.at = 1; cut.at <= end; cut.at += i == 0 ? stride : stride + 6)
         check_cut(&cut, &whole);
     }
   }
@@ -968,9 +985,40 @@ static void a_connection_cut_at_any_octet_tells_the_truth_of_a_stream(void **sta
     cut_everywhere((cut_t){.mode = mode, .pieces = 5}, 3);
 }
 
-static int ignore_sigpipe(void **state)
+/* Records that were cut say nothing to either side. */
+static void a_connection_cut_at_any_octet_tells_the_truth_over_tls(void **state)
 {
+  for (flow_t mode = 0; mode < MODES; mode++)
+    cut_everywhere((cut_t){.mode = mode, .tls = true}, 31);
+}
+
+static void write_pem(char *path, const char *text)
+{
+  int fd = mkstemp(path);
+  assert_true(fd >= 0);
+  assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+  close(fd);
+}
+
+static int set_up(void **state)
+{
+  spec_t spec = {.subject = "CN=localhost", .names = "DNS:localhost IP:127.0.0.1", .is_ca = 1};
+  uvsmtp_tls_options_t options = UVSMTP_TLS_OPTIONS_INIT;
   signal(SIGPIPE, SIG_IGN);
+  make_identity(&identity, &spec);
+  write_pem(cert_file, identity.cert);
+  write_pem(key_file, identity.key);
+  options.ca_pem = identity.cert;
+  assert_int_equal(uvsmtp_tls_context_new(&trusting, &options, NULL, 0), 0);
+  return 0;
+}
+
+static int tear_down(void **state)
+{
+  uvsmtp_tls_context_free(trusting);
+  free_identity(&identity);
+  unlink(cert_file);
+  unlink(key_file);
   return 0;
 }
 
@@ -990,6 +1038,7 @@ int main(void)
       cmocka_unit_test(a_connection_cut_at_any_octet_tells_the_truth_over_lmtp),
       cmocka_unit_test(a_connection_cut_at_any_octet_tells_the_truth_of_two_transactions),
       cmocka_unit_test(a_connection_cut_at_any_octet_tells_the_truth_of_a_stream),
+      cmocka_unit_test(a_connection_cut_at_any_octet_tells_the_truth_over_tls),
   };
-  return cmocka_run_group_tests(tests, ignore_sigpipe, NULL);
+  return cmocka_run_group_tests(tests, set_up, tear_down);
 }
