@@ -222,7 +222,8 @@ uvsmtp_connection_info(const uvsmtp_connection_t *connection);
 UVSMTP_EXTERN const char *uvsmtp_connection_peer(const uvsmtp_connection_t *connection);
 /**
  * True if the server takes no further message on it (LIMITS MAILMAX, or recipients of more domains
- * than RCPTDOMAINMAX; RFC 9422): the next one needs another connection. Since 0.1
+ * than RCPTDOMAINMAX, RFC 9422; or 452 4.5.3 to MAIL): the next one needs another connection.
+ * Since 0.1
  */
 UVSMTP_EXTERN bool uvsmtp_connection_is_spent(const uvsmtp_connection_t *connection);
 /** TLS facts; 0, or UVSMTP_ESTATE without TLS. Since 0.1 */

@@ -126,14 +126,28 @@ static void refuse_rest(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
                        event->command, text);
 }
 
+/* Not this message, but one more in this session (OpenSMTPD): another session takes it. */
+static bool ends_session(const uvsmtp_connection_t *c, const uvsmtp_reply_t *reply)
+{
+  return c->pump.mails > 1 && reply->code == 452 && reply->enhanced[0] == 4 &&
+         reply->enhanced[1] == 5 && reply->enhanced[2] == 3;
+}
+
 /* A refused MAIL is the result of all, whatever is said to the commands behind it. */
 static void on_mail(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsmtp_event_t *event,
                     const char *text)
 {
   t->mail_ok = UVSMTP_REPLY_CLASS(&event->reply) == 2;
   t->mail_refused = !t->mail_ok;
-  if (t->mail_refused)
+  if (t->mail_ok)
+    return;
+  if (!ends_session(c, &event->reply)) {
     refuse_rest(c, t, event, text);
+    return;
+  }
+  c->pump.spent = true;
+  uvsmtp__outcome_rest(c, t, (uvsmtp_status_t)UVSMTP__RCPT_LEFT, &event->reply, event->command,
+                       text);
 }
 
 static uvsmtp_status_t status_of_recipient(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,

@@ -114,7 +114,7 @@ typedef struct uvsmtp__pump_s {
   bool resetting;        /* RSET was issued and not answered */
   bool farewell;         /* 421 was the last that mattered: nothing behind it will be done */
   /* limits.c */
-  bool spent;            /* the session takes no more of some domain */
+  bool spent;            /* the session takes no more messages, or none to some domain */
   uint64_t mails;        /* MAIL commands issued */
   uint64_t *domains;     /* hashes of those that recipients had; only under RCPTDOMAINMAX */
   size_t domain_count, domain_room;

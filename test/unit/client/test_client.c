@@ -50,6 +50,30 @@ static void what_one_session_leaves_goes_on_in_others(void **state)
   }
 }
 
+/* Servers that take a few messages in a session, and say so in one way or another. */
+static void sessions_that_take_a_few_messages_are_followed_by_others(void **state)
+{
+  static const char script[] = "mail nth 4- : reply \"452 4.5.3 Too many messages\"";
+  for (int i = 0; i < 2; i++) {
+    const char *limits = i == 1 ? "LIMITS MAILMAX=3" : "X-NONE";
+    bench_t *b = malloc(sizeof(*b));
+    uvsmtp_connection_options_t connection = UVSMTP_CONNECTION_OPTIONS_INIT;
+    uvsmtp_client_options_t options = UVSMTP_CLIENT_OPTIONS_INIT;
+    sink_options_t sink = {.script = i == 0 ? script : NULL, .ehlo = &limits, .ehlo_count = 1};
+    options.max_connections = 2;
+    options.retry_delay_ms = 2;
+    start_with(b, &sink, &options, &connection);
+    post_many(b, 20);
+    end(b, UVSMTP_CLOSE_DRAIN);
+    uv_run(&b->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&b->loop), 0);
+    assert_int_equal(count_of(b, UVSMTP_ACCEPTED), 20);
+    assert_int_equal(b->counters.messages, 20);
+    assert_in_range(b->counters.connections, 7, 20);
+    free(b);
+  }
+}
+
 static void what_is_unknown_goes_again_if_the_caller_wants_it(void **state)
 {
   for (int wanted = 0; wanted < 2; wanted++) {
@@ -583,6 +607,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_one_session_leaves_goes_on_in_others),
+      cmocka_unit_test(sessions_that_take_a_few_messages_are_followed_by_others),
       cmocka_unit_test(what_is_unknown_goes_again_if_the_caller_wants_it),
       cmocka_unit_test(five_hundred_messages_go_through_five_connections),
       cmocka_unit_test(connections_that_servers_cut_lose_no_message_and_double_none),

@@ -446,6 +446,8 @@ static const outcome_t outcomes[] = {
      .flags = UVSMTP_ENVELOPE_ALL_OR_NONE},
     {"RCPTMAX that is enough, and all or none", NULL, "aaa aaa", IN_ALL, .ehlo = "LIMITS RCPTMAX=3",
      .flags = UVSMTP_ENVELOPE_ALL_OR_NONE},
+    {"too many messages for a session", "mail nth 2- : reply \"452 4.5.3 Too many messages sent\"",
+     "aaa ddd ddd", IN_ALL, .sloppy = true},
     {"MAILMAX", NULL, "aaa aaa ddd", IN_ALL, .ehlo = "LIMITS MAILMAX=2"},
     {"MAILMAX in the middle of two messages", NULL, "add add", IN_GROUP | IN_CHUNKS,
      .ehlo = "LIMITS RCPTMAX=1 MAILMAX=2", .transactions = 1},
