@@ -7,8 +7,8 @@
  * URL is the server's; TARGET a recipient that is taken, NAME@DOMAIN. Of every 7 messages one has a
  * second recipient that is refused (refused@DOMAIN), of every 11 one goes to refused@ and busy@
  * only, and of every 13 one has the sender late@, whom the servers refuse after the data. WAY:
- * no-pipelining, no-overlap, no-chunking; and taken: no message is refused wholly. Contents come
- * from memory, from buffers, and in pieces of a callback, in turn.
+ * no-pipelining, no-overlap, no-chunking; taken: nobody is refused; fresh: a connection for each.
+ * Contents come from memory, from buffers, and in pieces of a callback, in turn.
  *
  * Output: "message N OCTETS SHA256" and "recipient N ADDRESS STATUS CODE" for each, and at the end
  * "summary TRANSACTIONS RETRIES". The digest is that of the body with LF as line ends.
@@ -26,7 +26,7 @@ typedef struct bulk_s {
   uvsmtp_client_t *client;
   const char *target, *domain;
   unsigned long next, count, active, transactions;
-  bool taken;
+  bool taken, fresh;
 } bulk_t;
 
 typedef struct job_s {
@@ -158,7 +158,7 @@ static void make_envelope(job_t *job)
     job->recipients[0].address = job->other[0];
     job->recipients[1].address = job->other[1];
     job->envelope.recipient_count = 2;
-  } else if (job->number % 7 == 3) {
+  } else if (job->number % 7 == 3 && !b->taken) {
     job->recipients[1].address = job->other[0];
     job->envelope.recipient_count = 2;
   }
@@ -209,6 +209,7 @@ static void set_ways(bulk_t *b, uvsmtp_connection_options_t *o, int count, char 
 {
   for (int i = 0; i < count; i++) {
     b->taken |= strcmp(ways[i], "taken") == 0;
+    b->fresh |= strcmp(ways[i], "fresh") == 0;
     o->no_pipelining |= strcmp(ways[i], "no-pipelining") == 0;
     o->no_overlap |= strcmp(ways[i], "no-overlap") == 0;
     o->no_chunking |= strcmp(ways[i], "no-chunking") == 0;
@@ -232,6 +233,7 @@ static int make_client(bulk_t *b, uv_loop_t *loop, char **argv, int argc)
   set_ways(b, &connection, argc - 6, argv + 6);
   options.connection = &connection;
   options.max_connections = strtoul(argv[3], NULL, 10);
+  options.max_messages = b->fresh ? 1 : 0;
   if (err == 0)
     err = uvsmtp_client_new(&b->client, loop, &options, detail, sizeof(detail));
   if (err != 0)

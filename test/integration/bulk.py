@@ -37,9 +37,9 @@ RUNS = {
     "exim": [("STARTTLS, chunks", url("smtp", "PORT"), "EXIM_MAILDIR", [])],
     "opensmtpd": [("one command at a time", url("smtp", "PORT", "", "?tls=none"),
                    "OPENSMTPD_MAILDIR", [])],
-    # The submission process of this version crashes on MAIL behind a content, and on RSET behind a
-    # message that its relay refused.
-    "dovecot": [("submission", url("smtp", "PORT"), "DOVECOT_RELAY_MAILDIR", ["taken", "no-overlap"]),
+    # The submission process of this version crashes behind what its relay has refused, and spoils
+    # every second transaction of a session.
+    "dovecot": [("submission", url("smtp", "PORT"), "DOVECOT_RELAY_MAILDIR", ["taken", "fresh"]),
                 ("LMTP", url("lmtp", "PORT_LMTP", "", "?tls=none"), "DOVECOT_MAILDIR", []),
                 ("LMTP over a Unix socket",
                  "lmtp+unix://%s" % env.get("DOVECOT_SOCKET_LMTP", ""), "DOVECOT_MAILDIR", [])],
@@ -98,7 +98,7 @@ def wait_for(folder, seen, count):
 def expected(number, recipients, taken):
     """What the statuses have to be, by what bulk.c made of this number."""
     if taken:
-        return ["accepted", "rejected"][:len(recipients)]
+        return ["accepted"]
     if number % 11 == 2:
         return ["rejected", ["deferred", "rejected"]]  # Dovecot knows nobody who is busy
     first = ["rejected", "accepted"] if number % 13 == 5 else ["accepted"]
