@@ -425,6 +425,37 @@ UVSMTP_EXTERN int uvsmtp_connection_send(uvsmtp_connection_t *connection, uvsmtp
  */
 UVSMTP_EXTERN void uvsmtp_send_cancel(uvsmtp_send_t *send);
 
+/*
+ * A send that goes on with another connection, for those who keep a pool of their own (a client
+ * does it by itself): what became of its recipients so far stays with it, and only those that
+ * another connection may serve go again.
+ */
+
+/**
+ * Inside the callback of a send: how many of its recipients may go again, with `unknown_too` those
+ * whose fate is unknown, who may then get the message twice. Above 0, all results stay with the
+ * send until uvsmtp_connection_resume or uvsmtp_send_settle. Since 0.1
+ */
+UVSMTP_EXTERN size_t uvsmtp_send_keep(uvsmtp_send_t *send, const uvsmtp_result_t *result,
+                                      bool unknown_too);
+/**
+ * uvsmtp_connection_send for a send with results that were kept, or one that has none yet; its
+ * envelope and source are its own. After an error they are still kept. Since 0.1
+ */
+UVSMTP_EXTERN int uvsmtp_connection_resume(uvsmtp_connection_t *connection, uvsmtp_send_t *send,
+                                           uvsmtp_send_cb cb);
+/** Results that were kept. */
+typedef struct uvsmtp_kept_s uvsmtp_kept_t;
+/**
+ * There is no further try: those who were to go again get this status and text, which is borrowed.
+ * Fills the recipients, the status and retry_is_safe of `result`, which is good until what is
+ * returned has been given to uvsmtp_kept_free; NULL if the send has no results. Since 0.1
+ */
+UVSMTP_EXTERN uvsmtp_kept_t *uvsmtp_send_settle(uvsmtp_send_t *send, uvsmtp_status_t status,
+                                                const char *text, uvsmtp_result_t *result);
+/** NULL is fine. Since 0.1 */
+UVSMTP_EXTERN void uvsmtp_kept_free(uvsmtp_kept_t *kept);
+
 /* ---- work elsewhere ------------------------------------------------------------------------ */
 
 /**

@@ -9,7 +9,6 @@
 #include "base/mem.h"
 #include "base/options.h"
 #include "client/internal.h"
-#include "connection/resume.h"
 
 /* ---- results of sends that no connection has seen ----------------------------------------- */
 
@@ -91,15 +90,15 @@ static void explain_delay(const uvsmtp_client_t *client, char *text, size_t size
 /* Some connection saw it, and what that said of its recipients counts. */
 static bool tell_kept(uvsmtp_client_t *client, uvsmtp_send_t *send, uvsmtp_result_t *result)
 {
-  void *kept = send->transaction;
   int err = result->err;
   const char *text = result->error_text;
-  if (!uvsmtp__send_settle(send, result->status, text, result))
+  uvsmtp_kept_t *kept = uvsmtp_send_settle(send, result->status, text, result);
+  if (kept == NULL)
     return false;
   result->err = err;
   result->error_text = text;
   tell(client, send, result);
-  uvsmtp__send_forget(kept);
+  uvsmtp_kept_free(kept);
   return true;
 }
 
@@ -339,8 +338,8 @@ static bool may_go_back(uvsmtp_client_t *client, uvsmtp_send_t *send, uvsmtp__at
          uvsmtp__attempt_again(attempt, client->pool.limits.max_tries);
 }
 
-static void go_back(uvsmtp_client_t *client, uvsmtp_send_t *send,
-                    const uvsmtp__attempt_t *attempt, const char *words)
+static void go_back(uvsmtp_client_t *client, uvsmtp_send_t *send, const uvsmtp__attempt_t *attempt,
+                    const char *words)
 {
   note_retry(send->client_slot, send, attempt, words);
   enqueue(client, send);
@@ -377,7 +376,7 @@ static void on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
   if (uvsmtp__attempt_ending(&attempt) == UVSMTP__ENDING_DEAD)
     note_failure(send->client_slot, result);
   if (may_go_back(client, send, &attempt) &&
-      uvsmtp__send_keep(send, result, client->resend_unknown) > 0)
+      uvsmtp_send_keep(send, result, client->resend_unknown) > 0)
     go_back(client, send, &attempt, result->error_text);
   else
     tell(client, send, result);
@@ -406,7 +405,7 @@ void uvsmtp__sends_start(uvsmtp_client_t *client, uvsmtp__member_t *member)
   send->client_again = true;
   uvsmtp__pool_sent(&client->pool, &member->slot, send->envelope->recipient_count,
                     send->client_bytes, uv_now(client->loop));
-  int err = uvsmtp__send_resume(member->connection, send, on_sent);
+  int err = uvsmtp_connection_resume(member->connection, send, on_sent);
   if (err != 0)
     refused(client, send, err);
 }

@@ -1,5 +1,4 @@
-#include "connection/resume.h"
-
+/* Sends that go on with another connection; see uvsmtp/connection.h. */
 #include "base/mem.h"
 #include "connection/connection.h"
 
@@ -17,7 +16,7 @@ static void own_words(uvsmtp__transaction_t *t, size_t i)
   t->results[i].text = t->texts[i] != NULL ? t->texts[i] : "";
 }
 
-size_t uvsmtp__send_keep(uvsmtp_send_t *send, const uvsmtp_result_t *result, bool unknown_too)
+size_t uvsmtp_send_keep(uvsmtp_send_t *send, const uvsmtp_result_t *result, bool unknown_too)
 {
   uvsmtp__transaction_t *t = send->transaction;
   size_t n = 0;
@@ -39,7 +38,7 @@ size_t uvsmtp__send_keep(uvsmtp_send_t *send, const uvsmtp_result_t *result, boo
   return n;
 }
 
-int uvsmtp__send_resume(uvsmtp_connection_t *c, uvsmtp_send_t *send, uvsmtp_send_cb cb)
+int uvsmtp_connection_resume(uvsmtp_connection_t *c, uvsmtp_send_t *send, uvsmtp_send_cb cb)
 {
   uvsmtp__transaction_t *t = send->transaction;
   int err = uvsmtp_connection_send(c, send, send->envelope, send->source, cb);
@@ -49,12 +48,12 @@ int uvsmtp__send_resume(uvsmtp_connection_t *c, uvsmtp_send_t *send, uvsmtp_send
   return err;
 }
 
-bool uvsmtp__send_settle(uvsmtp_send_t *send, uvsmtp_status_t status, const char *text,
-                         uvsmtp_result_t *result)
+uvsmtp_kept_t *uvsmtp_send_settle(uvsmtp_send_t *send, uvsmtp_status_t status, const char *text,
+                                  uvsmtp_result_t *result)
 {
   uvsmtp__transaction_t *t = send->transaction;
   if (t == NULL)
-    return false;
+    return NULL;
   for (size_t i = 0; i < result->recipient_count; i++) {
     uvsmtp_recipient_result_t *r = &t->results[i];
     if ((int)r->status < UVSMTP__RCPT_OPEN)
@@ -63,11 +62,12 @@ bool uvsmtp__send_settle(uvsmtp_send_t *send, uvsmtp_status_t status, const char
     r->text = text;
   }
   uvsmtp__result_summarize(t, result);
-  return true;
+  send->transaction = NULL;
+  return (uvsmtp_kept_t *)(void *)t;
 }
 
-void uvsmtp__send_forget(void *kept)
+void uvsmtp_kept_free(uvsmtp_kept_t *kept)
 {
   if (kept != NULL)
-    uvsmtp__transaction_free(kept);
+    uvsmtp__transaction_free((uvsmtp__transaction_t *)(void *)kept);
 }

@@ -10,7 +10,6 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "connection/resume.h"
 
 #define CONNECT_TIMEOUT_MS 30000
 #define REPLY_TIMEOUT_MS 300000
@@ -161,23 +160,23 @@ void uvsmtp_connection_quit(uvsmtp_connection_t *c, uvsmtp_connection_close_cb c
 }
 
 /* Results of one recipient: there is nothing to keep but that it goes again. */
-size_t uvsmtp__send_keep(uvsmtp_send_t *send, const uvsmtp_result_t *result, bool unknown_too)
+size_t uvsmtp_send_keep(uvsmtp_send_t *send, const uvsmtp_result_t *result, bool unknown_too)
 {
   return result->recipients[0].try_elsewhere;
 }
 
-int uvsmtp__send_resume(uvsmtp_connection_t *c, uvsmtp_send_t *send, uvsmtp_send_cb cb)
+int uvsmtp_connection_resume(uvsmtp_connection_t *c, uvsmtp_send_t *send, uvsmtp_send_cb cb)
 {
   return uvsmtp_connection_send(c, send, send->envelope, send->source, cb);
 }
 
-bool uvsmtp__send_settle(uvsmtp_send_t *send, uvsmtp_status_t status, const char *text,
-                         uvsmtp_result_t *result)
+uvsmtp_kept_t *uvsmtp_send_settle(uvsmtp_send_t *send, uvsmtp_status_t status, const char *text,
+                                  uvsmtp_result_t *result)
 {
-  return false;
+  return NULL;
 }
 
-void uvsmtp__send_forget(void *kept)
+void uvsmtp_kept_free(uvsmtp_kept_t *kept)
 {
 }
 

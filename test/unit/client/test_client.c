@@ -62,12 +62,12 @@ static void sessions_that_take_a_few_messages_are_followed_by_others(void **stat
     sink_options_t sink = {.script = i == 0 ? script : NULL, .ehlo = &limits, .ehlo_count = 1};
     options.max_connections = 2;
     options.retry_delay_ms = 2;
-    start_with(b, &sink, &options, &connection);
-    post_many(b, 20);
-    end(b, UVSMTP_CLOSE_DRAIN);
+    bench_start_with(b, &sink, &options, &connection);
+    bench_post_many(b, 20);
+    bench_end(b, UVSMTP_CLOSE_DRAIN);
     uv_run(&b->loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&b->loop), 0);
-    assert_int_equal(count_of(b, UVSMTP_ACCEPTED), 20);
+    assert_int_equal(bench_count_of(b, UVSMTP_ACCEPTED), 20);
     assert_int_equal(b->counters.messages, 20);
     assert_in_range(b->counters.connections, 7, 20);
     free(b);
