@@ -73,7 +73,8 @@ typedef struct uvsmtp_connection_options_s {
   const char *url;         /* see uvsmtp_url_parse; its parts fill the fields below that are 0 */
   const char *host;        /* name or address; this or url or unix_path is required; copied */
   uint16_t port;           /* 0: 587; 465 with TLS_IMPLICIT; 25 with TLS_NONE; 24 with lmtp */
-  const char *unix_path;   /* a Unix socket instead of host and port; copied */
+  const char *unix_path;   /* a Unix socket instead of host and port; copied. With TLS, `host` beside
+                              it is the name that the certificate must carry */
   bool lmtp;               /* RFC 2033 */
   uvsmtp_family_t family;  /* which addresses may be used */
   const char *source_address; /* local address to connect from, numeric; copied */

@@ -164,19 +164,30 @@ static int load_usual_places(uvsmtp_tls_context_t *context)
   return 0;
 }
 
+/* A variable of the environment; NULL if it is empty too. */
+static const char *variable(const char *name)
+{
+  const char *value = getenv(name);
+  return value != NULL && *value != '\0' ? value : NULL;
+}
+
 static int load_system(uvsmtp_tls_context_t *context, uvsmtp__tls_say_t *say)
 {
-  const char *file = getenv("SSL_CERT_FILE"), *dir = getenv("SSL_CERT_DIR");
+  const char *file = variable("SSL_CERT_FILE"), *dir = variable("SSL_CERT_DIR");
   int err = 0;
-  if (file != NULL && *file != '\0')
+  if (file != NULL) {
     err = load_file(context, file, say);
-  if (err == 0 && dir != NULL && *dir != '\0')
+    if (err == UVSMTP_ETLSCONFIG)
+      uvsmtp__tls_say(say, " (named by SSL_CERT_FILE)");
+  }
+  if (err == 0 && dir != NULL)
     err = load_dirs(context, dir);
-  if (err == 0 && (file == NULL || *file == '\0') && (dir == NULL || *dir == '\0'))
+  if (err == 0 && file == NULL && dir == NULL)
     err = load_usual_places(context);
   if (err == 0 && context->trusted.version == 0) {
-    uvsmtp__tls_say(say, "no trusted certificates: this system keeps none in the usual places, "
-                         "and no ca_file is given");
+    uvsmtp__tls_say(say, "no trusted certificates: %s, and no ca_file is given",
+                    dir != NULL ? "SSL_CERT_DIR names no folder that holds any"
+                                : "this system keeps none in the usual places");
     err = UVSMTP_ETLSCONFIG;
   }
   return err;

@@ -931,6 +931,35 @@ static void closing_at_every_turn_of_the_loop_calls_back_once(void **state)
   }
 }
 
+/* ---- TLS on a Unix socket ---- */
+
+static void on_a_unix_socket_the_host_is_the_name_to_check(void **state)
+{
+  static const struct {
+    const char *host, *words;
+    int err;
+  } rows[] = {
+      {"localhost", "", 0},
+      {"mx.example", "not for mx.example", UVSMTP_ETLSNAME},
+      {NULL, "no host name was given to check", UVSMTP_EINVAL},
+  };
+  char path[64];
+  snprintf(path, sizeof(path), "/tmp/uvsmtp-test-socket-%d", (int)getpid());
+  for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    world_t w;
+    init(&w);
+    with_tls(&w, UVSMTP_TLS_REQUIRED);
+    w.sink_options.unix_path = path;
+    w.options.unix_path = path;
+    w.options.host = rows[i].host;
+    go(&w, NULL);
+    if (w.err != rows[i].err || strstr(w.text, rows[i].words) == NULL)
+      fail_msg("%s: %s", uvsmtp_err_name(w.err), w.text);
+    assert_true(w.err == 0 || strstr(w.text, path) != NULL);
+  }
+  unlink(path);
+}
+
 /* ---- servers that want our certificate ---- */
 
 /*
@@ -1203,6 +1232,7 @@ int main(void)
       cmocka_unit_test(a_stuck_content_times_out_and_was_not_all_handed_over),
       cmocka_unit_test(closing_at_every_line_of_the_dialogue_calls_back_once),
       cmocka_unit_test(closing_at_every_turn_of_the_loop_calls_back_once),
+      cmocka_unit_test(on_a_unix_socket_the_host_is_the_name_to_check),
       cmocka_unit_test(a_server_that_cuts_for_want_of_a_certificate_is_understood),
       cmocka_unit_test(who_waits_for_a_session_goes_on_when_there_will_be_none),
       cmocka_unit_test(who_waits_for_a_session_does_so_for_a_moment_only),

@@ -246,13 +246,13 @@ static void the_system_store_is_found_by_its_environment_variables(void **state)
   accepts(NULL);
   accepts(&o);
   setenv("SSL_CERT_FILE", path_of("none"), 1);
-  expect("file that is not there", &o, UVSMTP_ETLSCONFIG, "none cannot be read");
+  expect("file that is not there", &o, UVSMTP_ETLSCONFIG, "(named by SSL_CERT_FILE)");
   unsetenv("SSL_CERT_FILE");
   snprintf(list, sizeof(list), "%s::%s", path_of("nowhere"), path_of("certs"));
   setenv("SSL_CERT_DIR", list, 1);
   accepts(&o);
   setenv("SSL_CERT_DIR", path_of("nowhere"), 1);
-  expect("folder that is not there", &o, UVSMTP_ETLSCONFIG, "no trusted certificates");
+  expect("folder that is not there", &o, UVSMTP_ETLSCONFIG, "SSL_CERT_DIR names no folder");
   o.verify = UVSMTP_TLS_VERIFY_NONE_INSECURE; /* needs none */
   expect("nothing to trust", &o, 0, "");
   unsetenv("SSL_CERT_DIR");
