@@ -203,13 +203,15 @@ static int make_tls(run_t *run)
   char detail[512] = "";
   int err;
 
-  if (s->ca == NULL && s->cert == NULL && !s->insecure && s->pins.count == 0)
+  if (s->ca == NULL && s->cert == NULL && !s->insecure && s->pins.count == 0 && s->tls_max == NULL)
     return STATUS_OK;
   options.ca_file = s->ca;
   options.cert_file = s->cert;
   options.key_file = s->key;
   options.pins = s->pins.at;
   options.pin_count = s->pins.count;
+  if (s->tls_max != NULL)
+    options.max_version = strcmp(s->tls_max, "1.2") == 0 ? UVSMTP_TLS_1_2 : UVSMTP_TLS_1_3;
   if (s->insecure)
     options.verify = UVSMTP_TLS_VERIFY_NONE_INSECURE;
   err = uvsmtp_tls_context_new(&run->tls, &options, detail, sizeof detail);

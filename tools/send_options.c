@@ -39,6 +39,7 @@ static const char send_help[] =
     "  --ca FILE               trust these certificates instead of the system's (PEM)\n"
     "  --cert FILE --key FILE  our own certificate\n"
     "  --insecure              trust any certificate\n"
+    "  --tls-max 1.2|1.3       the highest version of TLS\n"
     "  --pin sha256//DIGEST    the server's public key must be this one (repeatable: or that)\n"
     "\n"
     "  --user NAME             log in; the password comes from --password-file FILE, the\n"
@@ -103,6 +104,7 @@ static const option_t options[] = {
     {"key", OPTION_TEXT, AT(key)},
     {"insecure", OPTION_FLAG, AT(insecure)},
     {"pin", OPTION_LIST, AT(pins)},
+    {"tls-max", OPTION_TEXT, AT(tls_max)},
     {"proxy", OPTION_TEXT, AT(proxy)},
     {"proxy-header", OPTION_TEXT, AT(proxy_header)},
     {"source", OPTION_TEXT, AT(source)},
@@ -158,6 +160,8 @@ static int check_send(const settings_t *s, const char *command)
     return complain(STATUS_USAGE, command, "no recipients: --to ADDRESS, or -t");
   if (s->key != NULL && s->cert == NULL)
     return complain(STATUS_USAGE, command, "--key goes with --cert");
+  if (s->tls_max != NULL && strcmp(s->tls_max, "1.2") != 0 && strcmp(s->tls_max, "1.3") != 0)
+    return complain(STATUS_USAGE, command, "--tls-max is 1.2 or 1.3");
   if (s->ipv4 && s->ipv6)
     return complain(STATUS_USAGE, command, "either --ipv4 or --ipv6");
   if (s->proxy_header != NULL && strcmp(s->proxy_header, "v1") != 0 &&

@@ -81,6 +81,7 @@ typedef struct settings_s {
   const char *tls, *ca, *cert, *key, *ehlo;
   bool insecure;
   texts_t pins;
+  const char *tls_max;
   uint64_t timeout_s, connections;
   uvsmtp_rate_t rate;
   /* the way there */

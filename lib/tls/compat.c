@@ -25,9 +25,10 @@ static const uint16_t groups[] = {
 };
 
 /*
- * The PKCS #1 entries stand before the PSS ones: OpenSSL takes the first that it can use, and
- * mbedTLS cannot check a PSS signature in TLS 1.2 though it offers them there (TLS 1.3, which has
- * no PKCS #1 in its handshake, skips those entries).
+ * The PKCS #1 entries stand before the PSS ones: OpenSSL takes the first that it can use, unless it
+ * is told to follow its own order, and mbedTLS cannot check a PSS signature in TLS 1.2 though it
+ * offers them there (TLS 1.3, which has no PKCS #1 in its handshake, skips those entries). Where
+ * max_version is 1.2, mbedTLS does not offer them.
  */
 static const uint16_t signatures[] = {
     MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA256,       MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA384,
@@ -115,6 +116,13 @@ bool uvsmtp__tls_compat_is_ticket(int ret)
 bool uvsmtp__tls_compat_is_version_error(int ret)
 {
   return ret == MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION || ret == MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE;
+}
+
+bool uvsmtp__tls_compat_is_pss_in_12(const mbedtls_ssl_context *ssl, int ret)
+{
+  return ret == MBEDTLS_ERR_SSL_ILLEGAL_PARAMETER &&
+         uvsmtp__tls_compat_version(ssl) == UVSMTP_TLS_1_2 &&
+         uvsmtp__tls_compat_state(ssl) == MBEDTLS_SSL_SERVER_KEY_EXCHANGE;
 }
 
 bool uvsmtp__tls_compat_is_certificate_error(int ret)
@@ -211,6 +219,11 @@ bool uvsmtp__tls_compat_is_version_error(int ret)
 {
   return ret == MBEDTLS_ERR_SSL_BAD_HS_PROTOCOL_VERSION ||
          ret == MBEDTLS_ERR_SSL_NO_CIPHER_CHOSEN || ret == MBEDTLS_ERR_SSL_NO_USABLE_CIPHERSUITE;
+}
+
+bool uvsmtp__tls_compat_is_pss_in_12(const mbedtls_ssl_context *ssl, int ret)
+{
+  return false;
 }
 
 bool uvsmtp__tls_compat_is_certificate_error(int ret)

@@ -51,6 +51,11 @@ int uvsmtp__tls_compat_alert(const mbedtls_ssl_context *ssl);
 bool uvsmtp__tls_compat_is_ticket(int ret);
 /* `ret` says that both sides have no version or cipher suite in common. */
 bool uvsmtp__tls_compat_is_version_error(int ret);
+/*
+ * `ret` came of a server that chose RSA-PSS for its signature in TLS 1.2: mbedTLS 3.6 has to offer
+ * that for TLS 1.3, and cannot check it in TLS 1.2.
+ */
+bool uvsmtp__tls_compat_is_pss_in_12(const mbedtls_ssl_context *ssl, int ret);
 /* `ret` says that the peer's certificate cannot be used, for a reason in the verify flags. */
 bool uvsmtp__tls_compat_is_certificate_error(int ret);
 /* A server can resume `session` by a ticket or its ID. */

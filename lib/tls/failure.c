@@ -172,6 +172,11 @@ static int explain_rest(uvsmtp_tls_t *engine, int ret, uvsmtp__tls_say_t *say)
     uvsmtp__tls_say(say, "no TLS version or cipher suite in common with the %s", peer);
     return UVSMTP_ETLSVERSION;
   }
+  if (uvsmtp__tls_compat_is_pss_in_12(&engine->ssl, ret)) {
+    uvsmtp__tls_say(say, "the server signs with RSA-PSS in TLS 1.2, which mbedTLS cannot check: "
+                         "setting the maximum version to TLS 1.2 keeps it from that");
+    return UVSMTP_ETLSVERSION;
+  }
   if (ret == MBEDTLS_ERR_SSL_CONN_EOF) {
     uvsmtp__tls_say(say, "the %s closed the connection during the TLS handshake", peer);
     if (!engine->cert_wanted || engine->context->has_own)

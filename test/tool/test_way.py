@@ -217,11 +217,35 @@ def a_pin_decides_whatever_else_is_trusted():
 
 
 @test
+def a_server_of_tls_1_2_may_follow_its_own_preferences():
+    """OpenSSL's first choice for RSA is PSS, which mbedTLS 3.6 cannot check in TLS 1.2."""
+    import ssl
+    certs = tool.make_certificates()
+    if certs is None:
+        return
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(f'{certs}/server.crt', f'{certs}/server.key')
+    context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+
+    class Tls(Relay):
+        def dialogue(self):
+            self.request = context.wrap_socket(self.request, server_side=True)
+            return b''
+
+    write('letter', LETTER)
+    with Sink() as sink, Proxy(Tls, sink.port) as server:
+        send(f'smtps://{server.at}', *TO, '--ca', f'{certs}/ca.crt', '--tls-max', '1.2', 'letter')
+    equal(len(sink.messages), 1)
+
+
+@test
 def what_cannot_be_meant_is_a_usage_error():
     write('letter', LETTER)
     for args, words in ((('--proxy', 'ftp://x'), 'socks5, socks5h or http'),
                         (('--proxy-header', 'v3'), 'v1 or v2'),
                         (('--ipv4', '--ipv6'), 'either'),
+                        (('--tls-max', '1.1'), '1.2 or 1.3'),
                         (('--proxy', 'http://a%0d:b@x'), 'encoded CR')):
         contains(send('smtp://127.0.0.1:9?tls=none', *TO, *args, 'letter', status=64).err, words)
 
