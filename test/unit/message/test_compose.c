@@ -1138,7 +1138,7 @@ static void copies_replace_fields_and_marks_only(void **state)
  * attachment may not even be looked at, until its bytes are read to be sent. */
 static void a_copy_does_not_look_at_the_attachments_again(void **state)
 {
-  size_t size = 1 << 20, len, most = 0;
+  size_t size = 1 << 16, len, most = 0;
   char *bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   failing_t counted = {.fail_at = 0};
   uvsmtp_mem_t mem = FAILING_MEM(&counted);
