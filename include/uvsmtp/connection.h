@@ -407,6 +407,7 @@ struct uvsmtp_send_s {
   int client_err;
   unsigned char client_priority;
   bool client_again;
+  const uvsmtp_envelope_t *checked; /* the client has looked through this one */
 };
 
 /**

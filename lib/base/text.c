@@ -45,6 +45,34 @@ bool uvsmtp__breaks_line(const char *s, size_t len)
   return has_low(word_at(s + len - sizeof(uint64_t))) && breaks_line(s, len);
 }
 
+/* An octet may be below 32, or 127. */
+static bool word_has_control(uint64_t word)
+{
+  uint64_t low = (word - 0x2020202020202020u) & ~word;
+  uint64_t del = word ^ 0x7f7f7f7f7f7f7f7fu;
+  del = (del - 0x0101010101010101u) & ~del;
+  return ((low | del) & 0x8080808080808080u) != 0;
+}
+
+static bool has_control(const char *s, size_t len)
+{
+  for (size_t i = 0; i < len; i++)
+    if ((unsigned char)s[i] < 32 || s[i] == 127)
+      return true;
+  return false;
+}
+
+/* As breaks_line: words that may have one are looked at octet by octet. */
+bool uvsmtp__has_control(const char *s, size_t len)
+{
+  if (len < sizeof(uint64_t))
+    return has_control(s, len);
+  for (size_t i = 0; i + sizeof(uint64_t) < len; i += sizeof(uint64_t))
+    if (word_has_control(word_at(s + i)))
+      return has_control(s, len);
+  return word_has_control(word_at(s + len - sizeof(uint64_t))) && has_control(s, len);
+}
+
 bool uvsmtp__has_8bit(const char *s, size_t len)
 {
   size_t i = 0;

@@ -289,6 +289,7 @@ int uvsmtp_client_send_with(uvsmtp_client_t *client, uvsmtp_send_t *send,
   send->envelope = envelope;
   send->source = source;
   send->client_cb = cb;
+  send->checked = envelope;
   uvsmtp__sends_accept(client, send);
   return 0;
 }

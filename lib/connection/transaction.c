@@ -548,8 +548,9 @@ int uvsmtp_connection_send(uvsmtp_connection_t *c, uvsmtp_send_t *send,
     return UVSMTP_EINVAL;
   if (envelope->recipient_count == 0 || envelope->recipients == NULL)
     return UVSMTP_ENORECIPIENTS;
-  if ((err = uvsmtp_envelope_check(envelope)) != 0)
+  if (send->checked != envelope && (err = uvsmtp_envelope_check(envelope)) != 0)
     return err;
+  send->checked = NULL;
   if (!uvsmtp__connection_alive(c) || uvsmtp__connection_closing(c))
     return UVSMTP_ECLOSING;
   send->cb = cb;

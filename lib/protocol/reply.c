@@ -248,10 +248,12 @@ bool uvsmtp_reply_next_line(const uvsmtp_reply_t *reply, size_t *at, uvsmtp_slic
 /* Copies a text without what a terminal could take for more than text. */
 static size_t copy_safely(char *out, const char *text, size_t len)
 {
-  for (size_t i = 0; i < len; i++) {
-    unsigned char c = (unsigned char)text[i];
-    out[i] = c < 32 || c == 127 ? '?' : (char)c;
-  }
+  memcpy(out, text, len);
+  if (!uvsmtp__has_control(text, len))
+    return len;
+  for (size_t i = 0; i < len; i++)
+    if ((unsigned char)out[i] < 32 || out[i] == 127)
+      out[i] = '?';
   return len;
 }
 

@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -173,9 +174,38 @@ static void every_error_has_name_text_and_class(void **state)
   assert_string_equal(uvsmtp_strerror(-987654), "unknown error");
 }
 
+static void every_octet_is_judged_at_every_place(void **state)
+{
+  char text[30];
+  for (size_t len = 1; len <= sizeof(text); len++)
+    for (size_t at = 0; at < len; at++)
+      for (int octet = 0; octet < 256; octet++) {
+        memset(text, 'a', len);
+        text[at] = (char)octet;
+        assert_int_equal(uvsmtp__breaks_line(text, len),
+                         octet == '\r' || octet == '\n' || octet == 0);
+        assert_int_equal(uvsmtp__has_control(text, len), octet < 32 || octet == 127);
+        assert_int_equal(uvsmtp__has_8bit(text, len), octet > 127);
+      }
+}
+
+static void numbers_are_written_in_decimal(void **state)
+{
+  static const uint64_t numbers[] = {0,   1,    9,     10,        99,        100,       101,
+                                     999, 1000, 12345, 4294967296, UINT64_MAX, 18000000000000000000u};
+  for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+    char want[24], got[24];
+    snprintf(want, sizeof(want), "%llu", (unsigned long long)numbers[i]);
+    got[uvsmtp__decimal(got, numbers[i])] = '\0';
+    assert_string_equal(got, want);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(every_octet_is_judged_at_every_place),
+      cmocka_unit_test(numbers_are_written_in_decimal),
       cmocka_unit_test(base64_encodes_the_vectors_of_rfc_4648),
       cmocka_unit_test(base64_refuses_what_is_not_base64),
       cmocka_unit_test(buffer_keeps_its_bytes_and_its_bound),
