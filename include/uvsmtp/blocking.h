@@ -37,9 +37,10 @@ typedef struct uvsmtp_blocking_connection_s uvsmtp_blocking_connection_t;
 UVSMTP_EXTERN int uvsmtp_blocking_client_new(uvsmtp_blocking_client_t **client,
                                              const uvsmtp_client_options_t *options, char *detail,
                                              size_t detail_size);
-/** The same with all defaults, to the server of `url`. Since 0.1 */
+/** The same with all defaults, to the server or servers of `urls`; see uvsmtp_client_new_url. Since
+ * 0.1 */
 UVSMTP_EXTERN int uvsmtp_blocking_client_new_url(uvsmtp_blocking_client_t **client,
-                                                 const char *url);
+                                                 const char *urls);
 
 /**
  * Sends one message and waits for what becomes of it. Returns 0 if all recipients were accepted,

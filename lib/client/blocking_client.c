@@ -48,12 +48,10 @@ int uvsmtp_blocking_client_new(uvsmtp_blocking_client_t **out,
   return 0;
 }
 
-int uvsmtp_blocking_client_new_url(uvsmtp_blocking_client_t **client, const char *url)
+int uvsmtp_blocking_client_new_url(uvsmtp_blocking_client_t **client, const char *urls)
 {
-  uvsmtp_connection_options_t connection = UVSMTP_CONNECTION_OPTIONS_INIT;
   uvsmtp_client_options_t options = UVSMTP_CLIENT_OPTIONS_INIT;
-  connection.url = url;
-  options.connection = &connection;
+  options.urls = urls;
   return uvsmtp_blocking_client_new(client, &options, NULL, 0);
 }
 

@@ -89,6 +89,7 @@ typedef struct row_s {
 
 #define GAUGE(field) offsetof(uvsmtp_client_stats_t, field), false
 #define COUNTER(field) offsetof(uvsmtp_client_stats_t, field), true
+#define NO_SAMPLE SIZE_MAX, false /* only the family; the rows below have the samples */
 
 static const row_t rows[] = {
     {"sends_queued", "gauge", "Messages that no connection has.", NULL, NULL, GAUGE(queued)},
@@ -104,18 +105,13 @@ static const row_t rows[] = {
      COUNTER(failed)},
     {"connections_reused_total", "counter", "Messages and loans that found a connection open.",
      NULL, NULL, COUNTER(reused)},
-    {"connections_retired_total", "counter", "Connections that were ended, by cause.", "cause",
-     "closed", COUNTER(retired_by[UVSMTP_RETIRE_CLOSED])},
-    {NULL, NULL, NULL, "cause", "idle", COUNTER(retired_by[UVSMTP_RETIRE_IDLE])},
-    {NULL, NULL, NULL, "cause", "age", COUNTER(retired_by[UVSMTP_RETIRE_AGE])},
-    {NULL, NULL, NULL, "cause", "used", COUNTER(retired_by[UVSMTP_RETIRE_USED])},
-    {NULL, NULL, NULL, "cause", "replaced", COUNTER(retired_by[UVSMTP_RETIRE_REPLACED])},
-    {NULL, NULL, NULL, "cause", "lost", COUNTER(retired_by[UVSMTP_RETIRE_LOST])},
-    {NULL, NULL, NULL, "cause", "failed", COUNTER(retired_by[UVSMTP_RETIRE_FAILED])},
-    {NULL, NULL, NULL, "cause", "cancelled", COUNTER(retired_by[UVSMTP_RETIRE_CANCELLED])},
-    {NULL, NULL, NULL, "cause", "returned", COUNTER(retired_by[UVSMTP_RETIRE_RETURNED])},
-    {"sends_total", "counter", "Messages by what became of them.", "status", "accepted",
-     COUNTER(accepted)},
+    {"connections_retired_total", "counter", "Connections that were ended, by cause.", NULL, NULL,
+     NO_SAMPLE},
+#define X(name, text) {NULL, NULL, NULL, "cause", text, COUNTER(retired_by[UVSMTP_RETIRE_##name])},
+    UVSMTP_RETIRE_MAP(X)
+#undef X
+        {"sends_total", "counter", "Messages by what became of them.", "status", "accepted",
+         COUNTER(accepted)},
     {NULL, NULL, NULL, "status", "rejected", COUNTER(rejected)},
     {NULL, NULL, NULL, "status", "deferred", COUNTER(deferred)},
     {NULL, NULL, NULL, "status", "unknown", COUNTER(unknown)},
@@ -159,7 +155,8 @@ static void put_numbers(page_t *page)
       name = rows[r].family;
       family(page, name, rows[r].type, rows[r].help);
     }
-    put_row(page, name, &rows[r]);
+    if (rows[r].offset != SIZE_MAX)
+      put_row(page, name, &rows[r]);
   }
 }
 

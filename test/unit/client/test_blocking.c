@@ -1,5 +1,6 @@
 /* The blocking client in one thread: results, replies, errors, connections that are lent. */
 #include "blocking_world.h"
+#include "scarce.h"
 
 #include <stdlib.h>
 
@@ -131,31 +132,6 @@ static void a_server_out_of_reach_is_told_with_a_sentence(void **state)
 }
 
 /* ---- memory ------------------------------------------------------------------------------- */
-
-typedef struct scarce_s {
-  size_t count, fail_at, held;
-} scarce_t;
-
-static void *scarce_realloc(void *ctx, void *p, size_t size)
-{
-  scarce_t *scarce = ctx;
-  if (++scarce->count == scarce->fail_at)
-    return NULL;
-  scarce->held += p == NULL;
-  return realloc(p, size);
-}
-
-static void *scarce_malloc(void *ctx, size_t size)
-{
-  return scarce_realloc(ctx, NULL, size);
-}
-
-static void scarce_free(void *ctx, void *p)
-{
-  scarce_t *scarce = ctx;
-  scarce->held -= p != NULL;
-  free(p);
-}
 
 /* One message with allocation number `fail_at` failing; true if there was such a one. */
 static bool send_with_scarce_memory(world_t *w, size_t fail_at)

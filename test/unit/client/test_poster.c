@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "scarce.h"
 #include "sink/sink.h"
 #include "uvsmtp/poster.h"
 
@@ -368,32 +369,6 @@ static void a_post_that_is_refused_does_not_call_back(void **state)
   uvsmtp_client_close(w->client, UVSMTP_CLOSE_DRAIN, on_closed);
   finish(w);
   free_world(w);
-}
-
-typedef struct scarce_s {
-  size_t count, fail_at;
-  long held;
-} scarce_t;
-
-static void *scarce_realloc(void *ctx, void *p, size_t size)
-{
-  scarce_t *scarce = ctx;
-  if (++scarce->count == scarce->fail_at)
-    return NULL;
-  scarce->held += p == NULL;
-  return realloc(p, size);
-}
-
-static void *scarce_malloc(void *ctx, size_t size)
-{
-  return scarce_realloc(ctx, NULL, size);
-}
-
-static void scarce_free(void *ctx, void *p)
-{
-  scarce_t *scarce = ctx;
-  scarce->held -= p != NULL;
-  free(p);
 }
 
 static bool post_with_scarce_memory(size_t fail_at)
