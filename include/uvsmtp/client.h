@@ -73,6 +73,9 @@ typedef struct uvsmtp_client_options_s {
   uint64_t max_messages;    /* on one connection; 0: no limit */
   uint64_t max_bytes;       /* of messages on one connection, as far as their sizes are known when
                                they are sent; 0: no limit */
+  uint64_t max_refused;     /* messages that went to nobody on one connection: servers count errors
+                               and the RSETs behind them, and cut off whom they take for a spammer
+                               (Exim after ten); default 6, UINT64_MAX: no limit */
   uint64_t max_age_ms;      /* of a connection; 0: no limit */
   /* ---- the queue ---- */
   size_t max_queued;         /* sends that wait; then UVSMTP_EQUEUEFULL; default 10 000 000 */

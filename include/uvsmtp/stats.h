@@ -24,6 +24,7 @@ typedef struct uvsmtp_client_s uvsmtp_client_t;
   X(IDLE, "idle")           /* idle_timeout_ms */                                                  \
   X(AGE, "age")             /* max_age_ms */                                                       \
   X(USED, "used")           /* max_messages, max_bytes */                                          \
+  X(REFUSED, "refused")     /* max_refused */                                                      \
   X(REPLACED, "replaced")   /* another endpoint took over, or others log in */                     \
   X(LOST, "lost")           /* it ended while it was parked: 421, end of stream, no answer */      \
   X(FAILED, "failed")       /* it ended with a message */                                          \

@@ -35,7 +35,9 @@ uvsmtp__ending_t uvsmtp__attempt_ending(const uvsmtp__attempt_t *attempt)
 {
   if (is_dead(attempt))
     return UVSMTP__ENDING_DEAD;
-  return is_slow(attempt) ? UVSMTP__ENDING_SLOW : UVSMTP__ENDING_FINE;
+  if (is_slow(attempt))
+    return UVSMTP__ENDING_SLOW;
+  return attempt->refused ? UVSMTP__ENDING_REFUSED : UVSMTP__ENDING_FINE;
 }
 
 bool uvsmtp__attempt_again(const uvsmtp__attempt_t *attempt, unsigned max_tries)

@@ -23,6 +23,8 @@ void uvsmtp__lifecycle_judge(const uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, u
   if ((limits->max_messages != 0 && slot->given >= limits->max_messages) ||
       (limits->max_bytes != 0 && slot->bytes >= limits->max_bytes))
     retire(slot, UVSMTP_RETIRE_USED);
+  else if (limits->max_refused != 0 && slot->refused >= limits->max_refused)
+    retire(slot, UVSMTP_RETIRE_REFUSED);
   else if (is_old(pool, slot, now))
     retire(slot, UVSMTP_RETIRE_AGE);
 }

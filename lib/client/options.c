@@ -10,6 +10,7 @@
 #define DEFAULT_MAX_CONNECTIONS 50
 #define DEFAULT_IDLE_TIMEOUT_MS 30000
 #define DEFAULT_MAX_TRIES 3
+#define DEFAULT_MAX_REFUSED 6
 #define DEFAULT_RETRY_DELAY_MS 1000
 #define DEFAULT_MAX_RETRY_DELAY_MS 60000
 
@@ -84,6 +85,7 @@ void uvsmtp__options_limits(const uvsmtp_client_options_t *o, uvsmtp__pool_limit
                               .keepalive_ms = o->keepalive_ms,
                               .max_messages = o->max_messages,
                               .max_bytes = o->max_bytes,
+                              .max_refused = OR(o->max_refused, DEFAULT_MAX_REFUSED),
                               .max_age_ms = o->max_age_ms,
                               .max_tries = OR(o->max_tries, DEFAULT_MAX_TRIES),
                               .max_connect_tries = OR(o->max_connect_tries, DEFAULT_MAX_TRIES),

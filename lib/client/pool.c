@@ -252,7 +252,8 @@ bool uvsmtp__pool_done(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uvsmtp__endin
   slot->in_flight--;
   if (slot->state == UVSMTP__SLOT_CLOSING)
     return innocent;
-  if (ending == UVSMTP__ENDING_FINE) {
+  slot->refused += ending == UVSMTP__ENDING_REFUSED;
+  if (ending == UVSMTP__ENDING_FINE || ending == UVSMTP__ENDING_REFUSED) {
     prove(pool, slot, now);
   } else if (ending == UVSMTP__ENDING_SLOW) {
     slot->unproven = false;

@@ -50,6 +50,7 @@ typedef struct uvsmtp__slot_s {
   uint64_t given;     /* sends and loans it was used for */
   uint64_t delivered; /* sends that had a reply of the server */
   uint64_t bytes;     /* of messages given to it */
+  uint64_t refused;   /* sends that went to nobody */
   size_t in_flight;   /* sends */
   unsigned round;     /* the endpoint's failures when its opening began */
   bool has_cause;     /* `cause` says why it is of no use any more */
@@ -66,6 +67,7 @@ typedef struct uvsmtp__pool_limits_s {
   uint64_t keepalive_ms;    /* 0: none */
   uint64_t max_messages;    /* 0: none */
   uint64_t max_bytes;       /* 0: none */
+  uint64_t max_refused;     /* 0: none */
   uint64_t max_age_ms;      /* 0: none */
   unsigned max_tries, max_connect_tries;
   uint64_t retry_delay_ms, max_retry_delay_ms;
@@ -136,9 +138,10 @@ uvsmtp__step_t uvsmtp__pool_next(uvsmtp__pool_t *pool, const uvsmtp__waiting_t *
 
 /* How a send on a connection ended, as far as the pool is concerned. */
 typedef enum uvsmtp__ending_e {
-  UVSMTP__ENDING_FINE, /* whatever the server said of the message */
-  UVSMTP__ENDING_SLOW, /* the server asked to slow down */
-  UVSMTP__ENDING_DEAD  /* the connection ended with it */
+  UVSMTP__ENDING_FINE,
+  UVSMTP__ENDING_REFUSED, /* the server had it for nobody */
+  UVSMTP__ENDING_SLOW,    /* and asked to slow down */
+  UVSMTP__ENDING_DEAD     /* the connection ended with it */
 } uvsmtp__ending_t;
 
 /* What happened. */
@@ -187,6 +190,7 @@ typedef struct uvsmtp__attempt_s {
   uint16_t enhanced[3];
   unsigned tries; /* this one included */
   bool elsewhere; /* some of its recipients have no result for no fault of the message */
+  bool refused;   /* nobody got it */
   bool cancelled;
 } uvsmtp__attempt_t;
 

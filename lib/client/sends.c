@@ -364,6 +364,18 @@ static bool any_elsewhere(const uvsmtp_client_t *client, const uvsmtp_result_t *
   return false;
 }
 
+/* The server has refused it to all. */
+static bool is_for_nobody(const uvsmtp_result_t *result)
+{
+  if (result->status == UVSMTP_ACCEPTED || result->code == 0)
+    return false;
+  for (size_t i = 0; i < result->recipient_count; i++)
+    if (result->recipients[i].status != UVSMTP_REJECTED &&
+        result->recipients[i].status != UVSMTP_DEFERRED)
+      return false;
+  return true;
+}
+
 static void on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
 {
   uvsmtp_client_t *client = send->client;
@@ -373,6 +385,7 @@ static void on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
       .enhanced = {result->enhanced[0], result->enhanced[1], result->enhanced[2]},
       .tries = send->client_tries,
       .elsewhere = any_elsewhere(client, result),
+      .refused = is_for_nobody(result),
       .cancelled = result->cancelled};
   if (uvsmtp__attempt_ending(&attempt) == UVSMTP__ENDING_DEAD)
     note_failure(send->client_slot, result);

@@ -60,7 +60,8 @@ static void many_messages_are_sent_at_a_time_and_each_has_its_result(void **stat
   assert_int_equal(uvsmtp_blocking_client_close(client), 0);
   sink_counters_t counters = world_end(&w);
   assert_int_equal(counters.messages, MANY - MANY / 10 - 1);
-  assert_in_range(counters.connections, 1, 3);
+  /* Three at a time; each is followed by another when it has had six that were refused. */
+  assert_in_range(counters.connections, 1, 3 + MANY / 10 / 6);
   free(sends);
 }
 

@@ -64,6 +64,18 @@ static void a_connection_retires_after_its_messages_and_its_age(void **state)
   assert_true(w.pool.due_ms == UINT64_MAX);
 }
 
+/* Two that went to nobody, whatever lies between them; what is under way is finished. */
+static void a_connection_on_which_much_was_refused_is_followed_by_another(void **state)
+{
+  static const row_t rows[] = {{"+1", "o0"}, {"O0", "s0"}, {"M0 +1", "s0"}, {"D0 +2", "s0 o1"},
+                               {"O1", "s1"}, {"M0", "q0"}, {"+1", "o2"},    {"D1", "s1"}};
+  world_t w;
+  uvsmtp__pool_limits_t limits = world_limits();
+  limits.max_refused = 2;
+  world_start(&w, &limits);
+  PLAY(&w, rows);
+}
+
 static void a_connection_retires_after_its_bytes(void **state)
 {
   static const row_t rows[] = {{"+1", "o0"}, {"O0", "s0"}, {"D0", ""},  {"+1", "s0"},
@@ -437,6 +449,7 @@ int main(void)
       cmocka_unit_test(sends_go_round_the_busy_ones_that_take_more_before_another_is_opened),
       cmocka_unit_test(the_idle_one_used_last_is_used_next_and_the_others_time_out),
       cmocka_unit_test(a_connection_retires_after_its_messages_and_its_age),
+      cmocka_unit_test(a_connection_on_which_much_was_refused_is_followed_by_another),
       cmocka_unit_test(a_connection_retires_after_its_bytes),
       cmocka_unit_test(the_idle_minimum_is_opened_at_once_kept_and_made_up_for),
       cmocka_unit_test(

@@ -131,9 +131,11 @@ void world_happen(world_t *w, char kind, unsigned n)
   case 'D':
   case 'K':
   case 'S':
+  case 'M':
     uvsmtp__pool_done(&w->pool, slot,
                       kind == 'K'   ? UVSMTP__ENDING_DEAD
                       : kind == 'S' ? UVSMTP__ENDING_SLOW
+                      : kind == 'M' ? UVSMTP__ENDING_REFUSED
                                     : UVSMTP__ENDING_FINE,
                       w->now);
     break;

@@ -6,8 +6,8 @@
  * variable. Most tests are tables of what happens and of what is to be done then.
  *
  * Events: "+N" N sends come, "bN" N borrowers come first, "BN" behind the sends, "ON" slot N has
- * opened, "FN" failed to (network), "XN" (certificate), "DN" a send on it is done, "SN" done with a
- * wish to slow down, "KN" done with the connection dead, "LN" lost, "GN" given back, "UN" given
+ * opened, "FN" failed to (network), "XN" (certificate), "DN" a send on it is done, "MN" done
+ * but for nobody, "SN" done with a wish to slow down, "KN" done with the connection dead, "LN" lost, "GN" given back, "UN" given
  * back unusable, "NN" NOOP was answered, "EN" closed, "TN" N ms later, "R0" drain, "I0"
  * others log in: renew.
  *
