@@ -6,7 +6,6 @@
 
 #include "base/mem.h"
 #include "base/options.h"
-#include "base/text.h"
 #include "connection/connection.h"
 #include "connection/ehlo_name.h"
 #include "connection/url.h"
@@ -129,18 +128,6 @@ static bool is_address(const char *text)
   return uv_inet_pton(AF_INET, text, address) == 0 || uv_inet_pton(AF_INET6, text, address) == 0;
 }
 
-static int check_host(const uvsmtp_connection_options_t *o, char *detail, size_t size)
-{
-  const char *name = o->unix_path != NULL ? o->unix_path : o->host;
-  int err;
-  if (name == NULL)
-    return 0;
-  if (uvsmtp__breaks_line(name, strlen(name)))
-    return refuse(detail, size, UVSMTP_EINJECTION, "host or unix_path has a CR or LF");
-  err = o->proxy != NULL && o->unix_path == NULL ? uvsmtp__proxy_check_host(name) : 0;
-  return err == 0 ? 0 : refuse(detail, size, err, "no proxy can be asked for this host");
-}
-
 /* How the server is reached. */
 static int check_way(const uvsmtp_connection_options_t *o, char *detail, size_t size)
 {
@@ -159,9 +146,10 @@ static int check_way(const uvsmtp_connection_options_t *o, char *detail, size_t 
     return refuse(detail, size, UVSMTP_EINVAL, "proxy_header_address is no numeric address");
   if (o->source_address != NULL && !is_address(o->source_address))
     return refuse(detail, size, UVSMTP_EINVAL, "source_address is no numeric address");
-  return check_host(o, detail, size);
+  return 0;
 }
 
+/* Where the server is: its name, and the address to connect from. */
 static int check_place(const uvsmtp_connection_options_t *o, char *detail, size_t size)
 {
   uvsmtp__connector_options_t place = {.host = o->host,
@@ -171,12 +159,13 @@ static int check_place(const uvsmtp_connection_options_t *o, char *detail, size_
                                        .family = o->family,
                                        .source_address = o->source_address};
   int err = uvsmtp__connector_check(&place);
-  if (err == 0)
-    return 0;
-  return refuse(detail, size, err,
-                err == UVSMTP_EINJECTION ? "host or unix_path has a CR or LF"
-                : o->unix_path != NULL   ? "unix_path is too long for a socket"
-                                         : "source_address is no address of the family");
+  if (err != 0)
+    return refuse(detail, size, err,
+                  err == UVSMTP_EINJECTION ? "host or unix_path has a CR or LF"
+                  : o->unix_path != NULL   ? "unix_path is too long for a socket"
+                                           : "source_address is no address of the family");
+  err = o->proxy != NULL ? uvsmtp__proxy_check_host(o->host) : 0;
+  return err == 0 ? 0 : refuse(detail, size, err, "no proxy can be asked for this host");
 }
 
 static int check(const uvsmtp_connection_options_t *o, char *detail, size_t size)

@@ -349,13 +349,16 @@ static void unusable_options_are_refused_with_a_sentence(void **state)
   static const struct {
     const char *host, *ehlo, *url, *source;
     int err;
-    const char *words;
+    const char *words, *proxy;
   } rows[] = {
       {NULL, NULL, NULL, NULL, UVSMTP_EINVAL, "no server"},
       {"", NULL, NULL, NULL, UVSMTP_EINVAL, "host is empty"},
       {"mx.example", "a\r\nMAIL", NULL, NULL, UVSMTP_EINJECTION, "ehlo_domain"},
       {"mx.example", "not a domain", NULL, NULL, UVSMTP_EINVAL, "ehlo_domain"},
       {"mx.example\r\nx", NULL, NULL, NULL, UVSMTP_EINJECTION, "host or unix_path"},
+      {"mx.example\r\nx", NULL, NULL, NULL, UVSMTP_EINJECTION, "host or unix_path", "http://p"},
+      {"mx example", NULL, NULL, NULL, UVSMTP_EINVAL, "no proxy can be asked", "http://p"},
+      {NULL, NULL, NULL, NULL, UVSMTP_EINVAL, "no server", "http://p"},
       {"mx.example", NULL, NULL, "nowhere", UVSMTP_EINVAL, "source_address"},
       {NULL, NULL, "http://x", NULL, UVSMTP_EURL, "scheme"},
   };
@@ -369,6 +372,7 @@ static void unusable_options_are_refused_with_a_sentence(void **state)
     o.ehlo_domain = rows[i].ehlo;
     o.url = rows[i].url;
     o.source_address = rows[i].source;
+    o.proxy = rows[i].proxy;
     assert_int_equal(uvsmtp_connection_open(&c, &loop, &o, on_open, detail, sizeof(detail)),
                      rows[i].err);
     assert_null(c);
