@@ -114,23 +114,32 @@ static bool blames_way(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
   return way != 0;
 }
 
+/* Not this message, but one more in this session: another session takes it. So says OpenSMTPD, and
+ * who has not given up the message before either. */
+static bool ends_session(const uvsmtp_connection_t *c, const uvsmtp__transaction_t *t,
+                         const uvsmtp_event_t *event)
+{
+  const uvsmtp_reply_t *reply = &event->reply;
+  if (event->command != UVSMTP_COMMAND_MAIL)
+    return false;
+  if (t->reset_refused && reply->code == 503)
+    return true;
+  return c->pump.mails > 1 && reply->code == 452 && reply->enhanced[0] == 4 &&
+         reply->enhanced[1] == 5 && reply->enhanced[2] == 3;
+}
+
 /* Refused before its content was taken: all that have no result yet get this one, or are left. */
 static void refuse_rest(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
                         const uvsmtp_event_t *event, const char *text)
 {
   bool again = blames_way(c, t, event, text);
   uvsmtp_status_t status = status_of(c, &event->reply);
+  if (!again && ends_session(c, t, event))
+    again = c->pump.spent = true;
   if (status == UVSMTP_ACCEPTED)
     status = UVSMTP_DEFERRED; /* a 2yz that makes no sense here */
   uvsmtp__outcome_rest(c, t, again ? (uvsmtp_status_t)UVSMTP__RCPT_LEFT : status, &event->reply,
                        event->command, text);
-}
-
-/* Not this message, but one more in this session (OpenSMTPD): another session takes it. */
-static bool ends_session(const uvsmtp_connection_t *c, const uvsmtp_reply_t *reply)
-{
-  return c->pump.mails > 1 && reply->code == 452 && reply->enhanced[0] == 4 &&
-         reply->enhanced[1] == 5 && reply->enhanced[2] == 3;
 }
 
 /* A refused MAIL is the result of all, whatever is said to the commands behind it. */
@@ -139,15 +148,8 @@ static void on_mail(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsm
 {
   t->mail_ok = UVSMTP_REPLY_CLASS(&event->reply) == 2;
   t->mail_refused = !t->mail_ok;
-  if (t->mail_ok)
-    return;
-  if (!ends_session(c, &event->reply)) {
+  if (t->mail_refused)
     refuse_rest(c, t, event, text);
-    return;
-  }
-  c->pump.spent = true;
-  uvsmtp__outcome_rest(c, t, (uvsmtp_status_t)UVSMTP__RCPT_LEFT, &event->reply, event->command,
-                       text);
 }
 
 static uvsmtp_status_t status_of_recipient(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
@@ -415,12 +417,14 @@ static void note_farewell(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply)
 }
 
 /* Who refuses RSET would do so again: what waits for it goes to another session. */
-static void on_reset(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
+static void on_reset(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsmtp_event_t *event)
 {
-  bool waited = c->pump.resetting;
+  bool waited = c->pump.resetting, refused = UVSMTP_REPLY_CLASS(&event->reply) != 2;
   c->pump.resetting = false;
-  if (waited && UVSMTP_REPLY_CLASS(&event->reply) != 2)
+  if (waited && refused)
     uvsmtp__connection_fail_reply(c, UVSMTP_ECONNLOST, &event->reply, "RSET");
+  else if (t != NULL)
+    t->reset_refused = refused;
 }
 
 /* Of the first `count` recipients of a flight nothing was told, so they were accepted. */
@@ -471,7 +475,7 @@ void uvsmtp__pump_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
   }
   note_farewell(c, &event->reply);
   if (event->command == UVSMTP_COMMAND_RSET) {
-    on_reset(c, event);
+    on_reset(c, t, event);
     return;
   }
   if (t == NULL || event->command == UVSMTP_COMMAND_OTHER) /* XFORWARD */

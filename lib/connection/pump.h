@@ -79,6 +79,7 @@ typedef struct uvsmtp__transaction_s {
   bool chunked;         /* goes by BDAT */
   bool after_cr, line_start; /* framing of what gather.c makes */
   bool reset;           /* RSET has to go before its MAIL */
+  bool reset_refused;   /* that was refused, and MAIL is behind it already */
   bool quiet;           /* it was issued as a flight, and nothing was told of it yet */
   bool overlapped;      /* MAIL was issued before the end of the transaction before was known */
   bool watched;         /* its sender wants to know of its progress */

@@ -305,6 +305,7 @@ typedef struct {
   unsigned transactions; /* that the first message took; 0: not looked at */
   uvsmtp_rcpt_552_t rcpt_552;
   const uvsmtp_origin_t *forward;
+  unsigned elsewhere; /* bits: which messages have a recipient that may be tried elsewhere */
 } outcome_t;
 
 #define SHORT "Subject: x\r\n\r\nHello\r\n"
@@ -368,6 +369,14 @@ static const outcome_t outcomes[] = {
     {"RSET refused behind a refusal",
      "rset : reply \"500 5.5.1 No\"\ndata match \"m0*\" : reply \"554 5.5.0 No\"", "rrr ddd",
      IN_LOCKSTEP, .sloppy = true},
+    {"RSET refused behind a refusal, and MAIL with it",
+     "rset : reply \"500 5.5.1 No\"\ndata match \"m0*\" : reply \"554 5.5.0 No\"\n"
+     "mail nth 2 : reply \"503 5.5.1 Nested MAIL\"",
+     "rrr ddd ddd", IN_GROUP, .sloppy = true, .elsewhere = 6},
+    {"RSET refused behind a refusal, and a sender",
+     "rset : reply \"500 5.5.1 No\"\ndata match \"m0*\" : reply \"554 5.5.0 No\"\n"
+     "mail nth 2 : reply \"550 5.1.8 No\"",
+     "rrr rrr ddd", IN_GROUP, .sloppy = true, .elsewhere = 4},
     {"all or none, all", NULL, "aaa aaa", IN_ALL, .flags = UVSMTP_ENVELOPE_ALL_OR_NONE},
     {"all or none, one refused", "rcpt match \"r1.m0*\" : reply \"550 5.1.1 No\"", "drd aaa",
      IN_ALL, .flags = UVSMTP_ENVELOPE_ALL_OR_NONE},
@@ -574,7 +583,8 @@ static int check_outcome(const outcome_t *o, flow_t mode)
   wrong = w.open_err != 0 || strcmp(text, o->expected) != 0 ||
           (!o->sloppy && sink_violations(&w.seen) != 0);
   for (size_t m = 0; m < w.mail_count; m++)
-    wrong |= !is_true(&w.mails[m], RECIPIENTS);
+    wrong |= !is_true(&w.mails[m], RECIPIENTS) ||
+             (o->elsewhere != 0 && w.mails[m].try_elsewhere != ((o->elsewhere >> m & 1) != 0));
   if (o->transactions != 0 && w.mails[0].transactions != o->transactions) {
     print_message("%u transactions\n", w.mails[0].transactions);
     wrong = 1;
