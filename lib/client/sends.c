@@ -389,11 +389,15 @@ static void on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
       .cancelled = result->cancelled};
   if (uvsmtp__attempt_ending(&attempt) == UVSMTP__ENDING_DEAD)
     note_failure(send->client_slot, result);
-  if (may_go_back(client, send, &attempt) &&
-      uvsmtp_send_keep(send, result, client->resend_unknown) > 0)
-    go_back(client, send, &attempt, result->error_text);
-  else
-    tell(client, send, result);
+  if (may_go_back(client, send, &attempt)) {
+    char words[256];
+    snprintf(words, sizeof(words), "%s", result->error_text); /* keeping lets go of them */
+    if (uvsmtp_send_keep(send, result, client->resend_unknown) > 0) {
+      go_back(client, send, &attempt, words);
+      return;
+    }
+  }
+  tell(client, send, result);
 }
 
 /* The connection did not even take it: because it has ended, or because of the message. */
