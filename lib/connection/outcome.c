@@ -74,7 +74,7 @@ void uvsmtp__outcome_local(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, int
   bool all = (t->send->envelope->flags & UVSMTP_ENVELOPE_ALL_OR_NONE) != 0;
   bool later = klass == UVSMTP_CLASS_RESOURCE || klass == UVSMTP_CLASS_CANCELLED ||
                (err == UVSMTP_ELIMIT && !all);
-  if (text == NULL && err == UVSMTP_EEXTENSION)
+  if (text == NULL && err == UVSMTP_EEXTENSION && t->open) /* else it is the source's own word */
     snprintf(words, sizeof(words), "%s (%s)", uvsmtp_strerror(err),
              uvsmtp_protocol_missing(c->protocol));
   else if (text == NULL)

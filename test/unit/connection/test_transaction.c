@@ -39,6 +39,7 @@ typedef struct {
   unsigned transactions;
   char queue_id[64];
   bool try_elsewhere; /* one of its recipients may */
+  char words[256];    /* the error's */
   /* of a source that gives `text` in pieces */
   const char *text;
   size_t text_len, text_at, piece_size;
@@ -130,6 +131,7 @@ static void on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
   mail->err = result->err;
   mail->retry_is_safe = result->retry_is_safe;
   mail->transactions = result->transactions;
+  snprintf(mail->words, sizeof(mail->words), "%s", result->error_text);
   snprintf(mail->queue_id, sizeof(mail->queue_id), "%s", result->queue_id);
   assert_int_equal(result->connection_id, uvsmtp_connection_id(w->connection));
   assert_true(result->connected_ms >= 1 && result->connected_ms <= result->finished_ms);
@@ -710,6 +712,41 @@ static void manners_outlive_the_connection(void **state)
   w.options.history = history;
   go(&w, punishes);
   assert_string_equal(w.mails[0].told, "d");
+/* ---- a source that cannot be opened ---- */
+
+static int demanding_open(uvsmtp_source_t *source, unsigned target, uvsmtp_source_info_t *info)
+{
+  return UVSMTP_EEXTENSION;
+}
+
+static const char *demanding_detail(uvsmtp_source_t *source)
+{
+  return "the attachment needs BINARYMIME";
+}
+
+static const uvsmtp_source_ops_t demanding = {.size = sizeof(demanding),
+                                              .open = demanding_open,
+                                              .next = pieces_next,
+                                              .close = pieces_close,
+                                              .detail = demanding_detail};
+
+/* The first message is refused for its envelope, the second for what its source says. */
+static void a_missing_extension_is_told_by_who_misses_it(void **state)
+{
+  world_t w;
+  init(&w, GROUP, 2, 1);
+  w.sink_options.without = SINK_SMTPUTF8;
+  body(&w, 0, SHORT, strlen(SHORT));
+  w.mails[0].envelope.sender = "m\xc3\xbc@client.example";
+  w.mails[1].source = (uvsmtp_source_t){.ops = &demanding};
+  go(&w, NULL);
+  assert_int_equal(w.mails[0].err, UVSMTP_EEXTENSION);
+  assert_non_null(strstr(w.mails[0].words, "(SMTPUTF8)"));
+  assert_int_equal(w.mails[1].err, UVSMTP_EEXTENSION);
+  assert_non_null(strstr(w.mails[1].words, ": the attachment needs BINARYMIME"));
+  assert_null(strstr(w.mails[1].words, "SMTPUTF8"));
+}
+
   assert_true(w.mails[0].retry_is_safe && w.mails[0].try_elsewhere);
   assert_int_equal(uvsmtp_history_manners(history)->avoid, UVSMTP_WAY_PIPELINING);
   init(&w, GROUP, 2, 1);
@@ -1054,3 +1091,4 @@ int main(void)
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }
+      cmocka_unit_test(a_missing_extension_is_told_by_who_misses_it),
