@@ -131,6 +131,10 @@ typedef struct uvsmtp_connection_options_s {
                               it: a mail server that relays has reached itself. Off by default: a
                               program that submits mail on its mail server's own host shares its
                               name, and is right to go on */
+  size_t max_refused_recipients; /* one after the other, in one message or many, none accepted
+                              between: then the session takes no further message (see
+                              uvsmtp_connection_is_spent), before the server minds; default 25;
+                              SIZE_MAX: no bound */
 } uvsmtp_connection_options_t;
 #define UVSMTP_CONNECTION_OPTIONS_INIT UVSMTP__SIZED(uvsmtp_connection_options_t)
 
@@ -223,7 +227,8 @@ uvsmtp_connection_info(const uvsmtp_connection_t *connection);
 UVSMTP_EXTERN const char *uvsmtp_connection_peer(const uvsmtp_connection_t *connection);
 /**
  * True if the server takes no further message on it (LIMITS MAILMAX, or recipients of more domains
- * than RCPTDOMAINMAX, RFC 9422; or 452 4.5.3 to MAIL): the next one needs another connection.
+ * than RCPTDOMAINMAX, RFC 9422; or 452 4.5.3 to MAIL), or if it has refused
+ * max_refused_recipients one after the other: the next one needs another connection.
  * Since 0.1
  */
 UVSMTP_EXTERN bool uvsmtp_connection_is_spent(const uvsmtp_connection_t *connection);

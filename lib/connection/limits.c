@@ -1,6 +1,7 @@
 /*
  * How much the server takes (LIMITS, RFC 9422): MAILMAX transactions and RCPTDOMAINMAX domains in a
- * session, RCPTMAX recipients in a transaction; all of them count commands, refused ones too.
+ * session, RCPTMAX recipients in a transaction; all of them count commands, refused ones too. And
+ * how much is asked of one that refuses: many servers count errors, and punish the session.
  */
 #include <stdio.h>
 #include <string.h>
@@ -110,6 +111,12 @@ bool uvsmtp__limits_reached(const uvsmtp_connection_t *c, uint64_t more)
 {
   uint64_t max = offered(c)->max_mails;
   return c->pump.spent || (max != 0 && c->pump.mails + more > max);
+}
+
+void uvsmtp__limits_note_recipient(uvsmtp_connection_t *c, bool accepted)
+{
+  c->pump.refused_in_row = accepted ? 0 : c->pump.refused_in_row + 1;
+  c->pump.spent |= c->pump.refused_in_row >= c->config.o.max_refused_recipients;
 }
 
 void uvsmtp__limits_clear(uvsmtp_connection_t *c)

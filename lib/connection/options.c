@@ -118,6 +118,8 @@ static void set_defaults(uvsmtp_connection_options_t *o, const uvsmtp_url_t *url
     o->quit_timeout_ms = 5000;
   if (o->max_in_doubt == 0)
     o->max_in_doubt = 20;
+  if (o->max_refused_recipients == 0)
+    o->max_refused_recipients = 25; /* servers that count hang up sooner or later: OpenSMTPD's */
   if (o->max_in_doubt_bytes == 0)
     o->max_in_doubt_bytes = (uint64_t)4 * 1024 * 1024;
 }

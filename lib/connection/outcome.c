@@ -175,15 +175,19 @@ static void on_rcpt(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsm
 {
   uvsmtp_recipient_result_t *r = event->tag;
   bool yes = UVSMTP_REPLY_CLASS(&event->reply) == 2;
+  uvsmtp_status_t status = (uvsmtp_status_t)UVSMTP__RCPT_TAKEN;
   t->awaited--;
   t->accepted += yes;
   if (t->mail_refused || (int)r->status != UVSMTP__RCPT_ASKED)
     return;
+  if (!yes)
+    status = status_of_recipient(c, t, event, text);
+  if ((int)status != UVSMTP__RCPT_LEFT)
+    uvsmtp__limits_note_recipient(c, yes);
   if (yes)
-    r->status = (uvsmtp_status_t)UVSMTP__RCPT_TAKEN;
+    r->status = status;
   else
-    set_result(c, t, (size_t)(r - t->results), status_of_recipient(c, t, event, text),
-               &event->reply, UVSMTP_COMMAND_RCPT, text);
+    set_result(c, t, (size_t)(r - t->results), status, &event->reply, UVSMTP_COMMAND_RCPT, text);
 }
 
 /* 354 has come: is there somebody who shall get it? */
@@ -428,8 +432,10 @@ static void on_reset(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvs
 }
 
 /* Of the first `count` recipients of a flight nothing was told, so they were accepted. */
-static void catch_up(uvsmtp__transaction_t *t, size_t count)
+static void catch_up(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, size_t count)
 {
+  if (count > 0)
+    uvsmtp__limits_note_recipient(c, true);
   t->quiet = false;
   t->mail_ok = true;
   t->awaited -= count;
@@ -439,12 +445,12 @@ static void catch_up(uvsmtp__transaction_t *t, size_t count)
 }
 
 /* The first event of a flight tells what was accepted before it. */
-static void end_quiet(uvsmtp__transaction_t *t, const uvsmtp_event_t *event)
+static void end_quiet(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsmtp_event_t *event)
 {
   if (event->command == UVSMTP_COMMAND_RCPT)
-    catch_up(t, (size_t)((uvsmtp_recipient_result_t *)event->tag - t->results));
+    catch_up(c, t, (size_t)((uvsmtp_recipient_result_t *)event->tag - t->results));
   else if (event->command != UVSMTP_COMMAND_MAIL)
-    catch_up(t, t->awaited);
+    catch_up(c, t, t->awaited);
   t->quiet = false;
 }
 
@@ -455,7 +461,7 @@ static void end_quiet_lost(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   t->quiet = false;
   if (last.told || (last.command != UVSMTP_COMMAND_MAIL && last.command != UVSMTP_COMMAND_RCPT))
     return;
-  catch_up(t, last.command == UVSMTP_COMMAND_RCPT ? last.accepted : 0);
+  catch_up(c, t, last.command == UVSMTP_COMMAND_RCPT ? last.accepted : 0);
   t->has_phase = true;
   t->phase = last.command;
   t->code = last.code;
@@ -481,7 +487,7 @@ void uvsmtp__pump_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
   if (t == NULL || event->command == UVSMTP_COMMAND_OTHER) /* XFORWARD */
     return;
   if (t->quiet)
-    end_quiet(t, event);
+    end_quiet(c, t, event);
   if (!t->decided || t->phase == UVSMTP_COMMAND_DATA_END)
     note_reply(t, event);
   on_reply(c, t, event, text);

@@ -116,6 +116,7 @@ typedef struct uvsmtp__pump_s {
   bool farewell;         /* 421 was the last that mattered: nothing behind it will be done */
   /* limits.c */
   bool spent;            /* the session takes no more messages, or none to some domain */
+  size_t refused_in_row; /* recipients, none accepted since */
   uint64_t mails;        /* MAIL commands issued */
   uint64_t *domains;     /* hashes of those that recipients had; only under RCPTDOMAINMAX */
   size_t domain_count, domain_room;
@@ -195,6 +196,8 @@ int uvsmtp__limits_check(uvsmtp_connection_t *c, const uvsmtp__transaction_t *t,
                          size_t size);
 /* Would `more` messages be too many for the session? */
 bool uvsmtp__limits_reached(const uvsmtp_connection_t *c, uint64_t more);
+/* The server decided about a recipient. */
+void uvsmtp__limits_note_recipient(uvsmtp_connection_t *c, bool accepted);
 void uvsmtp__limits_clear(uvsmtp_connection_t *c);
 
 /* progress.c: tells senders that want to know how much has left. */

@@ -487,8 +487,15 @@ static bool is_stranded(const uvsmtp_connection_t *c)
 /* The session has taken all that it takes: a polite end, and the rest is told. */
 static void end_spent(uvsmtp_connection_t *c)
 {
+  bool refusing = c->pump.refused_in_row >= c->config.o.max_refused_recipients;
   uvsmtp__connection_say_goodbye(c);
-  uvsmtp__connection_fail(c, UVSMTP_ELIMIT, "the server takes no more messages in this session");
+  if (refusing)
+    uvsmtp__connection_fail(c, UVSMTP_ELIMIT,
+                            "the server refused %zu recipients one after the other: this session "
+                            "is ended, another one may go on",
+                            c->pump.refused_in_row);
+  else
+    uvsmtp__connection_fail(c, UVSMTP_ELIMIT, "the server takes no more messages in this session");
 }
 
 /* The server said that it closes and owes nothing more: what is left will not be sent here. */

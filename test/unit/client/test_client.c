@@ -8,6 +8,7 @@ static void what_one_session_leaves_goes_on_in_others(void **state)
   static const struct {
     const char *limits, *script, *told;
     uint64_t connections, messages;
+    size_t max_refused;
   } rows[] = {
       {"LIMITS RCPTMAX=1 MAILMAX=1", NULL, "aaaaa", 5, 5},
       {"LIMITS RCPTMAX=2 MAILMAX=1", "rcpt match \"p1@*\" : reply \"550 5.1.1 No\"", "araaa", 3, 3},
@@ -16,6 +17,9 @@ static void what_one_session_leaves_goes_on_in_others(void **state)
        2, 3},
       {"X-NONE", "rcpt match \"p2@*\" times 1 : reply \"421 4.3.2 Bye\", close", "aaaaa", 2, 1},
       {"LIMITS RCPTMAX=2", "rcpt match \"p2@*\" : reply \"421 4.3.2 Bye\", close", "aaddd", 3, 1},
+      {"LIMITS RCPTMAX=2",
+       "rcpt match \"p0@*\" : reply \"550 5.1.1 No\"\nrcpt match \"p1@*\" : reply \"550 5.1.1 No\"",
+       "rraaa", 2, 2, .max_refused = 2},
       /* All of the second transaction was on its way, and the third was not. */
       {"LIMITS RCPTMAX=2", "rcpt match \"p2@*\" times 1 : close", "aauua", 2, 2},
   };
@@ -30,6 +34,7 @@ static void what_one_session_leaves_goes_on_in_others(void **state)
     uvsmtp_client_options_t options = UVSMTP_CLIENT_OPTIONS_INIT;
     sink_options_t sink = {.script = rows[i].script, .ehlo = &rows[i].limits, .ehlo_count = 1};
     uint64_t taken = 0;
+    connection.max_refused_recipients = rows[i].max_refused;
     options.max_connections = 1;
     options.retry_delay_ms = 2;
     bench_start_with(b, &sink, &options, &connection);

@@ -308,6 +308,7 @@ typedef struct {
   uvsmtp_rcpt_552_t rcpt_552;
   const uvsmtp_origin_t *forward;
   unsigned elsewhere; /* bits: which messages have a recipient that may be tried elsewhere */
+  size_t max_refused;
 } outcome_t;
 
 #define SHORT "Subject: x\r\n\r\nHello\r\n"
@@ -466,6 +467,21 @@ static const outcome_t outcomes[] = {
      .ehlo = "LIMITS RCPTMAX=1 MAILMAX=2", .transactions = 2},
     {"RCPTDOMAINMAX", NULL, "ada ddd", IN_ALL, .ehlo = "LIMITS RCPTDOMAINMAX=1",
      .bad = {{0}, {.address = "r1.m0@elsewhere.example"}, {.address = "r2.m0@THERE.example"}}},
+    {"recipients refused one after the other end the session",
+     "rcpt match \"*.m0*\" : reply \"550 5.1.1 No\"", "rrr ddd ddd", IN_LOCKSTEP | IN_GROUP,
+     .sloppy = true, .elsewhere = 6, .max_refused = 3},
+    {"recipients refused one after the other of two messages end the session",
+     "rcpt match \"r1.m0*\" : reply \"550 5.1.1 No\"\n"
+     "rcpt match \"r2.m0*\" : reply \"450 4.1.1 No\"\n"
+     "rcpt match \"r0.m1*\" : reply \"550 5.1.1 No\"",
+     "ard raa ddd", IN_LOCKSTEP, .elsewhere = 4, .max_refused = 3},
+    {"recipients refused with others between do not end the session",
+     "rcpt match \"r0.*\" : reply \"550 5.1.1 No\"\n"
+     "rcpt match \"r2.*\" : reply \"550 5.1.1 No\"",
+     "rar rar rar", IN_ALL, .max_refused = 3},
+    {"recipients too many for a transaction do not end the session",
+     "rcpt nth 2-3 : reply \"452 4.5.3 Too many\"", "aaa aaa", IN_ALL, .transactions = 2,
+     .max_refused = 2},
     {"BDAT not known after all", "eod nth 1 : reply \"502 5.5.1 What?\"", "aaa aaa", IN_CHUNKS,
      .transactions = 2},
     {"a chunk in the middle not known", "bdat nth 1 : reply \"500 5.5.1 What?\"", "aaa aaa",
@@ -566,6 +582,7 @@ static void prepare_outcome(world_t *w, const outcome_t *o, flow_t mode, char **
     w->mails[m].envelope.forward = o->forward;
   }
   w->options.rcpt_552 = o->rcpt_552;
+  w->options.max_refused_recipients = o->max_refused;
   w->ehlo[0] = o->ehlo;
   w->sink_options.ehlo = w->ehlo;
   w->sink_options.ehlo_count = o->ehlo != NULL;
@@ -695,23 +712,6 @@ static void a_source_that_fails_is_never_completed(void **state)
   }
 }
 
-/* ---- what a server has taught is not forgotten ---- */
-
-/* A server that offers PIPELINING and punishes it; the record goes from connection to connection.
- */
-static void manners_outlive_the_connection(void **state)
-{
-  static const char punishes[] =
-      "rcpt nth 1 : reply \"554 5.5.0 SMTP synchronization error\", close";
-  uvsmtp_history_t *history;
-  world_t w;
-  assert_int_equal(uvsmtp_history_new(&history, NULL), 0);
-  init(&w, GROUP, 2, 1);
-  body(&w, 0, SHORT, strlen(SHORT));
-  body(&w, 1, SHORT, strlen(SHORT));
-  w.options.history = history;
-  go(&w, punishes);
-  assert_string_equal(w.mails[0].told, "d");
 /* ---- a source that cannot be opened ---- */
 
 static int demanding_open(uvsmtp_source_t *source, unsigned target, uvsmtp_source_info_t *info)
@@ -747,6 +747,23 @@ static void a_missing_extension_is_told_by_who_misses_it(void **state)
   assert_null(strstr(w.mails[1].words, "SMTPUTF8"));
 }
 
+/* ---- what a server has taught is not forgotten ---- */
+
+/* A server that offers PIPELINING and punishes it; the record goes from connection to connection.
+ */
+static void manners_outlive_the_connection(void **state)
+{
+  static const char punishes[] =
+      "rcpt nth 1 : reply \"554 5.5.0 SMTP synchronization error\", close";
+  uvsmtp_history_t *history;
+  world_t w;
+  assert_int_equal(uvsmtp_history_new(&history, NULL), 0);
+  init(&w, GROUP, 2, 1);
+  body(&w, 0, SHORT, strlen(SHORT));
+  body(&w, 1, SHORT, strlen(SHORT));
+  w.options.history = history;
+  go(&w, punishes);
+  assert_string_equal(w.mails[0].told, "d");
   assert_true(w.mails[0].retry_is_safe && w.mails[0].try_elsewhere);
   assert_int_equal(uvsmtp_history_manners(history)->avoid, UVSMTP_WAY_PIPELINING);
   init(&w, GROUP, 2, 1);
@@ -1077,6 +1094,7 @@ int main(void)
       cmocka_unit_test(every_recipient_is_told_what_the_server_decided),
       cmocka_unit_test(a_source_that_answers_later_is_sent_whole),
       cmocka_unit_test(a_source_that_fails_is_never_completed),
+      cmocka_unit_test(a_missing_extension_is_told_by_who_misses_it),
       cmocka_unit_test(manners_outlive_the_connection),
       cmocka_unit_test(ways_at_which_connections_get_lost_are_left),
       cmocka_unit_test(progress_is_told_as_it_is_made),
@@ -1091,4 +1109,3 @@ int main(void)
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }
-      cmocka_unit_test(a_missing_extension_is_told_by_who_misses_it),
