@@ -171,6 +171,8 @@ int uvsmtp__sends_options(uvsmtp_send_t *send, const uvsmtp_send_options_t *opti
 uint64_t uvsmtp__sends_bytes(bool counted, const uvsmtp_source_t *source);
 /* Whether there is room in the queue for so many octets. */
 bool uvsmtp__sends_fits(const uvsmtp_client_t *client, uint64_t bytes);
+/* It is the client's from now on: its ticket, and when its time is up. */
+void uvsmtp__sends_number(uvsmtp_client_t *client, uvsmtp_send_t *send);
 /* Queues a send that has all that was passed with it, and room for its results. */
 void uvsmtp__sends_accept(uvsmtp_client_t *client, uvsmtp_send_t *send);
 /* Its end is to be told from the loop. */

@@ -97,17 +97,7 @@ static int reserve(uvsmtp_poster_t *p, size_t recipients)
   return 0;
 }
 
-static void cancel_posted(uvsmtp_send_t *send)
-{
-  uvsmtp_client_t *client = send->client;
-  uvsmtp_poster_t *p = client->poster;
-  uv_mutex_lock(&p->lock);
-  uvsmtp__list_remove(uvsmtp__send_link(send));
-  p->count--;
-  uv_cond_signal(&p->room);
-  uv_mutex_unlock(&p->lock);
-  uvsmtp__sends_finish(client, send, UVSMTP_ECANCELED);
-}
+static void cancel_posted(uvsmtp_send_t *send);
 
 static int put(uvsmtp_poster_t *p, uvsmtp_send_t *send)
 {
@@ -246,12 +236,13 @@ int uvsmtp_poster_new(uvsmtp_poster_t **poster, uvsmtp_client_t *client,
   return 0;
 }
 
-/* The first of the inbox, which is not empty, and what was allocated for results. */
-static uvsmtp_send_t *take(uvsmtp_poster_t *p)
+/* Takes `send`, or the first, out of the inbox, and what was allocated for results. */
+static uvsmtp_send_t *take(uvsmtp_poster_t *p, uvsmtp_send_t *send)
 {
   uv_mutex_lock(&p->lock);
-  uvsmtp_send_t *send = uvsmtp__send_of(p->inbox.next);
-  uvsmtp__list_remove(p->inbox.next);
+  if (send == NULL)
+    send = uvsmtp__send_of(p->inbox.next);
+  uvsmtp__list_remove(uvsmtp__send_link(send));
   p->count--;
   uv_cond_signal(&p->room);
   uvsmtp_recipient_result_t *scratch = p->scratch;
@@ -261,6 +252,19 @@ static uvsmtp_send_t *take(uvsmtp_poster_t *p)
   if (scratch != NULL)
     uvsmtp__sends_adopt(p->client, scratch, recipients);
   return send;
+}
+
+/* It never comes to the queue. */
+static void give_up(uvsmtp_poster_t *p, uvsmtp_send_t *send)
+{
+  uvsmtp__sends_number(p->client, send);
+  uvsmtp__sends_finish(p->client, send, UVSMTP_ECANCELED);
+}
+
+static void cancel_posted(uvsmtp_send_t *send)
+{
+  const uvsmtp_client_t *client = send->client;
+  give_up(client->poster, take(client->poster, send));
 }
 
 /* What waits is cancelled. */
@@ -282,9 +286,9 @@ static bool is_due(uvsmtp_poster_t *p)
 static void take_what_fits(uvsmtp_poster_t *p)
 {
   while (is_due(p)) {
-    uvsmtp_send_t *send = take(p);
+    uvsmtp_send_t *send = take(p, NULL);
     if (is_giving_up(p->client))
-      uvsmtp__sends_finish(p->client, send, UVSMTP_ECANCELED);
+      give_up(p, send);
     else
       uvsmtp__sends_accept(p->client, send);
   }

@@ -243,7 +243,7 @@ int uvsmtp__sends_options(uvsmtp_send_t *send, const uvsmtp_send_options_t *opti
   return 0;
 }
 
-void uvsmtp__sends_accept(uvsmtp_client_t *client, uvsmtp_send_t *send)
+void uvsmtp__sends_number(uvsmtp_client_t *client, uvsmtp_send_t *send)
 {
   uint64_t timeout = send->client_deadline_ms;
   send->owner = send->transaction = NULL;
@@ -255,6 +255,11 @@ void uvsmtp__sends_accept(uvsmtp_client_t *client, uvsmtp_send_t *send)
   send->client_tries = 0;
   send->client_err = 0;
   send->client_again = false;
+}
+
+void uvsmtp__sends_accept(uvsmtp_client_t *client, uvsmtp_send_t *send)
+{
+  uvsmtp__sends_number(client, send);
   enqueue(client, send);
 }
 

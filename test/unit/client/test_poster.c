@@ -250,8 +250,11 @@ static void what_was_posted_before_closing_is_sent_or_cancelled(void **state)
     world_t *w = world_new(NULL);
     w->options.max_queued = 2;
     start(w);
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < 10; i++) {
+      memset(&w->mails[i].send, 0xa5, sizeof(w->mails[i].send));
+      w->mails[i].send.progress = NULL;
       assert_int_equal(post(w, w->poster, &w->mails[i]), 0);
+    }
     uvsmtp_client_close(w->client, rows[row].how, on_closed);
     assert_int_equal(post(w, w->poster, &w->mails[10]), UVSMTP_ECLOSING);
     assert_int_equal(w->called, 0);
@@ -280,6 +283,28 @@ static void a_posted_send_can_be_cancelled(void **state)
   assert_int_equal(w->mails[1].err, UVSMTP_ECANCELED);
   assert_int_equal(w->mails[2].status, UVSMTP_ACCEPTED);
   assert_int_equal(w->counters.messages, 2);
+  free_world(w);
+}
+
+/* What was in the send before is of no meaning, and there is room for all its results. */
+static void a_posted_send_of_many_recipients_can_be_cancelled_at_once(void **state)
+{
+  world_t *w = world_new(NULL);
+  uvsmtp_recipient_t many[100];
+  mail_t *mail = &w->mails[0];
+  for (size_t i = 0; i < 100; i++)
+    many[i] = w->to;
+  w->envelope.recipients = many;
+  w->envelope.recipient_count = 100;
+  w->close_after = 1;
+  start(w);
+  memset(&mail->send, 0xa5, sizeof(mail->send));
+  mail->send.progress = NULL;
+  assert_int_equal(post(w, w->poster, mail), 0);
+  uvsmtp_send_cancel(&mail->send);
+  finish(w);
+  assert_int_equal(mail->err, UVSMTP_ECANCELED);
+  assert_int_equal(mail->recipients, 100);
   free_world(w);
 }
 
@@ -417,6 +442,7 @@ int main(void)
       cmocka_unit_test(posts_are_bounded),
       cmocka_unit_test(what_was_posted_before_closing_is_sent_or_cancelled),
       cmocka_unit_test(a_posted_send_can_be_cancelled),
+      cmocka_unit_test(a_posted_send_of_many_recipients_can_be_cancelled_at_once),
       cmocka_unit_test(every_recipient_is_told_however_many_there_are),
       cmocka_unit_test(a_client_has_one_poster),
       cmocka_unit_test(a_loop_ends_when_nobody_can_post_any_more),
