@@ -101,8 +101,8 @@ int uvsmtp_protocol_flight(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight)
   int err = may_fly(p, flight);
   if (err != 0)
     return err;
-  if (flight->envelope->recipient_count > UINT16_MAX)
-    return UVSMTP_EQUEUEFULL;
+  if (flight->envelope->recipient_count > p->line.max)
+    return UVSMTP_ETOOLONG; /* their lines would not fit either */
   if ((err = uvsmtp__queue_reserve(p, (unsigned)flight->envelope->recipient_count + 3)) != 0 ||
       (err = uvsmtp__out_reserve(p, copied, flight->count + 1)) != 0)
     return err;

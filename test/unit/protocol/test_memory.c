@@ -137,6 +137,10 @@ static void a_flight_that_memory_refused_can_be_issued_again(void **state)
     envelope.recipients = &recipient;
     envelope.recipient_count = 1;
     session_ready(&s, &options, "250-PIPELINING\r\n250 CHUNKING");
+    /* More than can ever fly: they are not to wait for room. */
+    envelope.recipient_count = 70000;
+    assert_int_equal(uvsmtp_protocol_flight(s.protocol, &flight), UVSMTP_ETOOLONG);
+    envelope.recipient_count = 1;
     uvsmtp_protocol_trim(s.protocol);
     scarce.fail_at = scarce.count + fail_at;
     int err = uvsmtp_protocol_flight(s.protocol, &flight);
