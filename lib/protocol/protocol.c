@@ -301,23 +301,28 @@ static void note_quiet(uvsmtp_protocol_t *p, const expectation_t *e, const char 
   memcpy(p->quiet, line, p->quiet_len);
 }
 
-/* Takes replies that only say that a flight goes well. */
+/* Takes replies that only say that a flight goes well. The last of them is noted. */
 static void take_quiet(uvsmtp_protocol_t *p)
 {
-  const expectation_t *e;
+  const expectation_t *e, *taken = NULL;
+  uvsmtp_slice_t line = {NULL, 0};
   size_t len;
   while ((e = uvsmtp__queue_front(p)) != NULL && (e->flags & EXPECT_QUIET) != 0 &&
          p->in_limit >= e->answerable &&
          (len = uvsmtp__reader_peek_success(&p->reader, &p->options, p->in, p->in_len)) != 0) {
     if (p->options.trace)
       uvsmtp__trace_received(p, &(uvsmtp_reply_t){.raw = {p->in, len}});
-    note_quiet(p, e, p->in, len);
+    line = (uvsmtp_slice_t){p->in, len};
     p->in += len;
     p->in_len -= len;
-    p->progress_ms = p->now_ms;
     uvsmtp__apply_success(p, e);
     uvsmtp__queue_pop(p);
+    taken = e; /* stays where it is until something is pushed */
   }
+  if (taken == NULL)
+    return;
+  note_quiet(p, taken, line.base, line.len);
+  p->progress_ms = p->now_ms;
 }
 
 /* A whole reply has come: whose is it, and what does it mean? */
