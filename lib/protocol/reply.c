@@ -231,6 +231,13 @@ int uvsmtp__reader_next(reader_t *reader, const uvsmtp_protocol_options_t *optio
   return err;
 }
 
+/* A line behind its code, without its end. */
+static uvsmtp_slice_t text_of(const char *line, size_t len)
+{
+  len = without_end(line, len);
+  return len > 4 ? (uvsmtp_slice_t){line + 4, len - 4} : (uvsmtp_slice_t){line + len, 0};
+}
+
 bool uvsmtp_reply_next_line(const uvsmtp_reply_t *reply, size_t *at, uvsmtp_slice_t *text)
 {
   const char *line = reply->raw.base + *at, *lf;
@@ -240,8 +247,7 @@ bool uvsmtp_reply_next_line(const uvsmtp_reply_t *reply, size_t *at, uvsmtp_slic
   lf = memchr(line, '\n', left);
   len = lf != NULL ? (size_t)(lf - line) + 1 : left;
   *at += len;
-  len = without_end(line, len);
-  *text = len > 4 ? (uvsmtp_slice_t){line + 4, len - 4} : (uvsmtp_slice_t){line + len, 0};
+  *text = text_of(line, len);
   return true;
 }
 
@@ -267,22 +273,37 @@ static size_t code_len(const uvsmtp_reply_t *reply, const char *text, size_t len
   return skip > 0 && skip < len ? skip + 1 : skip;
 }
 
-size_t uvsmtp_reply_text(const uvsmtp_reply_t *reply, char *out, size_t size)
+/* Writes what stands in a line behind its codes, as much as there is room for. */
+static size_t put_words(const uvsmtp_reply_t *reply, uvsmtp_slice_t text, char *out, size_t room)
+{
+  size_t skip = code_len(reply, text.base, text.len);
+  text.len -= skip;
+  return copy_safely(out, text.base + skip, text.len < room ? text.len : room);
+}
+
+static size_t put_lines(const uvsmtp_reply_t *reply, char *out, size_t room)
 {
   size_t at = 0, len = 0;
   uvsmtp_slice_t text;
   bool first = true;
-  if (size == 0)
-    return 0;
   while (uvsmtp_reply_next_line(reply, &at, &text)) {
-    size_t skip = code_len(reply, text.base, text.len);
-    if (!first && len + 1 < size)
+    if (!first && len < room)
       out[len++] = '\n';
     first = false;
-    text.len -= skip;
-    len += copy_safely(out + len, text.base + skip,
-                       text.len < size - 1 - len ? text.len : size - 1 - len);
+    len += put_words(reply, text, out + len, room - len);
   }
+  return len;
+}
+
+size_t uvsmtp_reply_text(const uvsmtp_reply_t *reply, char *out, size_t size)
+{
+  size_t len;
+  if (size == 0)
+    return 0;
+  if (reply->lines == 1 && reply->raw.len > 0)
+    len = put_words(reply, text_of(reply->raw.base, reply->raw.len), out, size - 1);
+  else
+    len = put_lines(reply, out, size - 1);
   out[len] = '\0';
   return len;
 }
