@@ -30,6 +30,12 @@ static void destroy(uvsmtp_connection_t *c)
   uvsmtp_tls_free(c->tls);
   uvsmtp__scratch_release(c->scratch);
   uvsmtp__config_clear(&c->config, &mem);
+  uvsmtp__free(&mem, c->peer);
+  uvsmtp__free(&mem, c->ehlo_name);
+  uvsmtp__free(&mem, c->write);
+  uvsmtp__free(&mem, c->records);
+  uvsmtp__free(&mem, c->work);
+  uvsmtp__free(&mem, c->text);
   uvsmtp__free(&mem, c);
 }
 
@@ -97,17 +103,20 @@ static void begin_failing(uvsmtp_connection_t *c, int err)
     uvsmtp__timer_settle(c);
 }
 
+/* Without memory for the sentence, the words for `err` have to do. */
 void uvsmtp__connection_fail(uvsmtp_connection_t *c, int err, const char *format, ...)
 {
+  char text[768];
   va_list args;
   size_t len;
   if (!uvsmtp__connection_alive(c))
     return;
   va_start(args, format);
-  vsnprintf(c->text, sizeof(c->text), format, args);
+  vsnprintf(text, sizeof(text), format, args);
   va_end(args);
-  len = strlen(c->text);
-  snprintf(c->text + len, sizeof(c->text) - len, "%s", uvsmtp__error_hint(err));
+  len = strlen(text);
+  snprintf(text + len, sizeof(text) - len, "%s", uvsmtp__error_hint(err));
+  c->text = uvsmtp__strdup(&c->mem, text);
   begin_failing(c, err);
 }
 
@@ -122,7 +131,7 @@ void uvsmtp__connection_say_goodbye(uvsmtp_connection_t *c)
 void uvsmtp__connection_fail_reply(uvsmtp_connection_t *c, int err, const uvsmtp_reply_t *reply,
                                    const char *what)
 {
-  char words[400], whom[sizeof(c->peer)];
+  char words[400], whom[UVSMTP__PEER_SIZE];
   if (!uvsmtp__connection_alive(c))
     return;
   uvsmtp__reply_words(reply, words, sizeof(words));
@@ -151,7 +160,7 @@ void uvsmtp__connection_trace(uvsmtp_connection_t *c)
 
 static void deliver_error(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
 {
-  char whom[sizeof(c->peer)];
+  char whom[UVSMTP__PEER_SIZE];
   if (c->phase == UVSMTP__PHASE_QUITTING)
     uvsmtp__connection_end(c);
   else
@@ -162,7 +171,7 @@ static void deliver_error(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
 /* A reply that nobody asked for: 421 before the server goes, as a rule. */
 static void deliver_unsolicited(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
 {
-  char words[400], whom[sizeof(c->peer)];
+  char words[400], whom[UVSMTP__PEER_SIZE];
   if (c->phase == UVSMTP__PHASE_QUITTING)
     return;
   if (c->phase == UVSMTP__PHASE_READY && uvsmtp__pump_busy(c)) {
@@ -248,6 +257,8 @@ void uvsmtp__connection_ready(uvsmtp_connection_t *c)
   c->phase = UVSMTP__PHASE_READY;
   c->info.ready_ms = uv_now(c->loop);
   c->open_cb = NULL;
+  uvsmtp__free(&c->mem, c->ehlo_name);
+  c->ehlo_name = NULL;
   if (cb != NULL)
     cb(c, &none);
 }
@@ -264,11 +275,13 @@ static void on_connected(void *data, uv_stream_t *stream, int err, const char *t
     c->info.connected_ms = uv_now(c->loop);
     stream->data = c;
     uvsmtp__hold(c, UVSMTP__HOLD_STREAM);
-    snprintf(c->peer, sizeof(c->peer), "%s", peer);
+    c->peer = uvsmtp__strdup(&c->mem, peer);
   }
   if (uvsmtp__connection_alive(c)) {
     if (stream == NULL)
       uvsmtp__connection_fail(c, err, "%s", text);
+    else if (c->peer == NULL)
+      uvsmtp__connection_fail(c, UVSMTP_ENOMEM, "%s", uvsmtp_strerror(UVSMTP_ENOMEM));
     else if (c->config.o.tls == UVSMTP_TLS_IMPLICIT)
       uvsmtp__handshake_begin(c);
     else
@@ -331,8 +344,8 @@ static int make(uvsmtp_connection_t **out, uv_loop_t *loop,
   if (err == 0)
     err = uvsmtp__config_claim(&c->config);
   uvsmtp__pump_init(c);
-  c->manners = c->config.history != NULL ? uvsmtp_history_manners(c->config.history)
-                                         : &c->own_manners;
+  c->manners =
+      c->config.history != NULL ? uvsmtp_history_manners(c->config.history) : &c->own_manners;
   if (err == 0 && (c->scratch = uvsmtp__scratch_acquire(loop)) == NULL)
     err = UVSMTP_ENOMEM;
   if (err != 0) {
@@ -347,7 +360,7 @@ static int make(uvsmtp_connection_t **out, uv_loop_t *loop,
 /* Refused credentials are not taken to the server again and again: it is not even connected. */
 static void fail_resting(uvsmtp_connection_t *c, uint64_t rest_ms)
 {
-  char whom[sizeof(c->peer)];
+  char whom[UVSMTP__PEER_SIZE];
   uvsmtp__connection_fail(
       c, UVSMTP_EAUTHBACKOFF, "%s refused the credentials; they are tried again in %llu s",
       uvsmtp__connection_whom(c, whom, sizeof(whom)), (unsigned long long)(rest_ms / 1000 + 1));
@@ -457,7 +470,7 @@ const uvsmtp_connection_info_t *uvsmtp_connection_info(const uvsmtp_connection_t
 
 const char *uvsmtp_connection_peer(const uvsmtp_connection_t *c)
 {
-  return c->peer;
+  return c->peer != NULL ? c->peer : "";
 }
 
 int uvsmtp_connection_tls_info(uvsmtp_connection_t *c, uvsmtp_tls_info_t *info)

@@ -76,6 +76,16 @@ typedef struct uvsmtp__record_s {
 } uvsmtp__record_t;
 #define UVSMTP__RECORDS 16
 
+/* What the TLS handshake needs in worker threads; gone when it is done. */
+typedef struct uvsmtp__work_s {
+  uv_work_t req;
+  int err;
+  uvsmtp_tls_context_t *context;
+  char detail[256];
+} uvsmtp__work_t;
+
+#define UVSMTP__PEER_SIZE 320 /* for whom a sentence is about */
+
 /* What the owner asked for; strings are owned. */
 typedef struct uvsmtp__config_s {
   uvsmtp_connection_options_t o; /* scalars; its strings point to those below */
@@ -84,7 +94,7 @@ typedef struct uvsmtp__config_s {
   uvsmtp_auth_t **auths; /* each is held */
   size_t auth_count;
   uvsmtp_history_t *history; /* held; NULL: none */
-  bool context_is_shared; /* o.tls_context is that of all connections without one of their own */
+  bool context_is_shared;    /* o.tls_context is that of all connections without one of their own */
 } uvsmtp__config_t;
 
 struct uvsmtp_connection_s {
@@ -102,20 +112,20 @@ struct uvsmtp_connection_s {
   uvsmtp_connection_cb open_cb; /* NULL once it was called */
   uvsmtp_connection_cb on_lost;
   uvsmtp_connection_close_cb close_cb;
-  bool quitting; /* QUIT as soon as nothing is under way */
-  bool closing;  /* the owner wants it gone */
-  bool was_idle; /* when it failed */
+  bool quitting;  /* QUIT as soon as nothing is under way */
+  bool closing;   /* the owner wants it gone */
+  bool was_idle;  /* when it failed */
   bool finishing; /* the timer is being closed, the last thing */
 
   uvsmtp__connector_t *connector;
   uv_stream_t *stream;
-  char peer[320]; /* "mx.example:587 (192.0.2.1)" */
-  char ehlo_name[256];
+  char *peer;      /* "mx.example:587 (192.0.2.1)"; NULL before there is a stream */
+  char *ehlo_name; /* found out while the session is opened; NULL: not, or no longer needed */
   uvsmtp_protocol_t *protocol;
   uvsmtp__pump_t pump;
   uvsmtp_manners_t *manners, own_manners; /* the history's, or its own */
-  uvsmtp__link_t requests; /* uvsmtp_request_t, oldest first */
-  struct {                 /* of uvsmtp_connection_data: what the protocol has not taken yet */
+  uvsmtp__link_t requests;                /* uvsmtp_request_t, oldest first */
+  struct {                     /* of uvsmtp_connection_data: what the protocol has not taken yet */
     uvsmtp_request_t *request; /* NULL: none */
     const char *bytes;
     size_t len;
@@ -123,27 +133,25 @@ struct uvsmtp_connection_s {
 
   /* stream.c */
   uvsmtp__scratch_t *scratch;
-  uv_write_t write;
-  bool writing;    /* `write` is with libuv */
-  bool octet_owed; /* it has left, and the TLS engine, in a worker thread, does not know */
-  bool flushing;   /* guards against uvsmtp__connection_flush inside itself */
+  uv_write_t *write; /* NULL: the kernel has taken all since the buffers were given back */
+  bool writing;      /* `write` is with libuv */
+  bool octet_owed;   /* it has left, and the TLS engine, in a worker thread, does not know */
+  bool flushing;     /* guards against uvsmtp__connection_flush inside itself */
   bool reading;
-  int write_err;   /* writing failed: what the server still says is read, then it is over */
+  int write_err; /* writing failed: what the server still says is read, then it is over */
   uint64_t write_err_deadline;
   uvsmtp_tls_t *tls;
-  bool tls_done;   /* the handshake is done: output goes through the engine */
-  bool tls_failed; /* the handshake failed: the owner may try without */
-  bool tls_due;    /* STARTTLS was accepted: the handshake begins when all events are read */
+  bool tls_done;        /* the handshake is done: output goes through the engine */
+  bool tls_failed;      /* the handshake failed: the owner may try without */
+  bool tls_due;         /* STARTTLS was accepted: the handshake begins when all events are read */
   uint64_t cipher_sent; /* octets of ciphertext that the kernel took */
   uint64_t cipher_done; /* of these, those up to the end of the last whole record */
-  uvsmtp__record_t records[UVSMTP__RECORDS]; /* made, and not wholly with the kernel */
+  uvsmtp__record_t *records; /* UVSMTP__RECORDS made, and not wholly with the kernel; or NULL */
   unsigned record_first, record_count;
   uint64_t plain_sent; /* octets of the protocol's output in records that the kernel has */
 
   /* handshake.c */
-  uv_work_t work;
-  int work_err;
-  uvsmtp_tls_context_t *work_context;
+  uvsmtp__work_t *work; /* NULL but from begin to end */
   uint64_t tls_deadline;
   uvsmtp__visit_t visit;  /* to the history, for TLS sessions */
   uint64_t wait_deadline; /* of TLS_WAIT */
@@ -153,9 +161,9 @@ struct uvsmtp_connection_s {
   bool xclient_said;
 
   /* login.c */
-  uvsmtp_auth_choice_t choice;
+  uvsmtp_auth_choice_t *choice; /* NULL but while it logs in */
   uvsmtp_exchange_t *exchange;
-  bool auth_sent; /* AUTH of this exchange has been issued */
+  bool auth_sent;      /* AUTH of this exchange has been issued */
   bool auth_cancelled; /* "*" has been issued */
   bool suspended;
 
@@ -169,8 +177,7 @@ struct uvsmtp_connection_s {
 
   int err; /* why it failed */
   int code;
-  char text[768];
-  char work_detail[256];
+  char *text; /* NULL: the words for `err` */
 };
 
 /* ---- connection.c ---- */
@@ -259,6 +266,8 @@ void uvsmtp__stream_write(uvsmtp_connection_t *c);
 void uvsmtp__stream_decrypt(uvsmtp_connection_t *c);
 /* Says goodbye in TLS, if that is possible without waiting, and closes. */
 void uvsmtp__stream_close(uvsmtp_connection_t *c);
+/* Gives back what an idle connection does not need. */
+void uvsmtp__stream_trim(uvsmtp_connection_t *c);
 
 /* Begins TLS: makes the shared context if need be, then shakes hands. */
 void uvsmtp__handshake_begin(uvsmtp_connection_t *c);

@@ -10,7 +10,7 @@
 const char *uvsmtp__connection_whom(const uvsmtp_connection_t *c, char *out, size_t size)
 {
   const uvsmtp_connection_options_t *o = &c->config.o;
-  if (c->peer[0] != '\0')
+  if (c->peer != NULL)
     snprintf(out, size, "%s", c->peer);
   else if (o->unix_path != NULL)
     snprintf(out, size, "%s", o->unix_path);
@@ -53,5 +53,5 @@ void uvsmtp__reply_words(const uvsmtp_reply_t *reply, char *out, size_t size)
 
 uvsmtp_error_t uvsmtp__connection_error(const uvsmtp_connection_t *c)
 {
-  return (uvsmtp_error_t){c->err, c->text, c->code};
+  return (uvsmtp_error_t){c->err, c->text != NULL ? c->text : uvsmtp_strerror(c->err), c->code};
 }

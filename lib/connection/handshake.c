@@ -31,10 +31,10 @@ void uvsmtp__offload_end(uvsmtp_connection_t *c)
 
 static void run(uvsmtp_connection_t *c, uv_work_cb work, uv_after_work_cb done)
 {
-  c->work.data = c;
+  c->work->req.data = c;
   c->working = true;
   uvsmtp__offload_begin(c);
-  uv_queue_work(c->loop, &c->work, work, done);
+  uv_queue_work(c->loop, &c->work->req, work, done);
 }
 
 /* ---- the context that connections without one of their own share ---- */
@@ -52,14 +52,14 @@ static void init_shared(void)
 static void shared_acquire(uv_work_t *work)
 {
   uvsmtp_connection_t *c = work->data;
-  c->work_err = 0;
+  c->work->err = 0;
   uv_once(&shared_once, init_shared);
   uv_mutex_lock(&shared_mutex);
   if (shared_users == 0)
-    c->work_err = uvsmtp_tls_context_new(&shared, NULL, c->work_detail, sizeof(c->work_detail));
-  if (c->work_err == 0) {
+    c->work->err = uvsmtp_tls_context_new(&shared, NULL, c->work->detail, sizeof(c->work->detail));
+  if (c->work->err == 0) {
     shared_users++;
-    c->work_context = shared;
+    c->work->context = shared;
   }
   uv_mutex_unlock(&shared_mutex);
 }
@@ -78,7 +78,7 @@ void uvsmtp__shared_context_release(void)
 
 static void fail(uvsmtp_connection_t *c, int err, const char *detail)
 {
-  char whom[sizeof(c->peer)];
+  char whom[UVSMTP__PEER_SIZE];
   c->tls_failed = true;
   uvsmtp__connection_fail(c, err, "TLS handshake with %s failed: %s",
                           uvsmtp__connection_whom(c, whom, sizeof(whom)), detail);
@@ -87,6 +87,8 @@ static void fail(uvsmtp_connection_t *c, int err, const char *detail)
 static void complete(uvsmtp_connection_t *c)
 {
   c->tls_done = true;
+  uvsmtp__free(&c->mem, c->work);
+  c->work = NULL;
   c->info.tls_ended_ms = uv_now(c->loop);
   uvsmtp__history_shaken(&c->visit, c->tls);
   if (c->protocol == NULL) {
@@ -116,7 +118,7 @@ static void stepped(uvsmtp_connection_t *c, int err)
 static void shake(uv_work_t *work)
 {
   uvsmtp_connection_t *c = work->data;
-  c->work_err = uvsmtp_tls_handshake(c->tls);
+  c->work->err = uvsmtp_tls_handshake(c->tls);
 }
 
 static void shaken(uv_work_t *work, int status)
@@ -124,7 +126,7 @@ static void shaken(uv_work_t *work, int status)
   uvsmtp_connection_t *c = work->data;
   c->working = false;
   if (uvsmtp__connection_alive(c))
-    stepped(c, c->work_err);
+    stepped(c, c->work->err);
   uvsmtp__offload_end(c);
 }
 
@@ -194,15 +196,16 @@ static void have_context(uv_work_t *work, int status)
 {
   uvsmtp_connection_t *c = work->data;
   c->working = false;
-  if (c->work_err == 0) {
-    c->config.o.tls_context = c->work_context;
-    c->config.context_is_shared = !uvsmtp__history_keep_context(c->config.history, c->work_context);
+  if (c->work->err == 0) {
+    c->config.o.tls_context = c->work->context;
+    c->config.context_is_shared =
+        !uvsmtp__history_keep_context(c->config.history, c->work->context);
   }
   if (uvsmtp__connection_alive(c)) {
-    if (c->work_err == 0)
+    if (c->work->err == 0)
       start(c);
     else
-      fail(c, c->work_err, c->work_detail);
+      fail(c, c->work->err, c->work->detail);
   }
   uvsmtp__offload_end(c);
 }
@@ -210,6 +213,14 @@ static void have_context(uv_work_t *work, int status)
 void uvsmtp__handshake_begin(uvsmtp_connection_t *c)
 {
   uint64_t limit = c->config.o.tls_timeout_ms;
+  char whom[UVSMTP__PEER_SIZE];
+  c->work = uvsmtp__calloc(&c->mem, 1, sizeof(*c->work));
+  if (c->work == NULL) {
+    uvsmtp__connection_fail(c, UVSMTP_ENOMEM, "TLS handshake with %s failed: %s",
+                            uvsmtp__connection_whom(c, whom, sizeof(whom)),
+                            uvsmtp_strerror(UVSMTP_ENOMEM));
+    return;
+  }
   c->tls_deadline = limit == UINT64_MAX ? UINT64_MAX : uv_now(c->loop) + limit;
   uvsmtp__stream_pause(c);
   if (c->config.o.tls_context == NULL)

@@ -75,10 +75,10 @@ static void step(uvsmtp_connection_t *c, const uvsmtp_slice_t *challenge);
 static int start_exchange(uvsmtp_connection_t *c)
 {
   uvsmtp_auth_context_t context = UVSMTP_AUTH_CONTEXT_INIT;
-  context.mechanism = c->choice.mechanism;
-  context.offered = c->choice.offered;
-  context.host = c->choice.host;
-  context.port = c->choice.port;
+  context.mechanism = c->choice->mechanism;
+  context.offered = c->choice->offered;
+  context.host = c->choice->host;
+  context.port = c->choice->port;
   context.tls = c->tls_done;
   context.allow_plaintext = c->config.o.allow_plaintext_auth;
   context.crypto = uvsmtp_tls_crypto();
@@ -88,12 +88,12 @@ static int start_exchange(uvsmtp_connection_t *c)
   context.offload = on_offload;
   context.channel_binding = on_binding;
   c->auth_sent = c->auth_cancelled = c->suspended = false;
-  return uvsmtp_exchange_new(&c->exchange, c->choice.auth, &context);
+  return uvsmtp_exchange_new(&c->exchange, c->choice->auth, &context);
 }
 
 static void give_up(uvsmtp_connection_t *c, int err, const char *why)
 {
-  char whom[sizeof(c->peer)];
+  char whom[UVSMTP__PEER_SIZE];
   uvsmtp__connection_say_goodbye(c);
   uvsmtp__connection_fail(c, err, "logging in to %s failed: %s",
                           uvsmtp__connection_whom(c, whom, sizeof(whom)),
@@ -104,14 +104,14 @@ static void give_up(uvsmtp_connection_t *c, int err, const char *why)
 static void try_next(uvsmtp_connection_t *c)
 {
   uvsmtp_exchange_t *last = c->exchange;
-  int err = uvsmtp_auth_choose(&c->choice, last, uv_now(c->loop));
+  int err = uvsmtp_auth_choose(c->choice, last, uv_now(c->loop));
   c->exchange = NULL;
   c->suspended = false;
   uvsmtp_exchange_free(last);
   if (!uvsmtp__connection_alive(c)) /* the mechanism's cleanup has closed it */
     return;
   if (err != 0) {
-    give_up(c, err, c->choice.detail);
+    give_up(c, err, c->choice->detail);
     return;
   }
   c->code = 0;
@@ -147,15 +147,20 @@ void uvsmtp__login_begin(uvsmtp_connection_t *c)
     uvsmtp__connection_ready(c);
     return;
   }
-  c->choice = (uvsmtp_auth_choice_t)UVSMTP_AUTH_CHOICE_INIT;
-  c->choice.auths = c->config.auths;
-  c->choice.auth_count = c->config.auth_count;
-  c->choice.offered = uvsmtp_protocol_capabilities(c->protocol)->auth_mechanisms;
-  c->choice.host = server_name(c);
-  c->choice.port = o->port;
-  c->choice.tls = c->tls_done;
-  c->choice.allow_plaintext = o->allow_plaintext_auth;
-  c->choice.channel_binding = c->tls_done;
+  c->choice = uvsmtp__malloc(&c->mem, sizeof(*c->choice));
+  if (c->choice == NULL) {
+    give_up(c, UVSMTP_ENOMEM, "");
+    return;
+  }
+  *c->choice = (uvsmtp_auth_choice_t)UVSMTP_AUTH_CHOICE_INIT;
+  c->choice->auths = c->config.auths;
+  c->choice->auth_count = c->config.auth_count;
+  c->choice->offered = uvsmtp_protocol_capabilities(c->protocol)->auth_mechanisms;
+  c->choice->host = server_name(c);
+  c->choice->port = o->port;
+  c->choice->tls = c->tls_done;
+  c->choice->allow_plaintext = o->allow_plaintext_auth;
+  c->choice->channel_binding = c->tls_done;
   try_next(c);
 }
 
@@ -166,7 +171,7 @@ static int send_response(uvsmtp_connection_t *c, uvsmtp_slice_t response)
   int err;
   if (c->auth_sent)
     return uvsmtp_protocol_send_authentication_data(c->protocol, response.base, response.len);
-  err = uvsmtp_protocol_authenticate(c->protocol, c->choice.mechanism, response.base, response.len,
+  err = uvsmtp_protocol_authenticate(c->protocol, c->choice->mechanism, response.base, response.len,
                                      NULL);
   c->auth_sent = err == 0;
   return err;
@@ -224,6 +229,8 @@ static void clear(uvsmtp_connection_t *c)
   c->exchange = NULL;
   c->suspended = false;
   uvsmtp_exchange_free(exchange);
+  uvsmtp__free(&c->mem, c->choice);
+  c->choice = NULL;
 }
 
 static void finish(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply)
@@ -264,6 +271,6 @@ void uvsmtp__login_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
 void uvsmtp__login_clear(uvsmtp_connection_t *c)
 {
   if (c->exchange != NULL && c->err != UVSMTP_ECANCELED)
-    uvsmtp_auth_choice_lost(&c->choice, uv_now(c->loop));
+    uvsmtp_auth_choice_lost(c->choice, uv_now(c->loop));
   clear(c);
 }

@@ -256,7 +256,7 @@ static void share_words(uvsmtp__transaction_t *t, size_t count, const char *text
 static void fill_session(const uvsmtp_connection_t *c, const uvsmtp_send_t *send,
                          uvsmtp_result_t *result)
 {
-  result->peer = c->peer;
+  result->peer = uvsmtp_connection_peer(c);
   result->connection_id = c->id;
   result->connected_ms = c->info.ready_ms;
   result->queued_ms = send->queued_ms;

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/text.h"
 #include "connection/connection.h"
 #include "connection/ehlo_name.h"
@@ -21,9 +22,20 @@ static void refuse(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply, const ch
 /* A command could not be issued: out of memory, or the server is closing. */
 static void cannot_issue(uvsmtp_connection_t *c, int err, const char *what)
 {
-  char whom[sizeof(c->peer)];
+  char whom[UVSMTP__PEER_SIZE];
   uvsmtp__connection_fail(c, err, "%s could not be sent to %s: %s", what,
                           uvsmtp__connection_whom(c, whom, sizeof(whom)), uvsmtp_strerror(err));
+}
+
+/* The name of this host, kept until the session is open. */
+static int find_name(uvsmtp_connection_t *c)
+{
+  char name[UVSMTP__EHLO_NAME_SIZE];
+  int err = uvsmtp__ehlo_name(name, sizeof(name), c->stream);
+  if (err != 0)
+    return err;
+  c->ehlo_name = uvsmtp__strdup(&c->mem, name);
+  return c->ehlo_name == NULL ? UVSMTP_ENOMEM : 0;
 }
 
 static void say_ehlo(uvsmtp_connection_t *c)
@@ -32,8 +44,8 @@ static void say_ehlo(uvsmtp_connection_t *c)
   bool needs_ehlo =
       c->config.auth_count != 0 || (c->config.o.tls == UVSMTP_TLS_REQUIRED && !c->tls_done);
   int err = 0;
-  if (name == NULL && c->ehlo_name[0] == '\0')
-    err = uvsmtp__ehlo_name(c->ehlo_name, sizeof(c->ehlo_name), c->stream);
+  if (name == NULL && c->ehlo_name == NULL)
+    err = find_name(c);
   if (err == 0)
     err = uvsmtp_protocol_send_greeting(c->protocol, name != NULL ? name : c->ehlo_name, needs_ehlo,
                                         NULL);
@@ -80,7 +92,7 @@ void uvsmtp__session_tls_started(uvsmtp_connection_t *c)
 /* A gateway says for whom it speaks; then the session begins anew (after_xclient). */
 static void say_xclient(uvsmtp_connection_t *c)
 {
-  char whom[sizeof(c->peer)];
+  char whom[UVSMTP__PEER_SIZE];
   int err = uvsmtp_protocol_xclient(c->protocol, c->config.o.xclient, NULL);
   c->xclient_said = true;
   if (err == 0)
@@ -131,7 +143,7 @@ static void after_ehlo(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply)
   const uvsmtp_connection_options_t *o = &c->config.o;
   bool given_up = o->tls == UVSMTP_TLS_OPPORTUNISTIC && o->no_starttls;
   bool wanted = o->tls != UVSMTP_TLS_NONE && !c->tls_done && !given_up;
-  char whom[sizeof(c->peer)];
+  char whom[UVSMTP__PEER_SIZE];
   if (o->refuse_own_name && answers_with_our_name(c, reply)) {
     uvsmtp__connection_say_goodbye(c);
     uvsmtp__connection_fail(c, UVSMTP_ELOOP, "%s answers with our own name: it is this host",

@@ -86,7 +86,9 @@ static bool wait_for_room(uvsmtp_connection_t *c, const char *octet)
   int err;
   if (!uvsmtp__connection_alive(c))
     return false;
-  err = uv_write(&c->write, c->stream, &buf, 1, on_written);
+  if (c->write == NULL)
+    c->write = uvsmtp__malloc(&c->mem, sizeof(*c->write));
+  err = c->write == NULL ? UVSMTP_ENOMEM : uv_write(c->write, c->stream, &buf, 1, on_written);
   if (err != 0)
     return write_failed(c, err);
   c->writing = true;
@@ -187,10 +189,17 @@ static void note_record(uvsmtp_connection_t *c)
 
 static void tls_broke(uvsmtp_connection_t *c, int err)
 {
-  char whom[sizeof(c->peer)];
+  char whom[UVSMTP__PEER_SIZE];
   uvsmtp__connection_fail(c, err, "TLS with %s failed: %s",
                           uvsmtp__connection_whom(c, whom, sizeof(whom)),
                           uvsmtp_tls_error_detail(c->tls));
+}
+
+static bool have_records(uvsmtp_connection_t *c)
+{
+  if (c->records == NULL)
+    c->records = uvsmtp__realloc_array(&c->mem, NULL, UVSMTP__RECORDS, sizeof(*c->records));
+  return c->records != NULL || write_failed(c, UVSMTP_ENOMEM);
 }
 
 /* Makes records as far as there is room for them; false if the engine broke. */
@@ -198,6 +207,8 @@ static bool encrypt(uvsmtp_connection_t *c)
 {
   uvsmtp_slice_t slices[SLICES];
   size_t count, taken;
+  if (uvsmtp_protocol_output_len(c->protocol) != 0 && !have_records(c))
+    return false;
   while (c->record_count < UVSMTP__RECORDS && (count = next_record(c, slices)) != 0) {
     int err = uvsmtp_tls_write(c->tls, slices, count, &taken);
     if (err == UVSMTP_PENDING)
@@ -328,7 +339,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 
 static void give_protocol(uvsmtp_connection_t *c, const char *bytes, size_t len)
 {
-  char whom[sizeof(c->peer)];
+  char whom[UVSMTP__PEER_SIZE];
   int err = uvsmtp_protocol_feed_bytes(c->protocol, bytes, len, uv_now(c->loop));
   if (err != 0)
     uvsmtp__connection_fail(c, err, "what %s said could not be read: %s",
@@ -340,7 +351,7 @@ static void give_protocol(uvsmtp_connection_t *c, const char *bytes, size_t len)
 /* The server has ended its side. Whether that was due, the protocol knows. */
 static void server_ended(uvsmtp_connection_t *c)
 {
-  char whom[sizeof(c->peer)];
+  char whom[UVSMTP__PEER_SIZE];
   uvsmtp__connection_whom(c, whom, sizeof(whom));
   if (c->protocol != NULL) {
     uvsmtp_protocol_feed_eof(c->protocol);
@@ -397,7 +408,7 @@ static bool refuses_our_certificate(uvsmtp_connection_t *c)
 
 static void on_end(uvsmtp_connection_t *c, int err)
 {
-  char whom[sizeof(c->peer)];
+  char whom[UVSMTP__PEER_SIZE];
   if (c->phase == UVSMTP__PHASE_HANDSHAKE)
     c->tls_failed = true;
   if (c->phase == UVSMTP__PHASE_QUITTING) {
@@ -439,7 +450,7 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
 
 void uvsmtp__stream_read(uvsmtp_connection_t *c)
 {
-  char whom[sizeof(c->peer)];
+  char whom[UVSMTP__PEER_SIZE];
   int err = c->reading ? 0 : uv_read_start(c->stream, on_alloc, on_read);
   c->reading = true;
   if (err != 0)
@@ -455,6 +466,18 @@ void uvsmtp__stream_pause(uvsmtp_connection_t *c)
 }
 
 /* ---- closing ---- */
+
+void uvsmtp__stream_trim(uvsmtp_connection_t *c)
+{
+  if (!c->writing) {
+    uvsmtp__free(&c->mem, c->write);
+    c->write = NULL;
+  }
+  if (c->record_count == 0) {
+    uvsmtp__free(&c->mem, c->records);
+    c->records = NULL;
+  }
+}
 
 static void on_closed(uv_handle_t *handle)
 {

@@ -45,7 +45,7 @@ static uint64_t next_deadline(const uvsmtp_connection_t *c)
 /* A deadline has passed. What is done ends the connection, or moves the deadline. */
 static void expire(uvsmtp_connection_t *c, uint64_t now)
 {
-  char whom[sizeof(c->peer)];
+  char whom[UVSMTP__PEER_SIZE];
   uvsmtp__connection_whom(c, whom, sizeof(whom));
   if (c->phase == UVSMTP__PHASE_QUITTING) {
     uvsmtp__connection_end(c);
@@ -79,6 +79,8 @@ void uvsmtp__timer_idle(uvsmtp_connection_t *c, bool idle)
 static void trim(uvsmtp_connection_t *c)
 {
   uvsmtp_protocol_trim(c->protocol);
+  uvsmtp__stream_trim(c);
+  uvsmtp__pump_trim(c);
   c->trim_at = 0;
   c->trimmed = true;
 }

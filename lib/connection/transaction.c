@@ -56,13 +56,18 @@ void uvsmtp__pump_init(uvsmtp_connection_t *c)
   uvsmtp__list_init(&c->pump.free);
 }
 
-void uvsmtp__pump_clear(uvsmtp_connection_t *c)
+void uvsmtp__pump_trim(uvsmtp_connection_t *c)
 {
   UVSMTP__LIST_EACH (link, &c->pump.free) {
     uvsmtp__list_remove(link);
     uvsmtp__free(&c->mem, UVSMTP__CONTAINER(link, uvsmtp__transaction_t, link));
   }
   uvsmtp__gather_free(c);
+}
+
+void uvsmtp__pump_clear(uvsmtp_connection_t *c)
+{
+  uvsmtp__pump_trim(c);
   uvsmtp__limits_clear(c);
 }
 
@@ -188,9 +193,9 @@ static void note_begun(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 /* Can all of it leave at once, whatever the server says to its first commands? */
 static bool flies(const uvsmtp_connection_t *c, const uvsmtp__transaction_t *t)
 {
-  return t->send->envelope->forward == NULL && t->chunked && t->clean && t->rounds == 0 && uvsmtp__may_read_again(t) &&
-         (t->info.content & UVSMTP_CONTENT_STABLE) != 0 && !wants_all(t) && pipelines(c) &&
-         (extensions_of(c) & UVSMTP_EXT_LIMITS) == 0;
+  return t->send->envelope->forward == NULL && t->chunked && t->clean && t->rounds == 0 &&
+         uvsmtp__may_read_again(t) && (t->info.content & UVSMTP_CONTENT_STABLE) != 0 &&
+         !wants_all(t) && pipelines(c) && (extensions_of(c) & UVSMTP_EXT_LIMITS) == 0;
 }
 
 static int issue_flight(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)

@@ -121,6 +121,20 @@ static void note_line(uvsmtp_protocol_t *p, char *line, char *mechanisms)
     read_limits(c, parameters);
 }
 
+/* Moves what was read together, and gives back the room that it did not need. */
+static void pack(uvsmtp_protocol_t *p, size_t lines, size_t domain, size_t mechanisms)
+{
+  uvsmtp_capabilities_t *c = &p->capabilities;
+  char *text = p->capability_text, *small;
+  memmove(text + lines, c->domain, domain);
+  memmove(text + lines + domain, c->auth_mechanisms, mechanisms);
+  small = uvsmtp__realloc_array(p->mem, text, 1, lines + domain + mechanisms);
+  p->capability_text = text = small != NULL ? small : text;
+  c->lines = text;
+  c->domain = text + lines;
+  c->auth_mechanisms = text + lines + domain;
+}
+
 int uvsmtp__capabilities_read(uvsmtp_protocol_t *p, const uvsmtp_reply_t *reply)
 {
   size_t at = 0, room = reply->raw.len + reply->lines + 2, len;
@@ -130,8 +144,8 @@ int uvsmtp__capabilities_read(uvsmtp_protocol_t *p, const uvsmtp_reply_t *reply)
   if (text == NULL)
     return UVSMTP_ENOMEM;
   p->capability_text = line = text;
-  mechanisms = text + room;
-  domain = text + 2 * room;
+  domain = text + room;
+  mechanisms = text + 2 * room;
   c->lines = line;
   c->auth_mechanisms = mechanisms;
   c->domain = domain;
@@ -145,6 +159,7 @@ int uvsmtp__capabilities_read(uvsmtp_protocol_t *p, const uvsmtp_reply_t *reply)
     c->line_count++;
     line += len + 1;
   }
+  pack(p, (size_t)(line - text) + 1, strlen(domain) + 1, strlen(mechanisms) + 1);
   return 0;
 }
 
