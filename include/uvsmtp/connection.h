@@ -198,6 +198,8 @@ UVSMTP_EXTERN void uvsmtp_connection_close(uvsmtp_connection_t *connection,
 UVSMTP_EXTERN void uvsmtp_connection_on_lost(uvsmtp_connection_t *connection,
                                              uvsmtp_connection_cb cb);
 
+/** True from when it is ready until it fails or its owner ends it, busy or not. Since 0.1 */
+UVSMTP_EXTERN bool uvsmtp_connection_is_open(const uvsmtp_connection_t *connection);
 /** True if it is open, nothing is under way, and a message may be sent on it. Since 0.1 */
 UVSMTP_EXTERN bool uvsmtp_connection_is_idle(const uvsmtp_connection_t *connection);
 /** True if it is open and takes one more send now, by the bounds on what is in doubt. Since 0.1 */

@@ -446,6 +446,11 @@ void uvsmtp_connection_on_lost(uvsmtp_connection_t *c, uvsmtp_connection_cb cb)
   c->on_lost = cb;
 }
 
+bool uvsmtp_connection_is_open(const uvsmtp_connection_t *c)
+{
+  return c->phase == UVSMTP__PHASE_READY && !uvsmtp__connection_closing(c);
+}
+
 bool uvsmtp_connection_is_idle(const uvsmtp_connection_t *c)
 {
   return c->phase == UVSMTP__PHASE_READY && !uvsmtp__connection_closing(c) && !is_busy(c) &&

@@ -331,6 +331,8 @@ static int push_stable_chunk(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   t->piece = (uvsmtp_slice_t){NULL, 0};
   t->read = true;
   t->used |= UVSMTP_WAY_CHUNKING;
+  if (err == UVSMTP_PENDING && count > 0)
+    err = UVSMTP_ESOURCE; /* what was read before is not kept: never go on without it */
   if (err == 0)
     err = uvsmtp_protocol_chunk(c->protocol, slices, count, true, t);
   if (slices != few)

@@ -124,7 +124,7 @@ static bool ends_session(const uvsmtp_connection_t *c, const uvsmtp__transaction
     return false;
   if (t->reset_refused && reply->code == 503)
     return true;
-  return c->pump.mails > 1 && reply->code == 452 && reply->enhanced[0] == 4 &&
+  return c->pump.served && reply->code == 452 && reply->enhanced[0] == 4 &&
          reply->enhanced[1] == 5 && reply->enhanced[2] == 3;
 }
 

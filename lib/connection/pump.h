@@ -99,6 +99,8 @@ typedef struct uvsmtp__transaction_s {
   uint16_t enhanced[3];
   uvsmtp_recipient_result_t *results; /* room for `capacity` */
   char **texts;                       /* owned words for each, or NULL */
+  bool doubtful;        /* some of: */
+  bool *doubts;         /* for each: it may have been delivered at a try before this one */
 } uvsmtp__transaction_t;
 
 typedef struct uvsmtp__pump_s {
@@ -118,6 +120,7 @@ typedef struct uvsmtp__pump_s {
   bool spent;            /* the session takes no more messages, or none to some domain */
   size_t refused_in_row; /* recipients, none accepted since */
   uint64_t mails;        /* MAIL commands issued */
+  bool served;           /* a transaction was begun and is over */
   uint64_t *domains;     /* hashes of those that recipients had; only under RCPTDOMAINMAX */
   size_t domain_count, domain_room;
   /* gather.c */

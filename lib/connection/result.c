@@ -130,7 +130,9 @@ void uvsmtp__result_start_over(uvsmtp__transaction_t *t)
                                .code = t->code,
                                .enhanced = {t->enhanced[0], t->enhanced[1], t->enhanced[2]},
                                .results = t->results,
-                               .texts = t->texts};
+                               .texts = t->texts,
+                               .doubtful = t->doubtful,
+                               .doubts = t->doubts};
 }
 
 /* Into the queue, behind those that came before it and before all that came after it. */
@@ -156,6 +158,7 @@ static void go_on(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const char *
 void uvsmtp__result_over(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, bool later,
                          const char *text)
 {
+  c->pump.served |= t->mail_ok;
   if (count_left(t) > 0) {
     int err = 0;
     const char *why = why_not_again(c, t, &err);
@@ -230,8 +233,20 @@ static void release(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   uvsmtp__list_push_front(&c->pump.free, &t->link);
 }
 
+/* Who may have got it at a try before may have it still, though the last one failed. */
+static void recall_doubts(uvsmtp__transaction_t *t)
+{
+  for (size_t i = 0; i < t->count; i++)
+    if (t->doubts[i] && t->results[i].status == UVSMTP_DEFERRED) {
+      t->results[i].status = UVSMTP_UNKNOWN;
+      t->results[i].try_elsewhere = false;
+    }
+}
+
 void uvsmtp__result_summarize(uvsmtp__transaction_t *t, uvsmtp_result_t *result)
 {
+  if (t->doubtful)
+    recall_doubts(t);
   result->status = overall(t, t->count);
   result->err = error_of(t, t->count);
   result->error_text = result->err != 0 ? error_words(t, t->count) : "";

@@ -27,6 +27,8 @@ size_t uvsmtp_send_keep(uvsmtp_send_t *send, const uvsmtp_result_t *result, bool
   if (n == 0)
     return 0;
   for (size_t i = 0; i < result->recipient_count; i++) {
+    t->doubts[i] |= t->results[i].status == UVSMTP_UNKNOWN;
+    t->doubtful |= t->doubts[i];
     if (goes_again(&t->results[i], unknown_too))
       uvsmtp__result_open(t, i);
     else

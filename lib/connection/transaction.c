@@ -94,7 +94,7 @@ static uvsmtp__transaction_t *youngest(uvsmtp_connection_t *c)
 static uvsmtp__transaction_t *take_transaction(uvsmtp_connection_t *c, size_t count)
 {
   uvsmtp__transaction_t *t;
-  size_t each = sizeof(*t->results) + sizeof(*t->texts);
+  size_t each = sizeof(*t->results) + sizeof(*t->texts) + sizeof(*t->doubts);
   UVSMTP__LIST_EACH (link, &c->pump.free) {
     t = UVSMTP__CONTAINER(link, uvsmtp__transaction_t, link);
     if (t->capacity >= count) {
@@ -126,11 +126,13 @@ uvsmtp__transaction_t *uvsmtp__transaction_new(uvsmtp_connection_t *c, uvsmtp_se
   t->capacity = capacity;
   t->results = (uvsmtp_recipient_result_t *)(t + 1);
   t->texts = (char **)(t->results + capacity);
+  t->doubts = (bool *)(t->texts + capacity);
   for (size_t i = 0; i < count; i++) {
     t->results[i] = (uvsmtp_recipient_result_t){.address = send->envelope->recipients[i].address,
                                                 .status = (uvsmtp_status_t)UVSMTP__RCPT_OPEN,
                                                 .text = ""};
     t->texts[i] = NULL;
+    t->doubts[i] = false;
   }
   send->transaction = t;
   return t;
@@ -477,7 +479,9 @@ static bool is_admitted(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   char text[128];
   int err = uvsmtp__limits_check(c, t, text, sizeof(text));
-  if (err != 0)
+  if (err == UVSMTP_ELIMIT && c->pump.domain_count > 0 && c->pump.spent)
+    uvsmtp__result_over(c, t, true, ""); /* the next session has room for other domains */
+  else if (err != 0)
     uvsmtp__outcome_local(c, t, err, text);
   return err == 0;
 }
@@ -591,6 +595,16 @@ static void cancel_waiting(uvsmtp_connection_t *c, uvsmtp_send_t *send)
   uvsmtp__outcome_local(c, t, UVSMTP_ECANCELED, NULL);
 }
 
+/* It is told soon, and then shall not go elsewhere. */
+static void note_cancelled(uvsmtp_connection_t *c, uvsmtp_send_t *send)
+{
+  uvsmtp__transaction_t *t = send->transaction;
+  if (t == NULL)
+    t = uvsmtp__transaction_new(c, send);
+  if (t != NULL)
+    t->cancelled = true;
+}
+
 void uvsmtp_send_cancel(uvsmtp_send_t *send)
 {
   uvsmtp_connection_t *c = send->owner;
@@ -599,8 +613,12 @@ void uvsmtp_send_cancel(uvsmtp_send_t *send)
     send->cancel_queued(send);
     return;
   }
-  if (c == NULL || !uvsmtp__connection_alive(c))
+  if (c == NULL)
     return;
+  if (!uvsmtp__connection_alive(c)) {
+    note_cancelled(c, send); /* the end is on its way */
+    return;
+  }
   if (t != NULL && t->decided) {
     t->cancelled = true; /* no further transaction */
     return;

@@ -79,6 +79,56 @@ static void sessions_that_take_a_few_messages_are_followed_by_others(void **stat
   }
 }
 
+/* A server that takes none is not asked again and again. */
+static void a_session_that_takes_no_message_is_not_followed_by_others_without_end(void **state)
+{
+  bench_t *b = malloc(sizeof(*b));
+  bench_start(b, "mail : reply \"452 4.5.3 Too many messages\"", 2);
+  bench_post_many(b, 6);
+  bench_end(b, UVSMTP_CLOSE_DRAIN);
+  bench_finish(b);
+  assert_int_equal(bench_count_of(b, UVSMTP_DEFERRED), 6);
+  assert_in_range(b->counters.connections, 1, 6);
+  free(b);
+}
+
+static void messages_to_more_domains_than_a_session_takes_go_in_the_next(void **state)
+{
+  const char *limits = "LIMITS RCPTDOMAINMAX=1";
+  bench_t *b = malloc(sizeof(*b));
+  uvsmtp_connection_options_t connection = UVSMTP_CONNECTION_OPTIONS_INIT;
+  uvsmtp_client_options_t options = UVSMTP_CLIENT_OPTIONS_INIT;
+  sink_options_t sink = {.ehlo = &limits, .ehlo_count = 1};
+  options.max_connections = 1;
+  bench_start_with(b, &sink, &options, &connection);
+  for (size_t i = 0; i < 8; i += 2) {
+    assert_int_equal(bench_post(b, i), 0);
+    snprintf(b->mails[i].to, sizeof(b->mails[i].to), "u%zu@d%zu.example", i, i);
+  }
+  bench_end(b, UVSMTP_CLOSE_DRAIN);
+  bench_finish(b);
+  assert_int_equal(bench_count_of(b, UVSMTP_ACCEPTED), 4);
+  free(b);
+}
+
+/* It may have been delivered at the first try, whatever happens to the second. */
+static void what_was_unknown_stays_so_if_it_cannot_be_sent_again(void **state)
+{
+  bench_t *b = malloc(sizeof(*b));
+  uvsmtp_connection_options_t connection = UVSMTP_CONNECTION_OPTIONS_INIT;
+  uvsmtp_client_options_t options = UVSMTP_CLIENT_OPTIONS_INIT;
+  sink_options_t sink = {.script = "eod total 1 : close\nmail conn 2- : reply \"451 4.7.1 No\""};
+  options.retry_delay_ms = 2;
+  options.resend_unknown = true;
+  bench_start_with(b, &sink, &options, &connection);
+  assert_int_equal(bench_post(b, 1), 0);
+  bench_end(b, UVSMTP_CLOSE_DRAIN);
+  bench_finish(b);
+  assert_int_equal(b->mails[1].stored, 1);
+  assert_int_equal(b->mails[1].status, UVSMTP_UNKNOWN);
+  free(b);
+}
+
 static void what_is_unknown_goes_again_if_the_caller_wants_it(void **state)
 {
   for (int wanted = 0; wanted < 2; wanted++) {
@@ -613,6 +663,9 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_one_session_leaves_goes_on_in_others),
       cmocka_unit_test(sessions_that_take_a_few_messages_are_followed_by_others),
+      cmocka_unit_test(a_session_that_takes_no_message_is_not_followed_by_others_without_end),
+      cmocka_unit_test(messages_to_more_domains_than_a_session_takes_go_in_the_next),
+      cmocka_unit_test(what_was_unknown_stays_so_if_it_cannot_be_sent_again),
       cmocka_unit_test(what_is_unknown_goes_again_if_the_caller_wants_it),
       cmocka_unit_test(five_hundred_messages_go_through_five_connections),
       cmocka_unit_test(connections_that_servers_cut_lose_no_message_and_double_none),
