@@ -233,8 +233,13 @@ bool uvsmtp__sends_fits(const uvsmtp_client_t *client, uint64_t bytes)
 int uvsmtp__sends_options(uvsmtp_send_t *send, const uvsmtp_send_options_t *options)
 {
   uvsmtp_send_options_t o = UVSMTP_SEND_OPTIONS_INIT;
-  int err = options != NULL ? uvsmtp__options_copy(&o, sizeof(o), options) : 0;
-  if (err != 0)
+  int err;
+  if (options == NULL) {
+    send->client_priority = (unsigned char)o.priority;
+    send->client_deadline_ms = o.timeout_ms;
+    return 0;
+  }
+  if ((err = uvsmtp__options_copy(&o, sizeof(o), options)) != 0)
     return err;
   if ((unsigned)o.priority > UVSMTP_PRIORITY_LOW)
     return UVSMTP_EINVAL;
@@ -323,23 +328,30 @@ static void note_retry(const uvsmtp__member_t *member, const uvsmtp_send_t *send
                                        .tries = send->client_tries});
 }
 
-/* It is over on its connection: true if there may be another try. */
-static bool may_go_back(uvsmtp_client_t *client, uvsmtp_send_t *send, uvsmtp__attempt_t *attempt)
+/* It is over on its connection: true if this costs no try. */
+static bool leave_connection(uvsmtp_client_t *client, const uvsmtp_send_t *send,
+                             uvsmtp__ending_t ending)
 {
   uvsmtp__member_t *member = send->client_slot;
   client->in_flight--;
-  if (attempt->cancelled)
-    uvsmtp__slot_blame(&member->slot, UVSMTP_RETIRE_CANCELLED);
   if (uvsmtp_connection_is_spent(member->connection))
     member->slot.retiring = true; /* the server takes no more on it, and is told goodbye */
-  bool innocent = uvsmtp__pool_done(&client->pool, &member->slot, uvsmtp__attempt_ending(attempt),
-                                    uv_now(client->loop));
+  uvsmtp__client_wake(client);
+  return uvsmtp__pool_done(&client->pool, &member->slot, ending, uv_now(client->loop));
+}
+
+/* The same for one that may have failed: true if there may be another try. */
+static bool may_go_back(uvsmtp_client_t *client, uvsmtp_send_t *send, uvsmtp__attempt_t *attempt)
+{
+  uvsmtp__member_t *member = send->client_slot;
+  if (attempt->cancelled)
+    uvsmtp__slot_blame(&member->slot, UVSMTP_RETIRE_CANCELLED);
+  bool innocent = leave_connection(client, send, uvsmtp__attempt_ending(attempt));
   /* What the session's limit left is no failure either: the next session takes some of it. */
   if (innocent || (attempt->err == UVSMTP_ELIMIT && attempt->elsewhere)) {
     send->client_tries--;
     attempt->tries--;
   }
-  uvsmtp__client_wake(client);
   return !client->pool.aborting && !client->pool.finishing &&
          uvsmtp__attempt_again(attempt, client->pool.limits.max_tries);
 }
@@ -381,9 +393,20 @@ static bool is_for_nobody(const uvsmtp_result_t *result)
   return true;
 }
 
+/* All recipients were accepted, and the server said nothing else. */
+static bool is_delivered(const uvsmtp_result_t *result)
+{
+  return result->err == 0 && result->code / 100 == 2 && !result->cancelled;
+}
+
 static void on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
 {
   uvsmtp_client_t *client = send->client;
+  if (is_delivered(result)) {
+    leave_connection(client, send, UVSMTP__ENDING_FINE);
+    tell(client, send, result);
+    return;
+  }
   uvsmtp__attempt_t attempt = {
       .err = result->err,
       .code = result->code,
