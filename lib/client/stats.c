@@ -24,10 +24,7 @@ const char *uvsmtp_latency_name(uvsmtp_latency_t phase)
 /* Which power of two a number of at least 1 has at its top. */
 static unsigned top_bit(uint64_t n)
 {
-  unsigned bit = 0;
-  while (n >>= 1)
-    bit++;
-  return bit;
+  return 63 - (unsigned)__builtin_clzll(n);
 }
 
 /* 0 to 1, 2, 3, 4, 5 to 6, 7 to 8, 9 to 12 …: the half of the doubling in which `ms` - 1 lies. */
