@@ -123,7 +123,9 @@ static bool is_done(const uvsmtp_client_t *client)
 
 static void on_timer(uv_timer_t *timer)
 {
-  uvsmtp__client_wake(timer->data);
+  uvsmtp_client_t *client = timer->data;
+  client->timer_due_ms = UINT64_MAX;
+  uvsmtp__client_wake(client);
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -137,6 +139,9 @@ static void arm_timer(uvsmtp_client_t *client)
   uint64_t due = earlier(client->pool.due_ms, uvsmtp__backlog_due(&client->queue));
   if (!client->pool.aborting)
     due = earlier(due, client->close_deadline_ms);
+  if (due == client->timer_due_ms)
+    return;
+  client->timer_due_ms = due;
   if (due == UINT64_MAX)
     uv_timer_stop(&client->timer);
   else
@@ -224,7 +229,7 @@ static uvsmtp_client_t *allocate(uv_loop_t *loop, const uvsmtp_client_options_t 
   client->mem = *mem;
   client->loop = loop;
   client->data = o->data;
-  client->close_deadline_ms = UINT64_MAX;
+  client->close_deadline_ms = client->timer_due_ms = UINT64_MAX;
   uvsmtp__list_init(&client->members);
   uvsmtp__backlog_init(&client->queue);
   uvsmtp__list_init(&client->finished);

@@ -69,6 +69,7 @@ struct uvsmtp_client_s {
   uint64_t ticket;         /* of the next to come */
   uv_idle_t idle;          /* runs the pump at the loop's next turn */
   uv_timer_t timer;        /* runs the pump when the pool has something due */
+  uint64_t timer_due_ms;   /* when it goes off; UINT64_MAX: never */
   uvsmtp_poster_t *poster; /* NULL: nobody posts */
   int open_handles;
   bool closing, handles_closing;
