@@ -135,6 +135,11 @@ typedef struct uvsmtp_connection_options_s {
                               between: then the session takes no further message (see
                               uvsmtp_connection_is_spent), before the server minds; default 25;
                               SIZE_MAX: no bound */
+  bool no_pix_workaround;  /* Firewalls that look into SMTP (Cisco's PIX) mask the greeting by stars,
+                              and some miss the end of a content unless the final dot comes in a
+                              packet of its own. Behind such a greeting messages go by DATA, one
+                              command at a time, and their dot in a write of its own; not so if this
+                              is set */
 } uvsmtp_connection_options_t;
 #define UVSMTP_CONNECTION_OPTIONS_INIT UVSMTP__SIZED(uvsmtp_connection_options_t)
 

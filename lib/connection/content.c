@@ -286,6 +286,29 @@ static int rewind_source(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   return err;
 }
 
+/* Where the dot has to leave alone, what is before it leaves first, the end of its last line too.
+ */
+static int let_leave(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
+{
+  size_t taken;
+  if (!c->pump.dot_alone)
+    return 0;
+  if (!t->line_start) {
+    int err = uvsmtp_protocol_data(c->protocol, t->after_cr ? "\n" : "\r\n", t->after_cr ? 1 : 2,
+                                   c->config.o.lines, &taken);
+    if (err != 0 || taken == 0)
+      return err != 0 ? err : UVSMTP_PENDING;
+    t->line_start = true;
+  }
+  return uvsmtp_protocol_output_len(c->protocol) > 0 ? UVSMTP_PENDING : 0;
+}
+
+static void note_last_octet(uvsmtp__transaction_t *t, char last)
+{
+  t->line_start = last == '\n';
+  t->after_cr = last == '\r';
+}
+
 static int push_data(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   size_t taken;
@@ -296,12 +319,16 @@ static int push_data(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
     if (t->at_end)
       break;
     err = uvsmtp_protocol_data(c->protocol, t->piece.base, t->piece.len, c->config.o.lines, &taken);
+    if (taken > 0)
+      note_last_octet(t, t->piece.base[taken - 1]);
     t->piece = (uvsmtp_slice_t){t->piece.base + taken, t->piece.len - taken};
     if (err != 0)
       return err;
     if (t->piece.len > 0)
       return UVSMTP_PENDING;
   }
+  if ((err = let_leave(c, t)) != 0)
+    return err;
   err = uvsmtp_protocol_end_data(c->protocol, t);
   return err == UVSMTP_EQUEUEFULL ? UVSMTP_PENDING : err;
 }

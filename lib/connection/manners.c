@@ -121,6 +121,12 @@ bool uvsmtp__speaks_of_step(const char *text)
   return false;
 }
 
+/* PIX leaves a greeting its blanks and the digits of its code, "*****02**", and stars the rest. */
+bool uvsmtp__is_masked(const char *greeting)
+{
+  return strstr(greeting, "***") != NULL && greeting[strspn(greeting, "*02 \t\n")] == '\0';
+}
+
 /* RFC 3463 section 3.6: X.5.3, too many recipients. */
 static bool says_too_many(const uvsmtp_reply_t *reply)
 {

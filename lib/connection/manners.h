@@ -32,6 +32,9 @@ unsigned uvsmtp__manners_note(uvsmtp_manners_t *manners, const uvsmtp__incident_
 /* Do the words of a refusal say that the client was out of step? */
 bool uvsmtp__speaks_of_step(const char *text);
 
+/* Is this greeting, without its code, masked by a firewall that looks into SMTP? */
+bool uvsmtp__is_masked(const char *greeting);
+
 /* What a reply to RCPT means. */
 typedef enum {
   UVSMTP__RCPT_YES,

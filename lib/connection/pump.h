@@ -113,6 +113,7 @@ typedef struct uvsmtp__pump_s {
   uint64_t flying_bytes;
   uint64_t order;        /* of the next transaction */
   unsigned avoid;        /* ways of talking that the options forbid */
+  bool dot_alone;        /* the end of a content leaves when all before it has left */
   bool due;              /* fill and give back from the loop */
   bool resetting;        /* RSET was issued and not answered */
   bool farewell;         /* 421 was the last that mattered: nothing behind it will be done */
@@ -155,6 +156,8 @@ void uvsmtp__pump_fail(uvsmtp_connection_t *c, const uvsmtp_error_t *error);
 
 /* The transaction whose replies are due, or NULL. */
 uvsmtp__transaction_t *uvsmtp__pump_front(uvsmtp_connection_t *c);
+/* The server's first words: how carefully it has to be spoken to. */
+void uvsmtp__pump_greeted(uvsmtp_connection_t *c, const uvsmtp_reply_t *greeting);
 /* May, and can, messages go by BDAT? */
 bool uvsmtp__pump_chunks(const uvsmtp_connection_t *c);
 uvsmtp__transaction_t *uvsmtp__transaction_new(uvsmtp_connection_t *c, uvsmtp_send_t *send);

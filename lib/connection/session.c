@@ -178,9 +178,10 @@ void uvsmtp__session_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
   bool accepted = UVSMTP_REPLY_CLASS(&event->reply) == 2;
   switch (event->command) {
   case UVSMTP_COMMAND_GREETING:
-    if (accepted)
+    if (accepted) {
+      uvsmtp__pump_greeted(c, &event->reply);
       say_ehlo(c);
-    else
+    } else
       refuse(c, &event->reply, "the session");
     break;
   case UVSMTP_COMMAND_EHLO:

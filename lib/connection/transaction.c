@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "connection/connection.h"
+#include "connection/manners.h"
 
 static uvsmtp__link_t *links_of(uvsmtp_send_t *send)
 {
@@ -54,6 +55,16 @@ void uvsmtp__pump_init(uvsmtp_connection_t *c)
   uvsmtp__list_init(&c->pump.flight);
   uvsmtp__list_init(&c->pump.done);
   uvsmtp__list_init(&c->pump.free);
+}
+
+void uvsmtp__pump_greeted(uvsmtp_connection_t *c, const uvsmtp_reply_t *greeting)
+{
+  char text[512];
+  uvsmtp_reply_text(greeting, text, sizeof(text));
+  if (c->config.o.no_pix_workaround || !uvsmtp__is_masked(text))
+    return;
+  c->pump.avoid = (1u << UVSMTP_WAYS) - 1;
+  c->pump.dot_alone = true;
 }
 
 void uvsmtp__pump_trim(uvsmtp_connection_t *c)

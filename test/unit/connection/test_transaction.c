@@ -824,6 +824,66 @@ static void ways_at_which_connections_get_lost_are_left(void **state)
   }
 }
 
+/* ---- a firewall that looks into the dialogue ---- */
+
+/* What is left to write when the end of a content has been issued. */
+static void on_trace(void *data, uvsmtp_connection_t *c, uvsmtp_trace_t kind, const char *line,
+                     size_t len)
+{
+  static const char end[] = "[message and the final dot]";
+  if (kind == UVSMTP_TRACE_SENT && len == sizeof(end) - 1 && memcmp(line, end, len) == 0)
+    *(size_t *)data = uvsmtp_protocol_output_len(uvsmtp_connection_protocol(c));
+}
+
+static void behind_a_masked_greeting_the_final_dot_leaves_alone(void **state)
+{
+  static const char masked[] = "greeting : reply \"220 **************************02**\"";
+  static const struct {
+    const char *script, *text, *arrives;
+    size_t piece, left;
+    bool off;
+  } rows[] = {
+      {masked, SHORT, SHORT, 0, 3},
+      {masked, SHORT, SHORT, 4, 3},
+      {masked, "x", "x\r\n", 0, 3},
+      {masked, "x\r", "x\r\n", 0, 3},
+      {masked, "x\r\n.\n", "x\r\n.\r\n", 1, 3},
+      {masked, "", "", 0, 3},
+      {masked, SHORT, SHORT, 0, sizeof(SHORT) - 1 + 3, true},
+      {NULL, SHORT, SHORT, 0, sizeof(SHORT) - 1 + 3, true},
+      {"greeting : reply \"220 mx ***02*\"", SHORT, SHORT, 0, sizeof(SHORT) - 1 + 3},
+  };
+  for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    size_t left = 0;
+    bool careful = rows[i].left == 3;
+    world_t w;
+    /* Without PIPELINING, this sink finds fault with whoever pipelines. */
+    init(&w, careful ? CHUNKS : GROUP, 2, 1);
+    w.sink_options.without = SINK_PIPELINING;
+    w.ehlo[0] = "PIPELINING";
+    w.sink_options.ehlo = w.ehlo;
+    w.sink_options.ehlo_count = careful;
+    w.options.no_pix_workaround = rows[i].off;
+    w.options.trace = on_trace;
+    w.options.trace_data = &left;
+    body(&w, 1, rows[i].text, strlen(rows[i].text));
+    if (rows[i].piece > 0)
+      body_in_pieces(&w, 0, rows[i].text, strlen(rows[i].text), rows[i].piece, 0);
+    else
+      body(&w, 0, rows[i].text, strlen(rows[i].text));
+    go(&w, rows[i].script);
+    assert_string_equal(w.mails[0].told, "a");
+    assert_string_equal(w.mails[1].told, "a");
+    assert_false(w.body_chunked);
+    assert_int_equal(w.body_len, strlen(rows[i].arrives));
+    assert_memory_equal(w.body, rows[i].arrives, w.body_len);
+    assert_int_equal(sink_violations(&w.seen), 0);
+    if (left != rows[i].left)
+      fail_msg("row %zu: %zu octets were left", i, left);
+    free(w.body);
+  }
+}
+
 /* ---- progress ---- */
 
 static uint64_t progress_last;
@@ -1097,6 +1157,7 @@ int main(void)
       cmocka_unit_test(a_missing_extension_is_told_by_who_misses_it),
       cmocka_unit_test(manners_outlive_the_connection),
       cmocka_unit_test(ways_at_which_connections_get_lost_are_left),
+      cmocka_unit_test(behind_a_masked_greeting_the_final_dot_leaves_alone),
       cmocka_unit_test(progress_is_told_as_it_is_made),
       cmocka_unit_test(xclient_begins_the_session_anew),
       cmocka_unit_test(a_connection_cut_at_any_octet_tells_the_truth_in_lockstep),
