@@ -133,7 +133,7 @@ typedef struct uvsmtp__pump_s {
 void uvsmtp__pump_init(uvsmtp_connection_t *c);
 /* Releases what it keeps; nothing is queued or in flight any more. */
 void uvsmtp__pump_clear(uvsmtp_connection_t *c);
-/* Gives back what it keeps for the next message; nothing is queued, in flight or to be written. */
+/* Gives back what it keeps for the next message; nothing is in flight or to be written. */
 void uvsmtp__pump_trim(uvsmtp_connection_t *c);
 /* Sends are queued or under way. */
 bool uvsmtp__pump_busy(const uvsmtp_connection_t *c);
