@@ -11,8 +11,8 @@ static bool is_dead(const uvsmtp__attempt_t *attempt)
   uvsmtp_err_class_t klass = uvsmtp_err_class(attempt->err);
   return attempt->cancelled || attempt->code == SERVICE_NOT_AVAILABLE ||
          klass == UVSMTP_CLASS_NETWORK || klass == UVSMTP_CLASS_TLS ||
-         attempt->err == UVSMTP_ECLOSING || attempt->err == UVSMTP_ECANCELED ||
-         attempt->err == UVSMTP_EPROTOCOL || attempt->err == UVSMTP_EREPLYTOOLONG;
+         attempt->err == UVSMTP_ECLOSING || attempt->err == UVSMTP_EPROTOCOL ||
+         attempt->err == UVSMTP_EREPLYTOOLONG;
 }
 
 /*
@@ -33,6 +33,10 @@ static bool is_slow(const uvsmtp__attempt_t *attempt)
 
 uvsmtp__ending_t uvsmtp__attempt_ending(const uvsmtp__attempt_t *attempt)
 {
+  if (attempt->cancelled && attempt->open)
+    return UVSMTP__ENDING_NONE;
+  if (attempt->err == UVSMTP_ECANCELED)
+    return UVSMTP__ENDING_CUT;
   if (is_dead(attempt))
     return UVSMTP__ENDING_DEAD;
   if (is_slow(attempt))

@@ -247,8 +247,10 @@ static void prove(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now)
 bool uvsmtp__pool_done(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uvsmtp__ending_t ending,
                        uint64_t now)
 {
-  /* The server was busy with the oldest; those behind it are not to blame. */
-  bool innocent = ending == UVSMTP__ENDING_DEAD && (slot->unproven || slot->dead);
+  /* The server was busy with the oldest; those behind it are not to blame, and nobody is for what
+   * we did ourselves. */
+  bool innocent = ending == UVSMTP__ENDING_CUT ||
+                  (ending == UVSMTP__ENDING_DEAD && (slot->unproven || slot->dead));
   slot->in_flight--;
   if (slot->state == UVSMTP__SLOT_CLOSING)
     return innocent;
@@ -259,7 +261,10 @@ bool uvsmtp__pool_done(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uvsmtp__endin
     slot->unproven = false;
     slot->delivered++;
     uvsmtp__endpoint_rest(slot->endpoint, &pool->backoff, now);
-  } else if (!slot->dead) {
+  } else if (ending == UVSMTP__ENDING_CUT) {
+    slot->dead = true;
+    uvsmtp__slot_blame(slot, UVSMTP_RETIRE_CANCELLED);
+  } else if (ending == UVSMTP__ENDING_DEAD && !slot->dead) {
     slot->dead = true;
     uvsmtp__slot_blame(slot, UVSMTP_RETIRE_FAILED);
     /* A server that ends sessions before it has taken anything wants to be left alone a while. */

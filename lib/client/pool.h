@@ -141,7 +141,9 @@ typedef enum uvsmtp__ending_e {
   UVSMTP__ENDING_FINE,
   UVSMTP__ENDING_REFUSED, /* the server had it for nobody */
   UVSMTP__ENDING_SLOW,    /* and asked to slow down */
-  UVSMTP__ENDING_DEAD     /* the connection ended with it */
+  UVSMTP__ENDING_DEAD,    /* the connection ended with it */
+  UVSMTP__ENDING_CUT,     /* we ended the connection, for a send on it was cancelled */
+  UVSMTP__ENDING_NONE     /* it was cancelled before it was begun: nothing was learned */
 } uvsmtp__ending_t;
 
 /* What happened. */
@@ -192,6 +194,7 @@ typedef struct uvsmtp__attempt_s {
   bool elsewhere; /* some of its recipients have no result for no fault of the message */
   bool refused;   /* nobody got it */
   bool cancelled;
+  bool open; /* its connection still is */
 } uvsmtp__attempt_t;
 
 uvsmtp__ending_t uvsmtp__attempt_ending(const uvsmtp__attempt_t *attempt);

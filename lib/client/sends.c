@@ -414,7 +414,8 @@ static void on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
       .tries = send->client_tries,
       .elsewhere = any_elsewhere(client, result),
       .refused = is_for_nobody(result),
-      .cancelled = result->cancelled};
+      .cancelled = result->cancelled,
+      .open = uvsmtp_connection_is_open(((uvsmtp__member_t *)send->client_slot)->connection)};
   if (uvsmtp__attempt_ending(&attempt) == UVSMTP__ENDING_DEAD)
     note_failure(send->client_slot, result);
   if (may_go_back(client, send, &attempt)) {

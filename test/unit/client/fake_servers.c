@@ -133,6 +133,11 @@ bool uvsmtp_connection_can_send(const uvsmtp_connection_t *c)
   return c->open && !c->dead && !c->closing && !c->quitting && c->noop == NULL && c->pending < 4;
 }
 
+bool uvsmtp_connection_is_open(const uvsmtp_connection_t *c)
+{
+  return c->open && !c->dead && !c->closing && !c->quitting;
+}
+
 bool uvsmtp_connection_is_idle(const uvsmtp_connection_t *c)
 {
   return uvsmtp_connection_can_send(c) && c->pending == 0;

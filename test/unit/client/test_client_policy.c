@@ -241,6 +241,88 @@ static void bytes_that_wait_are_bounded_and_one_large_message_fits_an_empty_queu
   free(b);
 }
 
+/* ---- cancelling --------------------------------------------------------------------------- */
+
+static void run_until_in_flight(bench_t *b, size_t count)
+{
+  while (stats_of(b).in_flight < count)
+    uv_run(&b->loop, UV_RUN_ONCE);
+}
+
+static void who_cancels_does_not_blame_the_server(void **state)
+{
+  bench_t *b = malloc(sizeof(*b));
+  sink_options_t sink = {.script = "rcpt conn 1-4 : stall"};
+  uvsmtp_client_options_t options = quick(1);
+  uvsmtp_endpoint_state_t server;
+  options.retry_delay_ms = options.max_retry_delay_ms = 60000;
+  begin(b, &sink, &options);
+  for (size_t i = 0; i < 4; i++) {
+    assert_int_equal(bench_post(b, i), 0);
+    run_until_in_flight(b, 1);
+    for (int turns = 0; turns < 3; turns++)
+      uv_run(&b->loop, UV_RUN_NOWAIT);
+    uvsmtp_send_cancel(&b->mails[i].send);
+    run_until_done(b, i + 1);
+    assert_true(b->mails[i].cancelled);
+    assert_int_equal(uvsmtp_client_endpoint(b->client, 0, &server), 0);
+    assert_int_equal(server.failures, 0);
+  }
+  assert_int_equal(bench_post(b, 4), 0);
+  bench_end(b, UVSMTP_CLOSE_DRAIN);
+  bench_finish(b);
+  assert_int_equal(b->mails[4].status, UVSMTP_ACCEPTED);
+  free(b);
+}
+
+static void one_that_was_not_begun_is_cancelled_without_its_connection(void **state)
+{
+  bench_t *b = malloc(sizeof(*b));
+  sink_options_t sink = {.without = SINK_CHUNKING};
+  uvsmtp_client_options_t options = quick(1);
+  begin(b, &sink, &options);
+  bench_post_many(b, 3);
+  run_until_in_flight(b, 3);
+  uvsmtp_send_cancel(&b->mails[2].send);
+  run_until_done(b, 3);
+  assert_true(b->mails[2].cancelled);
+  assert_int_equal(bench_post(b, 4), 0);
+  bench_end(b, UVSMTP_CLOSE_DRAIN);
+  bench_finish(b);
+  assert_int_equal(bench_count_of(b, UVSMTP_ACCEPTED), 3);
+  assert_int_equal(b->counters.connections, 1);
+  free(b);
+}
+
+static void on_first_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
+{
+  const mail_t *mail = send->data;
+  bench_on_sent(send, result);
+  for (size_t i = 1; i < 3; i++)
+    uvsmtp_send_cancel(&mail->bench->mails[i].send);
+}
+
+/* Their connection has failed, and they have not been told yet. */
+static void those_behind_can_be_cancelled_when_the_first_fails(void **state)
+{
+  bench_t *b = malloc(sizeof(*b));
+  sink_options_t sink = {.without = SINK_CHUNKING, .script = "mail : close"};
+  uvsmtp_client_options_t options = quick(1);
+  options.max_tries = 1;
+  begin(b, &sink, &options);
+  bench_post_many(b, 3);
+  b->mails[0].send.client_cb = on_first_sent;
+  run_until_in_flight(b, 3);
+  bench_end(b, UVSMTP_CLOSE_DRAIN);
+  bench_finish(b);
+  assert_int_equal(b->mails[0].status, UVSMTP_DEFERRED);
+  for (size_t i = 1; i < 3; i++) {
+    assert_true(b->mails[i].cancelled);
+    assert_int_equal(b->mails[i].err, UVSMTP_ECANCELED);
+  }
+  free(b);
+}
+
 static void the_higher_priority_overtakes_and_the_lowest_gets_its_turn(void **state)
 {
   bench_t *b = malloc(sizeof(*b));
@@ -576,6 +658,9 @@ int main(void)
       cmocka_unit_test(credentials_are_replaced_where_they_are_common_only),
       cmocka_unit_test(a_full_queue_tells_when_there_is_room_again),
       cmocka_unit_test(bytes_that_wait_are_bounded_and_one_large_message_fits_an_empty_queue),
+      cmocka_unit_test(who_cancels_does_not_blame_the_server),
+      cmocka_unit_test(one_that_was_not_begun_is_cancelled_without_its_connection),
+      cmocka_unit_test(those_behind_can_be_cancelled_when_the_first_fails),
       cmocka_unit_test(the_higher_priority_overtakes_and_the_lowest_gets_its_turn),
       cmocka_unit_test(a_send_that_waits_too_long_is_told_why),
       cmocka_unit_test(a_parked_connection_found_dead_costs_no_try),
