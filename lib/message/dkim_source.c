@@ -389,7 +389,7 @@ static int open_given(uvsmtp_signing_t *s, uvsmtp_source_info_t *info)
 
 static int open_for_hashing(uvsmtp_signing_t *s)
 {
-  uvsmtp_source_info_t info;
+  uvsmtp_source_info_t info = {.length = UVSMTP_LENGTH_UNKNOWN};
   int err = open_given(s, &info);
   if (err != 0)
     return err;
