@@ -96,7 +96,8 @@ typedef struct uvsmtp_client_options_s {
                                  it, not of those behind; and of none if it had been parked and was
                                  found dead at its first command */
   bool resend_unknown; /* messages go again, within max_tries, also where all of them may have
-                          reached the server and its answer was not read: they may arrive twice */
+                          reached the server and its answer was not read: they may arrive twice;
+                          those whose second try fails too stay unknown */
   unsigned max_connect_tries; /* rounds of connecting that fail at all endpoints in a row, then what
                                  waits is told so; default 3, UINT_MAX: it waits until its timeout */
   uint64_t retry_delay_ms;    /* after a failed connect, a refused login, or a server that asked to

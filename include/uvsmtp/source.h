@@ -57,8 +57,9 @@ typedef struct uvsmtp_source_ops_s {
   /**
    * Gives the next piece: 0 with a piece of at least one byte, or of none at the end. The piece
    * stays in place until the next call of next or close, or until close if the info said STABLE.
-   * UVSMTP_PENDING: not now; uvsmtp_source_wake will be called. A negative error ends the message
-   * without completing it.
+   * UVSMTP_PENDING: not now; uvsmtp_source_wake will be called. A source whose info said STABLE
+   * does not return it: its message would fail. A negative error ends the message without
+   * completing it.
    */
   int (*next)(uvsmtp_source_t *source, uvsmtp_slice_t *piece);
   /** Ends a reading, whether it came to its end or not. Follows each open that returned 0, and one
