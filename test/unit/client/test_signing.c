@@ -66,7 +66,7 @@ static int watched_sign(uvsmtp_key_t *key, const void *bytes, size_t len, uint8_
 static void on_message(sink_t *sink, const sink_message_t *message, void *data)
 {
   world_t *w = data;
-  const char *body = message->body, *number = strstr(body, "Subject: ");
+  const char *body = message->body, *number = memmem(body, message->size, "Subject: ", 9);
   char size[40];
   assert_memory_equal(body, "DKIM-Signature: v=1; a=rsa-sha256;", 34);
   assert_non_null(number);
