@@ -43,6 +43,8 @@ uvsmtp__scratch_t *uvsmtp__scratch_acquire(uv_loop_t *loop)
   if (s == NULL && (s = uvsmtp__malloc(&uvsmtp__mem_default, sizeof(*s))) != NULL) {
     s->loop = loop;
     s->users = 0;
+    s->steps_at = 0;
+    s->steps = 0;
     s->next = scratches;
     scratches = s;
   }
