@@ -31,8 +31,6 @@ static int merge(uvsmtp_connection_options_t *merged, const uvsmtp_endpoint_t *e
     return uvsmtp__refuse(detail, UVSMTP_EOPTIONSIZE, "connection options: the size is wrong");
   if (endpoint->url == NULL && endpoint->host == NULL && endpoint->unix_path == NULL)
     return 0;
-  if (endpoint->connection == NULL)
-    merged->history = NULL; /* is of one server */
   merged->url = endpoint->url;
   merged->host = endpoint->host;
   merged->port = endpoint->port;

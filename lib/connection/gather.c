@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/text.h"
+#include "base/wide.h"
 #include "connection/connection.h"
 
 #define GATHER_SIZE ((size_t)64 * 1024)
@@ -30,32 +30,13 @@ static void put_line_end(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   t->line_start = true;
 }
 
-/* How many octets of the piece go as they are: up to a bare CR or LF, or a CR at its end. */
-static size_t clean_run(const char *s, size_t len)
-{
-  size_t at = 0;
-  while (at < len) {
-    const char *lf = memchr(s + at, '\n', len - at);
-    size_t end = lf != NULL ? (size_t)(lf - s) : len;
-    const char *cr = memchr(s + at, '\r', end - at);
-    if (cr != NULL && (lf == NULL || cr + 1 != lf))
-      return (size_t)(cr - s);
-    if (lf == NULL)
-      return len;
-    if (cr == NULL)
-      return end;
-    at = end + 1;
-  }
-  return at;
-}
-
 /* Copies some of the piece: 0, or EBARELINE. */
 static int copy_some(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   const char *s = t->piece.base;
   size_t room = GATHER_SIZE - TURN - c->pump.gathered, taken;
   size_t len = t->piece.len < room ? t->piece.len : room;
-  bool refuse = c->config.o.lines == UVSMTP_LINES_REFUSE;
+  bool refuse = c->config.o.lines == UVSMTP_LINES_REFUSE, high = false;
   if (is_binary(t)) {
     put(c, s, taken = len);
   } else if (t->after_cr) { /* it was held back until what follows is known */
@@ -64,7 +45,7 @@ static int copy_some(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
     t->after_cr = false;
     put_line_end(c, t);
     taken = *s == '\n';
-  } else if ((taken = clean_run(s, len)) > 0) {
+  } else if ((taken = uvsmtp__clean_lines(s, len, &high)) > 0) {
     put(c, s, taken);
     t->line_start = s[taken - 1] == '\n';
   } else if (*s == '\r') {
