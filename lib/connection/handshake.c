@@ -14,8 +14,9 @@
 #include "base/mem.h"
 #include "connection/connection.h"
 
-#define MAX_WAIT_MS 1000 /* for another connection's session; a full handshake takes less */
-#define STEPS_A_TURN 4   /* of the loop; a step takes up to some milliseconds */
+/* For another connection's session: a tenth of what a handshake may take, 3 s by default. */
+#define WAIT_MS(limit) ((limit) == UINT64_MAX ? 3000 : (limit) / 10)
+#define STEPS_A_TURN 4 /* of the loop; a step takes up to some milliseconds */
 
 void uvsmtp__offload_begin(uvsmtp_connection_t *c)
 {
@@ -188,7 +189,7 @@ static void start(uvsmtp_connection_t *c)
   }
   c->visit = (uvsmtp__visit_t){
       .history = c->config.history, .resumes = !o->no_tls_resumption, .wake = wake};
-  c->wait_deadline = uv_now(c->loop) + MAX_WAIT_MS;
+  c->wait_deadline = uv_now(c->loop) + WAIT_MS(o->tls_timeout_ms);
   begin(c);
 }
 

@@ -80,6 +80,8 @@ static void init(world_t *w, uvsmtp_tls_mode_t mode)
   w->connection.tls = mode;
   w->connection.tls_context = w->context;
   w->connection.ehlo_domain = "client.example";
+  /* A hundred at once on a slow machine are no reason to try again. */
+  w->connection.connect_timeout_ms = w->connection.tls_timeout_ms = 600000;
   w->options = (uvsmtp_client_options_t)UVSMTP_CLIENT_OPTIONS_INIT;
   w->options.connection = &w->connection;
   w->options.max_connections = MAILS;

@@ -190,9 +190,9 @@ static void connections_are_retired_for_a_reason(void **state)
     bool idle; /* it is retired while nothing is sent */
   } rows[] = {
       {"max_messages", NULL, 0, 0, 1, UVSMTP_RETIRE_USED, true},
-      {"idle_timeout_ms", NULL, 1, 0, 0, UVSMTP_RETIRE_IDLE, true},
-      {"max_age_ms", NULL, 0, 1, 0, UVSMTP_RETIRE_AGE, true},
-      {"421 while parked", "idle after 1 : reply \"421 4.4.2 bye\", close", 0, 0, 0,
+      {"idle_timeout_ms", NULL, 50, 0, 0, UVSMTP_RETIRE_IDLE, true},
+      {"max_age_ms", NULL, 0, 50, 0, UVSMTP_RETIRE_AGE, true},
+      {"421 while parked", "idle after 50 : reply \"421 4.4.2 bye\", close", 0, 0, 0,
        UVSMTP_RETIRE_LOST, true},
       {"cut by a message", "mail conn 1 : close", 0, 0, 0, UVSMTP_RETIRE_FAILED, false},
       {"closed", NULL, 0, 0, 0, UVSMTP_RETIRE_CLOSED, false},
@@ -208,7 +208,9 @@ static void connections_are_retired_for_a_reason(void **state)
     start(&w, rows[i].script);
     assert_int_equal(send_one(&w, 0), 0);
     finish(&w);
-    assert_int_equal(w.stats.retired_by[rows[i].cause], 1);
+    /* A slow machine may need longer than a limit before the first message: then there are more. */
+    assert_in_range(w.stats.retired_by[rows[i].cause], 1,
+                    rows[i].idle && rows[i].messages == 0 ? w.stats.opened : 1);
     assert_int_equal(w.stats.retired, w.stats.opened);
   }
 }
