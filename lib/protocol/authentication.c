@@ -52,20 +52,31 @@ static char *encode(uvsmtp_protocol_t *p, const void *response, size_t len, cons
   return text;
 }
 
-static void forget_traced_secret(uvsmtp_protocol_t *p)
+static void forget_sent_secret(uvsmtp_protocol_t *p)
 {
-  uvsmtp__free_secret(p->mem, p->traced_secret);
-  p->traced_secret = NULL;
+  uvsmtp__free_secret(p->mem, p->sent_secret);
+  p->sent_secret = NULL;
 }
 
-/* Some servers repeat the line that they do not like: then the trace has to know it. */
-static int note_traced_secret(uvsmtp_protocol_t *p, const char *secret)
+/* Some servers repeat the line that they do not like: trace and reply have to hide it then. */
+static int note_sent_secret(uvsmtp_protocol_t *p, const char *secret)
 {
-  forget_traced_secret(p);
-  if (!p->options.trace)
-    return 0;
-  p->traced_secret = uvsmtp__strdup(p->mem, secret);
-  return p->traced_secret == NULL ? UVSMTP_ENOMEM : 0;
+  forget_sent_secret(p);
+  p->sent_secret = uvsmtp__strdup(p->mem, secret);
+  return p->sent_secret == NULL ? UVSMTP_ENOMEM : 0;
+}
+
+/* The reply lies where it was read, which may be the caller's memory: a copy is changed. */
+static void hide_sent_secret(uvsmtp_protocol_t *p, uvsmtp_reply_t *reply)
+{
+  uvsmtp__buffer_t *copy = &p->challenge;
+  if (p->sent_secret == NULL)
+    return;
+  uvsmtp__buffer_clear(copy);
+  if (uvsmtp__buffer_append(copy, reply->raw.base, reply->raw.len) != 0)
+    reply->raw.len = 0; /* rather no words than these */
+  else if (uvsmtp__blank_secret(p->sent_secret, copy->base, reply->raw.len))
+    reply->raw.base = copy->base;
 }
 
 /* Writes `verb` (may be empty) and a secret as one line. */
@@ -75,7 +86,7 @@ static int write_line(uvsmtp_protocol_t *p, const char *verb, const char *secret
   char shown[48];
   int err = uvsmtp__out_reserve(p, verb_len + secret_len + 2, 1);
   if (err == 0)
-    err = note_traced_secret(p, secret);
+    err = note_sent_secret(p, secret);
   if (err != 0)
     return err;
   p->out.secret = true;
@@ -235,7 +246,8 @@ void uvsmtp__judge_auth(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *
     judge_challenge(p, e, event);
     return;
   }
-  forget_traced_secret(p);
+  hide_sent_secret(p, &event->reply);
+  forget_sent_secret(p);
   uvsmtp__free_secret(p->mem, p->late_response);
   p->late_response = NULL;
   p->authenticated = klass == 2 && (e->flags & EXPECT_CANCELLED) == 0;

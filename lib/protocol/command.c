@@ -1,6 +1,7 @@
 /* Lines: how commands are issued, and the trace of the dialogue. */
 #include <string.h>
 
+#include "base/secret.h"
 #include "base/text.h"
 #include "protocol/machine.h"
 
@@ -78,30 +79,12 @@ void uvsmtp__trace_sent(uvsmtp_protocol_t *p, const char *line, size_t len)
   trace(p, UVSMTP_TRACE_SENT, line, len);
 }
 
-/* So much of what was sent to log in is looked for; what follows it goes with it. */
-#define TELLTALE 8
-
-/* Overwrites, in a line of the trace, what the server repeats of it, perhaps cut. "=" is none. */
-static void blank_secret(const char *secret, char *line, size_t len)
-{
-  size_t whole = strlen(secret), telltale = whole < TELLTALE ? whole : TELLTALE;
-  char *at;
-  while (whole > 1 && (at = memmem(line, len, secret, telltale)) != NULL) {
-    size_t left = len - (size_t)(at - line), same = telltale;
-    while (same < whole && same < left && at[same] == secret[same])
-      same++;
-    memset(at, '*', same);
-    len = left - same;
-    line = at + same;
-  }
-}
-
 static void trace_received(uvsmtp_protocol_t *p, const char *line, size_t len)
 {
   size_t lost = p->trace_lost;
   trace(p, UVSMTP_TRACE_RECEIVED, line, len);
-  if (p->traced_secret != NULL && p->trace_lost == lost)
-    blank_secret(p->traced_secret, p->trace.base + p->trace.end - 1 - len, len);
+  if (p->sent_secret != NULL && p->trace_lost == lost)
+    uvsmtp__blank_secret(p->sent_secret, p->trace.base + p->trace.end - 1 - len, len);
 }
 
 void uvsmtp__trace_received(uvsmtp_protocol_t *p, const uvsmtp_reply_t *reply)

@@ -100,7 +100,7 @@ struct uvsmtp_protocol_s {
   uvsmtp_capabilities_t capabilities;
   char *capability_text; /* owned */
   char *domain;          /* of our EHLO, for HELO */
-  char *traced_secret;   /* with a trace: what was last sent to log in, as it stood in the line */
+  char *sent_secret;     /* what was last sent to log in, as it stood in the line */
   char *late_response;   /* encoded first response that was too long for the AUTH line */
   uvsmtp__buffer_t challenge;
   uvsmtp__buffer_t line;     /* where MAIL and RCPT are put together */

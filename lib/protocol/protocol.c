@@ -123,7 +123,7 @@ void uvsmtp_protocol_free(uvsmtp_protocol_t *p)
   uvsmtp__buffer_free(&p->sender);
   uvsmtp__buffer_free(&p->trace);
   uvsmtp__free_secret(p->mem, p->late_response);
-  uvsmtp__free_secret(p->mem, p->traced_secret);
+  uvsmtp__free_secret(p->mem, p->sent_secret);
   uvsmtp__free(p->mem, p->domain);
   uvsmtp__free(p->mem, p->error_text);
   uvsmtp__free(p->mem, p->queue.ring);
