@@ -23,6 +23,10 @@ static int add_people(uvsmtp_message_t *message, const settings_t *s)
 {
   int err = uvsmtp_message_addresses(message, UVSMTP_FROM, s->from);
 
+  if (err == 0 && s->sender != NULL)
+    err = uvsmtp_message_addresses(message, UVSMTP_SENDER, s->sender);
+  if (err == 0 && s->reply_to != NULL)
+    err = uvsmtp_message_addresses(message, UVSMTP_REPLY_TO, s->reply_to);
   if (err == 0)
     err = add_lists(message, UVSMTP_TO, &s->to);
   if (err == 0)

@@ -9,6 +9,8 @@
 #define BUILD_HELP                                                                                 \
   "Building a message (no FILE then; --from, --to, --cc take \"Ann <ann@host.example>\"):\n"       \
   "  --cc LIST, --bcc LIST   more recipients (repeatable)\n"                                       \
+  "  --sender ADDRESS        who sends it, where --from names several\n"                           \
+  "  --reply-to LIST         who shall get the answers\n"                                          \
   "  --subject TEXT          \n"                                                                   \
   "  --text TEXT             the message as plain text\n"                                          \
   "  --html HTML             the message as HTML; with --text, one is the other's alternative\n"   \
@@ -85,6 +87,8 @@ static const option_t options[] = {
     {"to", OPTION_LIST, AT(to)},
     {"cc", OPTION_LIST, AT(cc)},
     {"bcc", OPTION_LIST, AT(bcc)},
+    {"sender", OPTION_TEXT, AT(sender)},
+    {"reply-to", OPTION_TEXT, AT(reply_to)},
     {"subject", OPTION_TEXT, AT(subject)},
     {"text", OPTION_TEXT, AT(text)},
     {"html", OPTION_TEXT, AT(html)},
@@ -125,12 +129,13 @@ static const option_t options[] = {
     {"metrics", OPTION_TEXT, AT(metrics)},
 };
 
-enum { OF_SEND = sizeof options / sizeof options[0], OF_COMPOSE = 14 };
+enum { OF_SEND = sizeof options / sizeof options[0], OF_COMPOSE = 16 };
 
 bool settings_build(const settings_t *s)
 {
   return s->subject != NULL || s->text != NULL || s->html != NULL || s->attach.count > 0 ||
-         s->embed.count > 0 || s->headers.count > 0 || s->cc.count > 0 || s->bcc.count > 0;
+         s->embed.count > 0 || s->headers.count > 0 || s->cc.count > 0 || s->bcc.count > 0 ||
+         s->sender != NULL || s->reply_to != NULL;
 }
 
 static int check_dkim(const settings_t *s, const char *command)

@@ -41,9 +41,9 @@ typedef struct texts_s {
 } texts_t;
 
 typedef enum option_kind_e {
-  OPTION_FLAG,  /* bool */
-  OPTION_TEXT,  /* const char * */
-  OPTION_LIST,  /* texts_t, one more each time */
+  OPTION_FLAG,   /* bool */
+  OPTION_TEXT,   /* const char * */
+  OPTION_LIST,   /* texts_t, one more each time */
   OPTION_NUMBER, /* uint64_t, above 0 */
   OPTION_RATE    /* uvsmtp_rate_t: "10" a second, "300/m" a minute, "5000/h" an hour */
 } option_kind_t;
@@ -91,7 +91,7 @@ typedef struct settings_s {
   const char *user, *password_file, *auth, *authzid, *token_command;
   bool allow_plaintext_auth;
   /* the message */
-  const char *from, *subject, *text, *html;
+  const char *from, *sender, *reply_to, *subject, *text, *html;
   texts_t to, cc, bcc, headers, attach, embed;
   bool from_headers; /* -t */
   const char *dkim_key, *dkim_selector, *dkim_domain;

@@ -55,6 +55,20 @@ def compose_prints_what_send_would_send():
 
 
 @test
+def several_may_write_and_one_sends():
+    message = read(Run('compose', '--from', 'a@x.example, Änn <ann@x.example>', '--sender',
+                       'ann@x.example', '--reply-to', 'List <all@x.example>, a@x.example', '--to',
+                       'b@y.example', '--text', 'Hello').out)
+    equal([a.addr_spec for a in message['From'].addresses], ['a@x.example', 'ann@x.example'])
+    equal(message['Sender'].address.addr_spec, 'ann@x.example')
+    equal([a.addr_spec for a in message['Reply-To'].addresses], ['all@x.example', 'a@x.example'])
+    with Sink() as sink:
+        send(sink.plain, '--from', 'a@x.example, ann@x.example', '--sender', 'ann@x.example', '--to',
+             'b@y.example', '--text', 'Hello')
+    equal(sink.messages[0]['from'], 'ann@x.example')
+
+
+@test
 def what_compose_prints_can_be_sent():
     letter = Run('compose', *PEOPLE, '--subject', 'Hi', '--text', 'Hello').out
     with Sink('--maildir', 'inbox') as sink:
@@ -99,6 +113,11 @@ def bad_data_is_65_and_says_what_is_wrong():
         contains(run.err, words)
         equal(run.out, b'')
     contains(Run('compose', '--from', '@', status=65).err, 'From: byte 1: an address has no local')
+    for options, words in [
+            (('--sender', 'x@-y'), 'Sender: byte 5'),
+            (('--reply-to', 'nobody'), 'Reply-To: byte 7'),
+    ]:
+        contains(Run('compose', *PEOPLE, *options, status=65).err, words)
     contains(Run('compose', '--from', 'a@b.example, c@d.example', status=65).err,
              'From: several addresses, and no Sender')
     with Sink() as sink:
