@@ -7,8 +7,10 @@
  * All strings are UTF-8 without CR, LF and NUL (UVSMTP_EINJECTION else). Addresses are bare
  * ("user@host.example", not "<user@host.example>"); a local part that needs quotes gets them.
  * Everything is borrowed until the callback of the call that it is passed to. Zero means: not
- * used. An option whose extension the server does not offer is refused with UVSMTP_EEXTENSION
- * before MAIL is sent, unless the field says otherwise.
+ * used. An option whose extension the server does not offer is refused with UVSMTP_EEXTENSION,
+ * one beyond the limit that it tells behind the extension's name with UVSMTP_ERANGE, before MAIL is
+ * sent, unless the field says otherwise; an option of a recipient refuses that recipient only. The
+ * words of the result name the extension, or the field and the limit.
  */
 #include "uvsmtp/base.h"
 
@@ -79,7 +81,7 @@ typedef struct uvsmtp_envelope_s {
   uvsmtp_body_t body;       /* default: as the source says */
   uvsmtp_ret_t ret;         /* what a notification returns (DSN) */
   const char *envid;        /* envelope identifier, xtext made here (DSN) */
-  int64_t by_seconds;       /* DELIVERBY (RFC 2852), with one of the two modes */
+  int64_t by_seconds;       /* DELIVERBY (RFC 2852), with one of the two modes; above 0 with R */
   uint64_t hold_seconds;    /* FUTURERELEASE HOLDFOR (RFC 4865) */
   const char *hold_until;   /* FUTURERELEASE HOLDUNTIL, an RFC 3339 time */
   int priority;             /* MT-PRIORITY (RFC 6710), -9 to 9; with the PRIORITY flag */

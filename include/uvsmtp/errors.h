@@ -64,6 +64,7 @@ typedef enum uvsmtp_err_class_e {
   X(EPERMANENT, -5111, PERMANENT, "the server refused for good")                                   \
   X(ELOOP, -5112, PROTOCOL, "the server greets with our own name")                                 \
   X(ETOOBIG, -5113, PERMANENT, "the message is larger than the server takes")                      \
+  X(ERANGE, -5114, PERMANENT, "an option of the envelope is beyond what the server takes")         \
   X(ELIMIT, -5115, TEMPORARY, "the server takes no more in one session or transaction")            \
   X(ETIMEOUT, -5200, NETWORK, "the server did not answer in time")                                 \
   X(ECONNLOST, -5201, NETWORK, "the server closed the connection")                                 \

@@ -393,8 +393,9 @@ typedef struct uvsmtp_mail_needs_s {
 /**
  * MAIL FROM with the parameters that `envelope` and `needs` ask for, each only where it is needed.
  * UVSMTP_EEXTENSION: an option's extension is not offered (see uvsmtp_protocol_missing);
- * UVSMTP_ETOOBIG: more octets than the server takes; UVSMTP_E8BIT; UVSMTP_EADDRESS;
- * UVSMTP_EINVAL: options that contradict one another. Since 0.1
+ * UVSMTP_ETOOBIG: more octets than the server takes; UVSMTP_ERANGE: an option beyond what it said
+ * it takes (DELIVERBY, FUTURERELEASE); UVSMTP_E8BIT; UVSMTP_EADDRESS; UVSMTP_EINVAL: options that
+ * make no sense, or contradict one another. uvsmtp_protocol_fault has the details. Since 0.1
  */
 UVSMTP_EXTERN int uvsmtp_protocol_mail(uvsmtp_protocol_t *protocol,
                                        const uvsmtp_envelope_t *envelope,
@@ -406,6 +407,13 @@ UVSMTP_EXTERN int uvsmtp_protocol_recipient(uvsmtp_protocol_t *protocol,
 
 /** After UVSMTP_EEXTENSION: the keyword that is missing ("DSN"). Static. Since 0.1 */
 UVSMTP_EXTERN const char *uvsmtp_protocol_missing(const uvsmtp_protocol_t *protocol);
+
+/**
+ * After an error of uvsmtp_protocol_mail or uvsmtp_protocol_recipient: which field of the envelope
+ * it is about, or which limit of the server, in some words; "" if the error says it all. Until the
+ * next command. Since 0.1
+ */
+UVSMTP_EXTERN const char *uvsmtp_protocol_fault(const uvsmtp_protocol_t *protocol);
 
 /** DATA. After the 354, the content: uvsmtp_protocol_data, then _end_data. Since 0.1 */
 UVSMTP_EXTERN int uvsmtp_protocol_start_data(uvsmtp_protocol_t *protocol, void *tag);
@@ -487,11 +495,14 @@ UVSMTP_EXTERN int uvsmtp_protocol_xclient(uvsmtp_protocol_t *protocol,
                                           const uvsmtp_origin_t *origin, void *tag);
 
 /**
- * XFORWARD (Postfix), before MAIL: in as many commands as it takes (one, with what fits, without
- * PIPELINING), none if the server lists none of the attributes. The errors of uvsmtp_protocol_xclient. Since 0.1
+ * XFORWARD (Postfix), before MAIL: a command with as many of the attributes that the server lists
+ * as fit into a line, from number `*next` on, which is 0 at first and moved; none if none is left.
+ * UVSMTP_PENDING: others are left for a further command, at once with PIPELINING, else when the
+ * reply to this one has come. The errors of uvsmtp_protocol_xclient, which move nothing. Since 0.1
  */
 UVSMTP_EXTERN int uvsmtp_protocol_xforward(uvsmtp_protocol_t *protocol,
-                                           const uvsmtp_origin_t *origin, void *tag);
+                                           const uvsmtp_origin_t *origin, unsigned *next,
+                                           void *tag);
 
 /* ---- trace ------------------------------------------------------------------------------- */
 

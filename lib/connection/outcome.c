@@ -66,6 +66,26 @@ void uvsmtp__outcome_rest(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, uvsm
   t->decided = true;
 }
 
+/* Why a command could not be issued: for an extension or a field of the envelope, its name too. */
+static void say_refused(const uvsmtp_connection_t *c, int err, char *words)
+{
+  const char *fault = uvsmtp_protocol_fault(c->protocol);
+  if (err == UVSMTP_EEXTENSION)
+    snprintf(words, WORDS_MAX, "%s (%s)", uvsmtp_strerror(err),
+             uvsmtp_protocol_missing(c->protocol));
+  else
+    snprintf(words, WORDS_MAX, "%s%s%s", uvsmtp_strerror(err), *fault != '\0' ? ": " : "", fault);
+}
+
+void uvsmtp__outcome_refused_recipient(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, size_t i,
+                                       int err)
+{
+  char words[WORDS_MAX];
+  say_refused(c, err, words);
+  set_result(c, t, i, UVSMTP_REJECTED, NULL, UVSMTP_COMMAND_RCPT, words);
+  t->err = t->err != 0 ? t->err : err;
+}
+
 void uvsmtp__outcome_local(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, int err,
                            const char *text)
 {
@@ -74,9 +94,8 @@ void uvsmtp__outcome_local(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, int
   bool all = (t->send->envelope->flags & UVSMTP_ENVELOPE_ALL_OR_NONE) != 0;
   bool later = klass == UVSMTP_CLASS_RESOURCE || klass == UVSMTP_CLASS_CANCELLED ||
                (err == UVSMTP_ELIMIT && !all);
-  if (text == NULL && err == UVSMTP_EEXTENSION && t->open) /* else it is the source's own word */
-    snprintf(words, sizeof(words), "%s (%s)", uvsmtp_strerror(err),
-             uvsmtp_protocol_missing(c->protocol));
+  if (text == NULL && t->open && !t->cancelled) /* else it is the source's own word */
+    say_refused(c, err, words);
   else if (text == NULL)
     uvsmtp__content_fault(t, err, words, sizeof(words));
   else

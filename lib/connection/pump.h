@@ -85,7 +85,8 @@ typedef struct uvsmtp__transaction_s {
   bool watched;         /* its sender wants to know of its progress */
   uint64_t told;        /* octets, when it was told last */
   bool waiting;         /* in the queue, for a further transaction */
-  bool origin_said;     /* XFORWARD was issued */
+  unsigned origin_next; /* attribute for the next XFORWARD */
+  bool origin_said;     /* all of them were issued */
   bool mail_ok, mail_refused;
   bool refused;         /* DATA or the content was */
   bool taken;           /* the content was, by somebody */
@@ -214,6 +215,9 @@ void uvsmtp__progress_tell(uvsmtp_connection_t *c);
 /* outcome.c: gives recipients that have no result yet this one. */
 void uvsmtp__outcome_rest(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, uvsmtp_status_t status,
                           const uvsmtp_reply_t *reply, uvsmtp_command_t phase, const char *text);
+/* Recipient `i` cannot be written; the others can. */
+void uvsmtp__outcome_refused_recipient(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, size_t i,
+                                       int err);
 /* It cannot be sent, for a reason of its own; `text` NULL: the error's words. */
 void uvsmtp__outcome_local(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, int err,
                            const char *text);

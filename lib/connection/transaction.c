@@ -171,23 +171,27 @@ static void note_group(const uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
     t->used |= UVSMTP_WAY_PIPELINING;
 }
 
+/* May a command leave now? */
+static bool may_issue(const uvsmtp_connection_t *c)
+{
+  return pipelines(c) || uvsmtp_protocol_outstanding(c->protocol) == 0;
+}
+
 /* For whom a gateway sends this one; what is said of it is of no interest. */
 static int issue_origin(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   const uvsmtp_origin_t *origin = t->send->envelope->forward;
-  int err;
-  if (origin == NULL)
-    return 0;
-  if (!pipelines(c) && uvsmtp_protocol_outstanding(c->protocol) > 0)
-    return UVSMTP_PENDING;
-  if (t->origin_said)
-    return 0;
-  note_group(c, t);
-  err = uvsmtp_protocol_xforward(c->protocol, origin, NULL);
-  t->origin_said = err == 0;
-  if (err == 0 && !pipelines(c) && uvsmtp_protocol_outstanding(c->protocol) > 0)
-    return UVSMTP_PENDING;
-  return err;
+  while (origin != NULL && !t->origin_said) {
+    int err;
+    if (!may_issue(c))
+      return UVSMTP_PENDING;
+    note_group(c, t);
+    err = uvsmtp_protocol_xforward(c->protocol, origin, &t->origin_next, NULL);
+    if (err != 0 && err != UVSMTP_PENDING)
+      return err;
+    t->origin_said = err == 0;
+  }
+  return origin == NULL || may_issue(c) ? 0 : UVSMTP_PENDING;
 }
 
 /* MAIL was issued: the transaction has begun. */
@@ -261,27 +265,19 @@ static int issue_mail(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   return 0;
 }
 
-/* This one cannot be written; the others can. */
-static void refuse_recipient(uvsmtp__transaction_t *t, uvsmtp_recipient_result_t *r, int err)
-{
-  r->status = UVSMTP_REJECTED;
-  r->text = uvsmtp_strerror(err);
-  t->err = t->err != 0 ? t->err : err;
-}
-
 /* Issues RCPT for recipient `i`: 0 done with it, or PENDING and others to stop for now. */
 static int issue_recipient(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, size_t i)
 {
   uvsmtp_recipient_result_t *r = &t->results[i];
   int err;
-  if (!pipelines(c) && uvsmtp_protocol_outstanding(c->protocol) > 0)
+  if (!may_issue(c))
     return UVSMTP_PENDING;
   note_group(c, t);
   err = uvsmtp_protocol_recipient(c->protocol, &t->send->envelope->recipients[i], r);
   if (is_for_now(err))
     return err;
   if (err != 0) {
-    refuse_recipient(t, r, err);
+    uvsmtp__outcome_refused_recipient(c, t, i, err);
     return 0;
   }
   r->status = (uvsmtp_status_t)UVSMTP__RCPT_ASKED;

@@ -12,8 +12,7 @@ void uvsmtp__capabilities_clear(uvsmtp_protocol_t *p)
   p->capabilities = (uvsmtp_capabilities_t){.auth_mechanisms = "", .domain = "", .lines = ""};
 }
 
-/* A decimal number that fits `max`, with nothing behind it; 0 else. */
-static uint64_t number(const char *s, size_t len, uint64_t max)
+uint64_t uvsmtp__capability_number(const char *s, size_t len, uint64_t max)
 {
   uint64_t value = 0;
   for (size_t i = 0; i < len; i++) {
@@ -36,7 +35,7 @@ static void read_limits(uvsmtp_capabilities_t *c, const char *at)
                    : uvsmtp__ascii_equal(at, name, "RCPTDOMAINMAX", 13) ? &c->max_domains
                                                                         : NULL;
     if (to != NULL && len > name + 1)
-      *to = (uint32_t)number(value, len - name - 1, 999999);
+      *to = (uint32_t)uvsmtp__capability_number(value, len - name - 1, 999999);
     at += len + (at[len] == ' ');
   }
 }
@@ -114,7 +113,8 @@ static void note_line(uvsmtp_protocol_t *p, char *line, char *mechanisms)
     bit = 0; /* offered again inside TLS: means nothing */
   c->extensions |= bit;
   if (bit == UVSMTP_EXT_SIZE)
-    c->max_message_size = number(parameters, strcspn(parameters, " "), UINT64_MAX);
+    c->max_message_size =
+        uvsmtp__capability_number(parameters, strcspn(parameters, " "), UINT64_MAX);
   else if (bit == UVSMTP_EXT_AUTH)
     read_mechanisms(mechanisms, parameters);
   else if (bit == UVSMTP_EXT_LIMITS)

@@ -71,7 +71,7 @@ static int add_lines(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight, uint64
   char line[40];
   size_t start;
   int err;
-  uvsmtp__buffer_clear(&p->line);
+  uvsmtp__line_begin(p);
   if (flight->reset &&
       ((err = uvsmtp__buffer_append(&p->line, "RSET", 4)) != 0 ||
        (err = end_line(p, 0, UVSMTP_COMMAND_RSET, flight->tag, EXPECT_QUIET)) != 0))

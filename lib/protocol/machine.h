@@ -77,6 +77,7 @@ struct uvsmtp_protocol_s {
   bool in_chunks;    /* projected: a BDAT that was not the last one has been issued */
   bool binary;       /* projected: the transaction is BODY=BINARYMIME, DATA cannot follow */
   bool prdr_asked;   /* MAIL is being put together: it asks for PRDR */
+  bool faulty;       /* `line` holds what is wrong with a command instead */
   bool prdr;         /* the confirmed transaction asked for it */
   bool chunks_begun; /* confirmed: a BDAT of the transaction was accepted */
   bool fresh;        /* something was issued after a silence: its time begins at the next clock */
@@ -261,7 +262,15 @@ void uvsmtp__project(uvsmtp_protocol_t *p);
 int uvsmtp__capabilities_read(uvsmtp_protocol_t *p, const uvsmtp_reply_t *reply);
 void uvsmtp__capabilities_clear(uvsmtp_protocol_t *p);
 
+/* A decimal number that fits `max`, with nothing behind it; 0 else. */
+uint64_t uvsmtp__capability_number(const char *s, size_t len, uint64_t max);
+
 /* ---- parameters.c ---- */
+/* Is it offered? 0, or EEXTENSION with p->missing set. */
+int uvsmtp__need(uvsmtp_protocol_t *p, unsigned bit, const char *keyword);
+/* Gives `err`, and keeps for uvsmtp_protocol_fault which field or limit it is about. */
+int uvsmtp__fault(uvsmtp_protocol_t *p, int err, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* Appends " SIZE=… …" to `line`; sets p->missing with EEXTENSION. */
 int uvsmtp__mail_parameters(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line,
                             const uvsmtp_envelope_t *envelope, const uvsmtp_mail_needs_t *needs);
@@ -270,6 +279,28 @@ int uvsmtp__rcpt_parameters(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line,
 
 /* Appends `s` with all but printable ASCII, "+" and "=" as "+XX" (RFC 3461 section 4). */
 int uvsmtp__append_xtext(uvsmtp__buffer_t *line, const char *s);
+
+/* ---- origin.c ---- */
+/* Could one of the attributes add a line? */
+bool uvsmtp__origin_breaks(const uvsmtp_origin_t *origin);
+
+/* ---- schedule.c ---- */
+/* " BY=…" and " HOLDFOR=…" or " HOLDUNTIL=…", where the envelope asks for them. */
+int uvsmtp__append_by(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const uvsmtp_envelope_t *e);
+int uvsmtp__append_hold(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const uvsmtp_envelope_t *e);
+
+/* ---- rfc3339.c ---- */
+/* Appends a time from 1970 to 9999, in UTC. */
+int uvsmtp__rfc3339_append(uvsmtp__buffer_t *line, int64_t seconds);
+/* Reads one, of any year and zone: false if it is none, or something stands behind it. */
+bool uvsmtp__rfc3339_read(const char *text, int64_t *seconds);
+
+/* The line is empty again, and nothing is wrong with it. */
+static inline void uvsmtp__line_begin(uvsmtp_protocol_t *p)
+{
+  uvsmtp__buffer_clear(&p->line);
+  p->faulty = false;
+}
 
 /* ---- path.c ---- */
 /* Appends "<address>", its local part quoted if need be; `*utf8` is set if it has UTF-8. */

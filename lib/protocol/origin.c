@@ -25,6 +25,16 @@ static void list_attributes(const uvsmtp_origin_t *o, attribute_t list[ATTRIBUTE
   memcpy(list, all, sizeof(all));
 }
 
+bool uvsmtp__origin_breaks(const uvsmtp_origin_t *origin)
+{
+  attribute_t list[ATTRIBUTES];
+  list_attributes(origin, list);
+  for (size_t i = 0; i < ATTRIBUTES; i++)
+    if (list[i].value != NULL && uvsmtp__breaks_line(list[i].value, strlen(list[i].value)))
+      return true;
+  return false;
+}
+
 static bool is_listed(const char *words, const char *name)
 {
   size_t len = strlen(name);
@@ -71,7 +81,7 @@ static int begin(uvsmtp_protocol_t *p, unsigned bit, const char *verb, const cha
     return UVSMTP_EEXTENSION;
   }
   *listed = uvsmtp_capabilities_find(&p->capabilities, verb);
-  uvsmtp__buffer_clear(&p->line);
+  uvsmtp__line_begin(p);
   return uvsmtp__buffer_append_str(&p->line, verb);
 }
 
@@ -95,42 +105,30 @@ int uvsmtp_protocol_xclient(uvsmtp_protocol_t *p, const uvsmtp_origin_t *origin,
   return err;
 }
 
-/* Begins the next command with what stands in the line behind `len`, which did not fit. */
-static int issue_and_carry(uvsmtp_protocol_t *p, void *tag, size_t verb, size_t len)
-{
-  char carried[1024];
-  size_t more = uvsmtp__buffer_len(&p->line) - len;
-  int err = issue(p, UVSMTP_COMMAND_OTHER, tag, len);
-  if (err != 0)
-    return err;
-  memcpy(carried, uvsmtp__buffer_data(&p->line) + len, more);
-  uvsmtp__buffer_clear(&p->line);
-  err = uvsmtp__buffer_append(&p->line, "XFORWARD", verb);
-  return err != 0 ? err : uvsmtp__buffer_append(&p->line, carried, more);
-}
-
-int uvsmtp_protocol_xforward(uvsmtp_protocol_t *p, const uvsmtp_origin_t *origin, void *tag)
+int uvsmtp_protocol_xforward(uvsmtp_protocol_t *p, const uvsmtp_origin_t *origin, unsigned *next,
+                             void *tag)
 {
   attribute_t list[ATTRIBUTES];
   const char *listed = NULL;
+  unsigned i = *next;
   size_t verb, len;
   int err = begin(p, UVSMTP_EXT_XFORWARD, "XFORWARD", &listed);
   verb = len = uvsmtp__buffer_len(&p->line);
   list_attributes(origin, list);
-  for (size_t i = 0; err == 0 && i < ATTRIBUTES; i++) {
+  for (; err == 0 && i < ATTRIBUTES; i++) {
     if (list[i].value == NULL || !is_listed(listed, list[i].name))
       continue;
     err = append_attribute(&p->line, &list[i]);
-    if (err == 0 && uvsmtp__buffer_len(&p->line) + 2 > LINE_MAX_OCTETS && len > verb) {
-      if ((p->capabilities.extensions & UVSMTP_EXT_PIPELINING) == 0)
-        break; /* one command at a time, with what fits */
-      err = issue_and_carry(p, tag, verb, len);
-    }
+    if (err == 0 && uvsmtp__buffer_len(&p->line) + 2 > LINE_MAX_OCTETS && len > verb)
+      break; /* the next command begins with it */
     len = uvsmtp__buffer_len(&p->line);
   }
-  if (err != 0 || len == verb)
+  if (err == 0 && len > verb)
+    err = issue(p, UVSMTP_COMMAND_OTHER, tag, len);
+  if (err != 0)
     return err;
-  return issue(p, UVSMTP_COMMAND_OTHER, tag, len);
+  *next = i;
+  return i < ATTRIBUTES ? UVSMTP_PENDING : 0;
 }
 
 /* The session begins anew, as if a client of the origin had just been greeted. */

@@ -2,12 +2,32 @@
  * The parameters of MAIL and RCPT. Each stands in the line only if the message or the caller needs
  * it, and each whose extension is not offered is refused before a byte is sent.
  */
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
 #include "protocol/machine.h"
 
-static int need(uvsmtp_protocol_t *p, unsigned bit, const char *keyword)
+/* The words stand where the line was to be, which is lost anyway. */
+int uvsmtp__fault(uvsmtp_protocol_t *p, int err, const char *format, ...)
+{
+  char words[200];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(words, sizeof(words), format, arguments);
+  va_end(arguments);
+  uvsmtp__buffer_clear(&p->line);
+  p->faulty = uvsmtp__buffer_append(&p->line, words, strlen(words) + 1) == 0;
+  return err;
+}
+
+const char *uvsmtp_protocol_fault(const uvsmtp_protocol_t *p)
+{
+  return p->faulty && uvsmtp__buffer_len(&p->line) > 0 ? uvsmtp__buffer_data(&p->line) : "";
+}
+
+int uvsmtp__need(uvsmtp_protocol_t *p, unsigned bit, const char *keyword)
 {
   if ((p->capabilities.extensions & bit) != 0)
     return 0;
@@ -29,7 +49,7 @@ int uvsmtp__append_xtext(uvsmtp__buffer_t *line, const char *s)
 }
 
 /* Parameters in the caller's own words: words of printable characters, one blank between. */
-static int append_own(uvsmtp__buffer_t *line, const char *params)
+static int append_own(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const char *params)
 {
   int err;
   if (params == NULL || *params == '\0')
@@ -38,7 +58,7 @@ static int append_own(uvsmtp__buffer_t *line, const char *params)
     return UVSMTP_EINJECTION;
   for (const char *s = params; *s != '\0'; s++)
     if ((unsigned char)*s < 32 || *s == 127)
-      return UVSMTP_EINVAL;
+      return uvsmtp__fault(p, UVSMTP_EINVAL, "params has a control character");
   err = uvsmtp__buffer_append(line, " ", 1);
   return err != 0 ? err : uvsmtp__buffer_append_str(line, params);
 }
@@ -50,7 +70,8 @@ static int append_size(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, uint64_t si
   if (size == UVSMTP_SIZE_UNKNOWN || (p->capabilities.extensions & UVSMTP_EXT_SIZE) == 0)
     return 0;
   if (max != 0 && size > max)
-    return UVSMTP_ETOOBIG;
+    return uvsmtp__fault(p, UVSMTP_ETOOBIG, "it has %llu octets, and SIZE ends at %llu",
+                         (unsigned long long)size, (unsigned long long)max);
   memcpy(text, " SIZE=", 6);
   return uvsmtp__buffer_append(line, text, 6 + uvsmtp__decimal(text + 6, size));
 }
@@ -60,13 +81,14 @@ static int append_body(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, uvsmtp_body
 {
   int err;
   if (needs->binary || body == UVSMTP_BODY_BINARYMIME) {
-    if ((err = need(p, UVSMTP_EXT_BINARYMIME, "BINARYMIME")) != 0 ||
-        (err = need(p, UVSMTP_EXT_CHUNKING, "CHUNKING")) != 0)
+    if ((err = uvsmtp__need(p, UVSMTP_EXT_BINARYMIME, "BINARYMIME")) != 0 ||
+        (err = uvsmtp__need(p, UVSMTP_EXT_CHUNKING, "CHUNKING")) != 0)
       return err;
     return uvsmtp__buffer_append_str(line, " BODY=BINARYMIME");
   }
   if (body == UVSMTP_BODY_7BIT)
-    return needs->eightbit ? UVSMTP_EINVAL : uvsmtp__buffer_append_str(line, " BODY=7BIT");
+    return needs->eightbit ? uvsmtp__fault(p, UVSMTP_EINVAL, "body is 7BIT, and the message is not")
+                           : uvsmtp__buffer_append_str(line, " BODY=7BIT");
   if (!needs->eightbit && body != UVSMTP_BODY_8BITMIME)
     return 0;
   if ((p->capabilities.extensions & UVSMTP_EXT_8BITMIME) != 0)
@@ -82,7 +104,7 @@ static int append_utf8(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, bool utf8)
   int err;
   if (!utf8)
     return 0;
-  err = need(p, UVSMTP_EXT_SMTPUTF8, "SMTPUTF8");
+  err = uvsmtp__need(p, UVSMTP_EXT_SMTPUTF8, "SMTPUTF8");
   return err != 0 ? err : uvsmtp__buffer_append_str(line, " SMTPUTF8");
 }
 
@@ -91,14 +113,14 @@ static int append_dsn(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const uvsmtp
   int err = 0;
   if (e->ret == UVSMTP_RET_UNSAID && e->envid == NULL)
     return 0;
-  if ((err = need(p, UVSMTP_EXT_DSN, "DSN")) != 0)
+  if ((err = uvsmtp__need(p, UVSMTP_EXT_DSN, "DSN")) != 0)
     return err;
   if (e->ret != UVSMTP_RET_UNSAID)
     err = uvsmtp__buffer_append_str(line, e->ret == UVSMTP_RET_FULL ? " RET=FULL" : " RET=HDRS");
   if (err != 0 || e->envid == NULL)
     return err;
   if (*e->envid == '\0' || strlen(e->envid) > 100)
-    return UVSMTP_EINVAL;
+    return uvsmtp__fault(p, UVSMTP_EINVAL, "envid has not 1 to 100 octets");
   err = uvsmtp__buffer_append_str(line, " ENVID=");
   return err != 0 ? err : uvsmtp__append_xtext(line, e->envid);
 }
@@ -110,44 +132,8 @@ static int append_requiretls(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, unsig
     return 0;
   if (!p->tls)
     return UVSMTP_ETLSREQUIRED;
-  err = need(p, UVSMTP_EXT_REQUIRETLS, "REQUIRETLS");
+  err = uvsmtp__need(p, UVSMTP_EXT_REQUIRETLS, "REQUIRETLS");
   return err != 0 ? err : uvsmtp__buffer_append_str(line, " REQUIRETLS");
-}
-
-/* RFC 2852: with mode R the time is positive. */
-static int append_by(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const uvsmtp_envelope_t *e)
-{
-  unsigned mode = e->flags & (UVSMTP_ENVELOPE_BY_RETURN | UVSMTP_ENVELOPE_BY_NOTIFY);
-  int err;
-  if (mode == 0)
-    return e->by_seconds != 0 || (e->flags & UVSMTP_ENVELOPE_BY_TRACE) != 0 ? UVSMTP_EINVAL : 0;
-  if (mode == (UVSMTP_ENVELOPE_BY_RETURN | UVSMTP_ENVELOPE_BY_NOTIFY) ||
-      (mode == UVSMTP_ENVELOPE_BY_RETURN && e->by_seconds <= 0) || e->by_seconds > 999999999 ||
-      e->by_seconds < -999999999)
-    return UVSMTP_EINVAL;
-  if ((err = need(p, UVSMTP_EXT_DELIVERBY, "DELIVERBY")) != 0)
-    return err;
-  return uvsmtp__buffer_printf(line, " BY=%lld;%s%s", (long long)e->by_seconds,
-                               mode == UVSMTP_ENVELOPE_BY_RETURN ? "R" : "N",
-                               (e->flags & UVSMTP_ENVELOPE_BY_TRACE) != 0 ? "T" : "");
-}
-
-static int append_hold(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const uvsmtp_envelope_t *e)
-{
-  int err;
-  if (e->hold_seconds == 0 && e->hold_until == NULL)
-    return 0;
-  if ((e->hold_seconds != 0 && e->hold_until != NULL) || e->hold_seconds > 999999999)
-    return UVSMTP_EINVAL;
-  if ((err = need(p, UVSMTP_EXT_FUTURERELEASE, "FUTURERELEASE")) != 0)
-    return err;
-  if (e->hold_seconds != 0)
-    return uvsmtp__buffer_printf(line, " HOLDFOR=%llu", (unsigned long long)e->hold_seconds);
-  if (uvsmtp__breaks_line(e->hold_until, strlen(e->hold_until)))
-    return UVSMTP_EINJECTION;
-  if (strspn(e->hold_until, "0123456789-+:.TZtz") != strlen(e->hold_until))
-    return UVSMTP_EINVAL;
-  return uvsmtp__buffer_printf(line, " HOLDUNTIL=%s", e->hold_until);
 }
 
 static int append_priority(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const uvsmtp_envelope_t *e)
@@ -156,20 +142,30 @@ static int append_priority(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const u
   if ((e->flags & UVSMTP_ENVELOPE_PRIORITY) == 0)
     return 0;
   if (e->priority < -9 || e->priority > 9)
-    return UVSMTP_EINVAL;
-  err = need(p, UVSMTP_EXT_MT_PRIORITY, "MT-PRIORITY");
+    return uvsmtp__fault(p, UVSMTP_EINVAL, "priority is not within -9 and 9");
+  err = uvsmtp__need(p, UVSMTP_EXT_MT_PRIORITY, "MT-PRIORITY");
   return err != 0 ? err : uvsmtp__buffer_printf(line, " MT-PRIORITY=%d", e->priority);
 }
 
+/* RFC 4954 section 5: a mailbox; its quotes, should it need some, are those of an address. */
 static int append_auth(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const char *auth)
 {
+  uvsmtp__buffer_t path;
+  bool utf8 = false;
   int err;
   if (auth == NULL)
     return 0;
-  if ((err = need(p, UVSMTP_EXT_AUTH, "AUTH")) != 0 ||
+  if ((err = uvsmtp__need(p, UVSMTP_EXT_AUTH, "AUTH")) != 0 ||
       (err = uvsmtp__buffer_append_str(line, " AUTH=")) != 0)
     return err;
-  return strcmp(auth, "<>") == 0 ? uvsmtp__buffer_append_str(line, "<>") : uvsmtp__append_xtext(line, auth);
+  if (strcmp(auth, "<>") == 0)
+    return uvsmtp__buffer_append_str(line, "<>");
+  uvsmtp__buffer_init(&path, p->mem, UVSMTP__LINE_OCTETS);
+  err = uvsmtp__path_append(p, &path, auth, &utf8);
+  uvsmtp__buffer_free(&path);
+  if (err == UVSMTP_EADDRESS || (err == 0 && strchr(auth, '@') == NULL))
+    return uvsmtp__fault(p, UVSMTP_EADDRESS, "auth is neither a mailbox nor \"<>\"");
+  return err != 0 ? err : uvsmtp__append_xtext(line, auth);
 }
 
 /* PRDR is asked for where it makes a difference and is offered; else the reply is a common one. */
@@ -243,11 +239,12 @@ int uvsmtp__mail_parameters(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line,
   if (err != 0 || (err = append_size(p, line, needs->size)) != 0 ||
       (err = append_body(p, line, e->body, needs, utf8)) != 0 ||
       (err = append_utf8(p, line, utf8)) != 0 || (err = append_dsn(p, line, e)) != 0 ||
-      (err = append_requiretls(p, line, e->flags)) != 0 || (err = append_by(p, line, e)) != 0 ||
-      (err = append_hold(p, line, e)) != 0 || (err = append_priority(p, line, e)) != 0 ||
-      (err = append_auth(p, line, e->auth)) != 0 || (err = append_prdr(p, line, e)) != 0)
+      (err = append_requiretls(p, line, e->flags)) != 0 ||
+      (err = uvsmtp__append_by(p, line, e)) != 0 || (err = uvsmtp__append_hold(p, line, e)) != 0 ||
+      (err = append_priority(p, line, e)) != 0 || (err = append_auth(p, line, e->auth)) != 0 ||
+      (err = append_prdr(p, line, e)) != 0)
     return err;
-  return append_own(line, e->params);
+  return append_own(p, line, e->params);
 }
 
 static int append_notify(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, unsigned notify)
@@ -264,8 +261,8 @@ static int append_notify(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, unsigned 
   if (notify == 0)
     return 0;
   if (((notify & UVSMTP_NOTIFY_NEVER) != 0 && notify != UVSMTP_NOTIFY_NEVER) || notify > 15)
-    return UVSMTP_EINVAL;
-  if ((err = need(p, UVSMTP_EXT_DSN, "DSN")) != 0)
+    return uvsmtp__fault(p, UVSMTP_EINVAL, "notify is neither NEVER alone nor any of the others");
+  if ((err = uvsmtp__need(p, UVSMTP_EXT_DSN, "DSN")) != 0)
     return err;
   for (size_t i = 0; i < 4; i++) {
     if ((notify & words[i].bit) == 0)
@@ -306,18 +303,18 @@ static int append_orcpt(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const char
   int err;
   if (orcpt == NULL)
     return 0;
-  if ((err = need(p, UVSMTP_EXT_DSN, "DSN")) != 0)
+  if ((err = uvsmtp__need(p, UVSMTP_EXT_DSN, "DSN")) != 0)
     return err;
   if (!uvsmtp__is_utf8(orcpt, strlen(orcpt)))
-    return UVSMTP_ECHARSET;
+    return uvsmtp__fault(p, UVSMTP_ECHARSET, "orcpt is not UTF-8");
   semicolon = strchr(orcpt, ';');
   type = semicolon != NULL ? (size_t)(semicolon - orcpt) : 0;
   address = semicolon != NULL ? semicolon + 1 : orcpt;
   for (size_t i = 0; i < type; i++)
     if (!uvsmtp__ascii_alnum(orcpt[i]) && orcpt[i] != '-')
-      return UVSMTP_EINVAL;
+      return uvsmtp__fault(p, UVSMTP_EINVAL, "orcpt begins with no type of addresses");
   if (*address == '\0' || (semicolon != NULL && type == 0))
-    return UVSMTP_EINVAL;
+    return uvsmtp__fault(p, UVSMTP_EINVAL, "orcpt lacks its type or its address");
   if (uvsmtp__has_8bit(address, strlen(address)) || uvsmtp__ascii_equal(orcpt, type, "utf-8", 5)) {
     err = uvsmtp__buffer_append_str(line, " ORCPT=utf-8;");
     return err != 0 ? err : append_utf8_address(line, address);
@@ -329,27 +326,18 @@ static int append_orcpt(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const char
   return err != 0 ? err : uvsmtp__append_xtext(line, address);
 }
 
-/* RFC 7293: the time as RFC 3339 in UTC, by the civil calendar (days since 1970 to a date). */
+/* RFC 7293: the time is that of RFC 3339 in UTC. */
 static int append_rrvs(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, int64_t seconds)
 {
-  int64_t days = seconds / 86400, clock = seconds % 86400, era, day, year, shifted;
   int err;
   if (seconds == 0)
     return 0;
   if (seconds < 0 || seconds > 253402300799)
-    return UVSMTP_EINVAL;
-  if ((err = need(p, UVSMTP_EXT_RRVS, "RRVS")) != 0)
+    return uvsmtp__fault(p, UVSMTP_EINVAL, "rrvs is not within the years 1970 and 9999");
+  if ((err = uvsmtp__need(p, UVSMTP_EXT_RRVS, "RRVS")) != 0 ||
+      (err = uvsmtp__buffer_append_str(line, " RRVS=")) != 0)
     return err;
-  days += 719468; /* from 0000-03-01, so that leap days end the years */
-  era = days / 146097;
-  day = days % 146097;
-  year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
-  day -= 365 * year + year / 4 - year / 100;
-  shifted = (5 * day + 2) / 153;
-  return uvsmtp__buffer_printf(
-      line, " RRVS=%04d-%02d-%02dT%02d:%02d:%02dZ", (int)(year + era * 400 + (shifted >= 10)),
-      (int)(shifted < 10 ? shifted + 3 : shifted - 9), (int)(day - (153 * shifted + 2) / 5 + 1),
-      (int)(clock / 3600), (int)(clock / 60 % 60), (int)(clock % 60));
+  return uvsmtp__rfc3339_append(line, seconds);
 }
 
 int uvsmtp__rcpt_parameters(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line,
@@ -361,12 +349,12 @@ int uvsmtp__rcpt_parameters(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line,
     return UVSMTP_EADDRESS;
   if ((err = uvsmtp__path_append(p, line, r->address, &utf8)) != 0)
     return err;
-  if (utf8 && (err = need(p, UVSMTP_EXT_SMTPUTF8, "SMTPUTF8")) != 0)
+  if (utf8 && (err = uvsmtp__need(p, UVSMTP_EXT_SMTPUTF8, "SMTPUTF8")) != 0)
     return err;
   if ((err = append_notify(p, line, r->notify)) != 0 ||
       (err = append_orcpt(p, line, r->orcpt)) != 0 || (err = append_rrvs(p, line, r->rrvs)) != 0)
     return err;
-  return append_own(line, r->params);
+  return append_own(p, line, r->params);
 }
 
 static bool breaks(const char *s)
@@ -377,7 +365,7 @@ static bool breaks(const char *s)
 int uvsmtp_envelope_check(const uvsmtp_envelope_t *e)
 {
   if (breaks(e->sender) || breaks(e->envid) || breaks(e->hold_until) || breaks(e->auth) ||
-      breaks(e->params))
+      breaks(e->params) || (e->forward != NULL && uvsmtp__origin_breaks(e->forward)))
     return UVSMTP_EINJECTION;
   for (size_t i = 0; i < e->recipient_count; i++) {
     const uvsmtp_recipient_t *r = &e->recipients[i];

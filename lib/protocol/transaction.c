@@ -65,11 +65,11 @@ int uvsmtp_protocol_mail(uvsmtp_protocol_t *p, const uvsmtp_envelope_t *envelope
 {
   static const uvsmtp_mail_needs_t none = {.size = UVSMTP_SIZE_UNKNOWN};
   int err = uvsmtp__command_ready(p);
+  uvsmtp__line_begin(p);
   if (err != 0)
     return err;
   if (!between_transactions(p))
     return UVSMTP_ESTATE;
-  uvsmtp__buffer_clear(&p->line);
   if ((err = uvsmtp__buffer_append(&p->line, "MAIL FROM:", 10)) != 0 ||
       (err = uvsmtp__mail_parameters(p, &p->line, envelope, needs != NULL ? needs : &none)) != 0)
     return err;
@@ -82,12 +82,12 @@ int uvsmtp_protocol_mail(uvsmtp_protocol_t *p, const uvsmtp_envelope_t *envelope
 int uvsmtp_protocol_recipient(uvsmtp_protocol_t *p, const uvsmtp_recipient_t *recipient, void *tag)
 {
   int err = uvsmtp__command_ready(p);
+  uvsmtp__line_begin(p);
   if (err != 0)
     return err;
   if ((p->projected != UVSMTP_STATE_MAILTX && p->projected != UVSMTP_STATE_RECIPIENT_SENT) ||
       p->in_chunks)
     return UVSMTP_ESTATE;
-  uvsmtp__buffer_clear(&p->line);
   if ((err = uvsmtp__buffer_append(&p->line, "RCPT TO:", 8)) != 0 ||
       (err = uvsmtp__rcpt_parameters(p, &p->line, recipient)) != 0)
     return err;

@@ -66,7 +66,8 @@ typedef struct world_s {
   size_t body_len;
   bool body_chunked;
   const char *ehlo[2];
-  uint64_t starts[MAILS]; /* octets received when a content was about to come; in lockstep */
+  uint64_t starts[MAILS];  /* octets received when a content was about to come; in lockstep */
+  uint64_t received, sent; /* by the server, when the session was ready */
 } world_t;
 
 /* ---- the server's side ---- */
@@ -158,6 +159,8 @@ static void on_open(uvsmtp_connection_t *c, const uvsmtp_error_t *error)
     uvsmtp_connection_close(c, on_closed);
     return;
   }
+  w->received = sink_counters(w->sink)->received;
+  w->sent = sink_counters(w->sink)->sent;
   for (size_t i = 0; i < w->mail_count; i++) {
     mail_t *mail = &w->mails[i];
     assert_int_equal(
@@ -747,6 +750,72 @@ static void a_missing_extension_is_told_by_who_misses_it(void **state)
   assert_null(strstr(w.mails[1].words, "SMTPUTF8"));
 }
 
+/* What cannot be sent so is refused before MAIL, in words that name the field or the limit; that
+ * of a recipient is its own. */
+static void what_cannot_be_asked_for_is_named(void **state)
+{
+  static const struct {
+    const char *ehlo;
+    unsigned flags, notify;
+    int64_t by_seconds;
+    uint64_t hold_seconds;
+    int priority, err;
+    const char *told, *words;
+  } rows[] = {
+      {.ehlo = "DELIVERBY 240",
+       .flags = UVSMTP_ENVELOPE_BY_RETURN,
+       .by_seconds = 60,
+       .err = UVSMTP_ERANGE,
+       .told = "rr",
+       .words = "an option of the envelope is beyond what the server takes: by_seconds is 60, and "
+                "DELIVERBY begins at 240"},
+      {.ehlo = "FUTURERELEASE 3600 2030-01-01T00:00:00Z",
+       .hold_seconds = 7200,
+       .err = UVSMTP_ERANGE,
+       .told = "rr",
+       .words = "an option of the envelope is beyond what the server takes: hold_seconds is 7200, "
+                "and FUTURERELEASE ends at 3600"},
+      {.ehlo = "MT-PRIORITY",
+       .flags = UVSMTP_ENVELOPE_PRIORITY,
+       .priority = 10,
+       .err = UVSMTP_EINVAL,
+       .told = "rr",
+       .words = "invalid argument: priority is not within -9 and 9"},
+      {.notify = UVSMTP_NOTIFY_DELAY,
+       .err = UVSMTP_EEXTENSION,
+       .told = "ra",
+       .words = "the server does not offer a needed extension (DSN)"},
+      {.ehlo = "DSN",
+       .notify = UVSMTP_NOTIFY_DELAY | UVSMTP_NOTIFY_NEVER,
+       .err = UVSMTP_EINVAL,
+       .told = "ra",
+       .words = "invalid argument: notify is neither NEVER alone nor any of the others"},
+  };
+  for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    for (flow_t mode = 0; mode < MODES; mode++) {
+      world_t w;
+      init(&w, mode, 2, 2);
+      for (size_t m = 0; m < 2; m++)
+        body(&w, m, SHORT, strlen(SHORT));
+      w.sink_options.without = SINK_DSN | SINK_PIPELINING * (mode == LOCKSTEP);
+      w.ehlo[0] = rows[i].ehlo;
+      w.sink_options.ehlo = w.ehlo;
+      w.sink_options.ehlo_count = rows[i].ehlo != NULL;
+      w.mails[0].envelope.flags = rows[i].flags;
+      w.mails[0].envelope.by_seconds = rows[i].by_seconds;
+      w.mails[0].envelope.hold_seconds = rows[i].hold_seconds;
+      w.mails[0].envelope.priority = rows[i].priority;
+      w.mails[0].recipients[0].notify = rows[i].notify;
+      go(&w, rows[i].told[1] == 'r' ? "mail match \"m0*\" : close" : NULL);
+      free(w.body);
+      assert_string_equal(w.mails[0].told, rows[i].told);
+      assert_int_equal(w.mails[0].err, rows[i].err);
+      assert_string_equal(w.mails[0].words, rows[i].words);
+      assert_string_equal(w.mails[1].told, "aa");
+      assert_int_equal(sink_violations(&w.seen), 0);
+    }
+}
+
 /* ---- what a server has taught is not forgotten ---- */
 
 /* A server that offers PIPELINING and punishes it; the record goes from connection to connection.
@@ -941,6 +1010,38 @@ static void xclient_begins_the_session_anew(void **state)
   }
 }
 
+/* Attributes that do not fit into one line go in further commands; to a server without PIPELINING
+ * one after the other. */
+static void xforward_goes_in_as_many_commands_as_it_takes(void **state)
+{
+  char name[256], helo[256], ident[256];
+  uvsmtp_origin_t origin = {.name = name, .helo = helo, .ident = ident, .addr = "192.0.2.1"};
+  memset(name, 'n', 255);
+  memset(helo, 'h', 255);
+  memset(ident, 'i', 255);
+  name[255] = helo[255] = ident[255] = '\0';
+  for (flow_t mode = 0; mode < MODES; mode++) {
+    world_t w;
+    init(&w, mode, 2, 1);
+    w.sink_options.without = mode == LOCKSTEP ? SINK_PIPELINING : 0;
+    w.ehlo[0] = "XFORWARD NAME ADDR PROTO HELO IDENT";
+    w.sink_options.ehlo = w.ehlo;
+    w.sink_options.ehlo_count = 1;
+    for (size_t m = 0; m < 2; m++) {
+      body(&w, m, SHORT, strlen(SHORT));
+      w.mails[m].envelope.forward = &origin;
+    }
+    go(&w, "other nth 2 : reply \"501 5.5.4 No\"");
+    free(w.body);
+    assert_string_equal(w.mails[0].told, "a");
+    assert_string_equal(w.mails[1].told, "a");
+    assert_int_equal(sink_violations(&w.seen), 0);
+    /* EHLO; XFORWARD thrice, MAIL, RCPT, DATA or BDAT; RSET between them if that is in doubt; QUIT
+     */
+    assert_in_range(w.seen.commands, 1 + 2 * 6 + 1, 1 + 2 * 6 + 1 + 1);
+  }
+}
+
 /* ---- the connection cut at every octet ---- */
 
 typedef struct {
@@ -975,13 +1076,13 @@ static void init_cut(world_t *w, const cut_t *cut)
   init(w, cut->mode, 3, 2);
   w->sink_options.lmtp = w->options.lmtp = cut->lmtp;
   w->sink_options.hostname = "s";
-  if (cut->tls) {
+  if (cut->tls)
     use_tls(w);
-  } else if (cut->action == NULL || cut->action[0] == 'c') {
+  if (cut->action == NULL || cut->action[0] == 'c') {
     /* Thousands of TCP connections would use up the ports of the machine. */
     snprintf(w->path, sizeof(w->path), "/tmp/uvsmtp-test-cut-%d", (int)getpid());
     w->sink_options.unix_path = w->options.unix_path = w->path;
-    w->options.host = NULL;
+    w->options.host = cut->tls ? "localhost" : NULL;
   }
   for (size_t m = 0; m < 3; m++)
     body(w, m, text, sizeof(text) - 1);
@@ -1041,9 +1142,23 @@ static void check_cut(cut_t *cut, const world_t *whole)
   cut->accepted = accepted;
 }
 
-static void cut_everywhere(cut_t cut, uint64_t stride)
+/* From `begin` to `end` of one direction: closed every `stride` octets, reset now and then. */
+static void cut_within(cut_t cut, const world_t *whole, uint64_t begin, uint64_t end,
+                       uint64_t stride)
 {
   static const char *const actions[] = {"close", "reset"};
+  for (size_t i = 0; i < 2; i++) {
+    cut.action = actions[i];
+    cut.accepted = 0;
+    for (cut.at = begin; cut.at <= end; cut.at += i == 0 ? stride : stride + 6)
+      check_cut(&cut, whole);
+  }
+}
+
+/* Until the session is ready there is nothing to tell the truth of: `early` is how often to look.
+ */
+static void cut_everywhere(cut_t cut, uint64_t stride, uint64_t early)
+{
   world_t whole;
   init_cut(&whole, &cut);
   go(&whole, cut.script);
@@ -1053,36 +1168,32 @@ static void cut_everywhere(cut_t cut, uint64_t stride)
     assert_true(is_true(&whole.mails[m], 2));
   }
   for (int sent = 0; sent < 2; sent++) {
-    uint64_t end = sent ? whole.seen.sent : whole.seen.received;
+    uint64_t ready = sent ? whole.sent : whole.received;
     cut.point = sent ? "sent" : "received";
-    for (size_t i = 0; i < 2; i++) {
-      cut.action = actions[i];
-      cut.accepted = 0;
-      for (cut.at = 1; cut.at <= end; cut.at += i == 0 ? stride : stride + 6)
-        check_cut(&cut, &whole);
-    }
+    cut_within(cut, &whole, 1, ready, early);
+    cut_within(cut, &whole, ready + 1, sent ? whole.seen.sent : whole.seen.received, stride);
   }
 }
 
 static void a_connection_cut_at_any_octet_tells_the_truth_in_lockstep(void **state)
 {
-  cut_everywhere((cut_t){.mode = LOCKSTEP}, 1);
+  cut_everywhere((cut_t){.mode = LOCKSTEP}, 1, 1);
 }
 
 static void a_connection_cut_at_any_octet_tells_the_truth_with_pipelining(void **state)
 {
-  cut_everywhere((cut_t){.mode = GROUP}, 1);
+  cut_everywhere((cut_t){.mode = GROUP}, 1, 1);
 }
 
 static void a_connection_cut_at_any_octet_tells_the_truth_with_chunks(void **state)
 {
-  cut_everywhere((cut_t){.mode = CHUNKS}, 1);
+  cut_everywhere((cut_t){.mode = CHUNKS}, 1, 1);
 }
 
 static void a_connection_cut_at_any_octet_tells_the_truth_over_lmtp(void **state)
 {
   for (flow_t mode = 0; mode < MODES; mode++)
-    cut_everywhere((cut_t){.mode = mode, .lmtp = true}, 3);
+    cut_everywhere((cut_t){.mode = mode, .lmtp = true}, 3, 3);
 }
 
 /* Dialogues in which a message takes two transactions, or goes again the plainer way. */
@@ -1101,21 +1212,39 @@ static void a_connection_cut_at_any_octet_tells_the_truth_of_two_transactions(vo
       cut.mode = mode;
       if ((i == 3 && mode == GROUP) || (i == 4 && mode == CHUNKS))
         continue;
-      cut_everywhere(cut, 3);
+      cut_everywhere(cut, 3, 3);
     }
 }
 
 static void a_connection_cut_at_any_octet_tells_the_truth_of_a_stream(void **state)
 {
   for (flow_t mode = 0; mode < MODES; mode++)
-    cut_everywhere((cut_t){.mode = mode, .pieces = 5}, 3);
+    cut_everywhere((cut_t){.mode = mode, .pieces = 5}, 3, 3);
 }
 
-/* Records that were cut say nothing to either side. */
-static void a_connection_cut_at_any_octet_tells_the_truth_over_tls(void **state)
+/* Records that were cut say nothing to either side. A handshake each takes time: of the octets
+ * before the session some, or as many of all as UVSMTP_CUT_STRIDE says. */
+static void cut_tls(flow_t mode)
 {
-  for (flow_t mode = 0; mode < MODES; mode++)
-    cut_everywhere((cut_t){.mode = mode, .tls = true}, 31);
+  const char *text = getenv("UVSMTP_CUT_STRIDE");
+  uint64_t stride = text != NULL ? strtoull(text, NULL, 10) : 0;
+  cut_everywhere((cut_t){.mode = mode, .tls = true}, stride > 0 ? stride : 1,
+                 stride > 0 ? stride : 31);
+}
+
+static void a_connection_cut_at_any_octet_tells_the_truth_over_tls_in_lockstep(void **state)
+{
+  cut_tls(LOCKSTEP);
+}
+
+static void a_connection_cut_at_any_octet_tells_the_truth_over_tls_with_pipelining(void **state)
+{
+  cut_tls(GROUP);
+}
+
+static void a_connection_cut_at_any_octet_tells_the_truth_over_tls_with_chunks(void **state)
+{
+  cut_tls(CHUNKS);
 }
 
 static void write_pem(char *path, const char *text)
@@ -1148,25 +1277,34 @@ static int tear_down(void **state)
   return 0;
 }
 
-int main(void)
+/* "tls": the cut test over TLS, which is long. */
+int main(int argc, char **argv)
 {
+  const struct CMUnitTest over_tls[] = {
+      cmocka_unit_test(a_connection_cut_at_any_octet_tells_the_truth_over_tls_in_lockstep),
+      cmocka_unit_test(a_connection_cut_at_any_octet_tells_the_truth_over_tls_with_pipelining),
+      cmocka_unit_test(a_connection_cut_at_any_octet_tells_the_truth_over_tls_with_chunks),
+  };
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_recipient_is_told_what_the_server_decided),
       cmocka_unit_test(a_source_that_answers_later_is_sent_whole),
       cmocka_unit_test(a_source_that_fails_is_never_completed),
       cmocka_unit_test(a_missing_extension_is_told_by_who_misses_it),
+      cmocka_unit_test(what_cannot_be_asked_for_is_named),
       cmocka_unit_test(manners_outlive_the_connection),
       cmocka_unit_test(ways_at_which_connections_get_lost_are_left),
       cmocka_unit_test(behind_a_masked_greeting_the_final_dot_leaves_alone),
       cmocka_unit_test(progress_is_told_as_it_is_made),
       cmocka_unit_test(xclient_begins_the_session_anew),
+      cmocka_unit_test(xforward_goes_in_as_many_commands_as_it_takes),
       cmocka_unit_test(a_connection_cut_at_any_octet_tells_the_truth_in_lockstep),
       cmocka_unit_test(a_connection_cut_at_any_octet_tells_the_truth_with_pipelining),
       cmocka_unit_test(a_connection_cut_at_any_octet_tells_the_truth_with_chunks),
       cmocka_unit_test(a_connection_cut_at_any_octet_tells_the_truth_over_lmtp),
       cmocka_unit_test(a_connection_cut_at_any_octet_tells_the_truth_of_two_transactions),
       cmocka_unit_test(a_connection_cut_at_any_octet_tells_the_truth_of_a_stream),
-      cmocka_unit_test(a_connection_cut_at_any_octet_tells_the_truth_over_tls),
   };
+  if (argc > 1 && strcmp(argv[1], "tls") == 0)
+    return cmocka_run_group_tests(over_tls, set_up, tear_down);
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

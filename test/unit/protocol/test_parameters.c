@@ -3,6 +3,8 @@
 
 #include <time.h>
 
+#include "protocol/machine.h"
+
 #define ALL_OFFERED                                                                                \
   "250-DSN\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-RRVS\r\n250-DELIVERBY\r\n"      \
   "250-MT-PRIORITY\r\n250-FUTURERELEASE\r\n250 AUTH PLAIN"
@@ -59,6 +61,61 @@ static void times_are_those_of_the_calendar(void **state)
     session_say(&s, "250 ok");
   }
   session_free(&s);
+}
+
+/* The same days, in the zone that a number makes of it. */
+static void times_are_read_in_every_zone(void **state)
+{
+  for (int64_t day = -719162; day < 800 * 366; day += 13) {
+    int64_t seconds = day * 86400 + (day * 7919 % 86400 + 86400) % 86400, read;
+    int zone = (int)(day % 1440); /* minutes */
+    time_t t = (time_t)(seconds + zone * 60);
+    struct tm tm;
+    char text[80], clock[40];
+    gmtime_r(&t, &tm);
+    snprintf(clock, sizeof(clock), "%04d-%02d-%02d%c%02d:%02d:%02d", tm.tm_year + 1900,
+             tm.tm_mon + 1, tm.tm_mday, day % 2 == 0 ? 'T' : 't', tm.tm_hour, tm.tm_min, tm.tm_sec);
+    snprintf(text, sizeof(text), "%s%s%c%02d:%02d", clock, day % 3 == 0 ? ".25" : "",
+             zone < 0 ? '-' : '+', abs(zone) / 60, abs(zone) % 60);
+    if (!uvsmtp__rfc3339_read(text, &read) || read != seconds)
+      fail_msg("%s: %lld", text, (long long)read);
+  }
+}
+
+static void what_is_no_time_is_not_read(void **state)
+{
+  static const char *const good[] = {"2030-01-01T00:00:00Z", "2028-02-29t23:59:60z",
+                                     "2000-02-29T00:00:00.123456789-23:59", "0000-01-01T00:00:00Z"};
+  static const char *const bad[] = {
+      "",
+      "2030",
+      "2030-01-01",
+      "2030-01-01T00:00:00",
+      "2030-01-01 00:00:00Z",
+      "2030-00-01T00:00:00Z",
+      "2030-13-01T00:00:00Z",
+      "2030-01-00T00:00:00Z",
+      "2030-04-31T00:00:00Z",
+      "2030-02-29T00:00:00Z",
+      "2100-02-29T00:00:00Z",
+      "2030-01-01T24:00:00Z",
+      "2030-01-01T00:60:00Z",
+      "2030-01-01T00:00:61Z",
+      "2030-01-01T00:00:00.Z",
+      "2030-01-01T00:00:00+24:00",
+      "2030-01-01T00:00:00+01:60",
+      "2030-01-01T00:00:00+0100",
+      "2030-01-01T00:00:00Zz",
+      "30-01-01T00:00:00Z",
+      "+030-01-01T00:00:00Z",
+  };
+  int64_t seconds;
+  for (size_t i = 0; i < COUNT(good); i++)
+    if (!uvsmtp__rfc3339_read(good[i], &seconds))
+      fail_msg("%s", good[i]);
+  for (size_t i = 0; i < COUNT(bad); i++)
+    if (uvsmtp__rfc3339_read(bad[i], &seconds))
+      fail_msg("%s", bad[i]);
 }
 
 static void times_before_1970_and_behind_9999_are_refused(void **state)
@@ -282,10 +339,157 @@ static void a_size_is_compared_with_what_the_server_takes(void **state)
   }
 }
 
+/* ---- what is said of what is wrong ---- */
+
+/* The fault of a MAIL to a server with such extensions: its error; `size` octets of message. */
+static int mail_fault(const char *offered, const uvsmtp_envelope_t *envelope, uint64_t size,
+                      char *words, size_t room)
+{
+  uvsmtp_mail_needs_t needs = {.size = size};
+  uvsmtp_envelope_t e = *envelope;
+  session_t s;
+  int err;
+  e.size = sizeof(e);
+  e.sender = "a@x";
+  session_ready(&s, NULL, offered);
+  session_write(&s);
+  s.out_len = 0;
+  err = uvsmtp_protocol_mail(s.protocol, &e, &needs, NULL);
+  snprintf(words, room, "%s", uvsmtp_protocol_fault(s.protocol));
+  session_write(&s);
+  assert_int_equal(s.out_len == 0, err != 0);
+  session_free(&s);
+  return err;
+}
+
+/* RFC 2852 section 2 and RFC 4865 section 3: what EHLO tells is compared before MAIL. */
+static void limits_of_the_server_are_named_before_mail(void **state)
+{
+  enum { BY_RETURN = UVSMTP_ENVELOPE_BY_RETURN, BY_NOTIFY = UVSMTP_ENVELOPE_BY_NOTIFY };
+  static const struct {
+    const char *offered;
+    uvsmtp_envelope_t envelope;
+    const char *words; /* NULL: taken */
+  } rows[] = {
+      {"250 DELIVERBY 240", {.flags = BY_RETURN, .by_seconds = 240}, NULL},
+      {"250 DELIVERBY 240",
+       {.flags = BY_RETURN, .by_seconds = 239},
+       "by_seconds is 239, and DELIVERBY begins at 240"},
+      {"250 DELIVERBY 240,X=1",
+       {.flags = BY_RETURN, .by_seconds = 1},
+       "by_seconds is 1, and DELIVERBY begins at 240"},
+      {"250 DELIVERBY 240", {.flags = BY_NOTIFY, .by_seconds = 1}, NULL},
+      {"250 DELIVERBY", {.flags = BY_RETURN, .by_seconds = 1}, NULL},
+      {"250 DELIVERBY soon", {.flags = BY_RETURN, .by_seconds = 1}, NULL},
+      {"250 DELIVERBY ,X", {.flags = BY_RETURN, .by_seconds = 1}, NULL},
+      {"250 FUTURERELEASE 600 2030-01-01T00:00:00Z", {.hold_seconds = 600}, NULL},
+      {"250 FUTURERELEASE 600 2030-01-01T00:00:00Z",
+       {.hold_seconds = 601},
+       "hold_seconds is 601, and FUTURERELEASE ends at 600"},
+      {"250 FUTURERELEASE 600 2030-01-01T00:00:00Z",
+       {.hold_until = "2030-01-01T01:00:00+01:00"},
+       NULL},
+      {"250 FUTURERELEASE 600 2030-01-01T00:00:00Z",
+       {.hold_until = "2029-12-31T23:00:01-01:00"},
+       "hold_until is 2029-12-31T23:00:01-01:00, and FUTURERELEASE ends at 2030-01-01T00:00:00Z"},
+      {"250 FUTURERELEASE", {.hold_seconds = 999999999}, NULL},
+      {"250 FUTURERELEASE", {.hold_until = "9999-12-31T23:59:59Z"}, NULL},
+      {"250 FUTURERELEASE 600", {.hold_until = "9999-12-31T23:59:59Z"}, NULL},
+      {"250 FUTURERELEASE 600 999999999", {.hold_until = "9999-12-31T23:59:59Z"}, NULL},
+      {"250 FUTURERELEASE x 2030-01-01T00:00:00Z", {.hold_seconds = 999999999}, NULL},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    char words[200];
+    int err =
+        mail_fault(rows[i].offered, &rows[i].envelope, UVSMTP_SIZE_UNKNOWN, words, sizeof(words));
+    if (err != (rows[i].words != NULL ? UVSMTP_ERANGE : 0) ||
+        strcmp(words, rows[i].words != NULL ? rows[i].words : "") != 0)
+      fail_msg("%s (row %zu): %d %s", rows[i].offered, i, err, words);
+  }
+}
+
+static void the_field_that_makes_no_sense_is_named(void **state)
+{
+  static const struct {
+    uvsmtp_envelope_t envelope;
+    int err;
+    const char *field;
+  } rows[] = {
+      {{.envid = ""}, UVSMTP_EINVAL, "envid"},
+      {{.flags = UVSMTP_ENVELOPE_PRIORITY, .priority = 10}, UVSMTP_EINVAL, "priority"},
+      {{.by_seconds = 1}, UVSMTP_EINVAL, "by_seconds"},
+      {{.flags = UVSMTP_ENVELOPE_BY_RETURN}, UVSMTP_EINVAL, "by_seconds"},
+      {{.flags = UVSMTP_ENVELOPE_BY_NOTIFY, .by_seconds = 1000000000}, UVSMTP_EINVAL, "by_seconds"},
+      {{.flags = UVSMTP_ENVELOPE_BY_NOTIFY | UVSMTP_ENVELOPE_BY_RETURN, .by_seconds = 1},
+       UVSMTP_EINVAL,
+       "BY_RETURN and BY_NOTIFY"},
+      {{.hold_seconds = 1000000000}, UVSMTP_EINVAL, "hold_seconds"},
+      {{.hold_until = "2030-01-01"}, UVSMTP_EINVAL, "hold_until"},
+      {{.hold_until = "2030-01-01T00:00:00Z", .hold_seconds = 1},
+       UVSMTP_EINVAL,
+       "hold_seconds and"},
+      {{.auth = "ada"}, UVSMTP_EADDRESS, "auth"},
+      {{.auth = ""}, UVSMTP_EADDRESS, "auth"},
+      {{.auth = "<ada@x>"}, UVSMTP_EADDRESS, "auth"},
+      {{.auth = "ada@x y"}, UVSMTP_EADDRESS, "auth"},
+      {{.params = "X=\t"}, UVSMTP_EINVAL, "params"},
+  };
+  char words[200];
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    int err = mail_fault(ALL_OFFERED, &rows[i].envelope, UVSMTP_SIZE_UNKNOWN, words, sizeof(words));
+    if (err != rows[i].err || strncmp(words, rows[i].field, strlen(rows[i].field)) != 0)
+      fail_msg("row %zu: %d %s", i, err, words);
+  }
+  assert_int_equal(mail_fault(ALL_OFFERED, &(uvsmtp_envelope_t){0}, 1001, words, sizeof(words)),
+                   UVSMTP_ETOOBIG);
+  assert_string_equal(words, "it has 1001 octets, and SIZE ends at 1000");
+}
+
+static void the_field_of_a_recipient_is_named_until_the_next_command(void **state)
+{
+  static const struct {
+    uvsmtp_recipient_t to;
+    int err;
+    const char *field;
+  } rows[] = {
+      {{.notify = UVSMTP_NOTIFY_NEVER | UVSMTP_NOTIFY_DELAY}, UVSMTP_EINVAL, "notify"},
+      {{.orcpt = "rfc822;"}, UVSMTP_EINVAL, "orcpt"},
+      {{.orcpt = "x y;z"}, UVSMTP_EINVAL, "orcpt"},
+      {{.orcpt = "\xff"}, UVSMTP_ECHARSET, "orcpt"},
+      {{.rrvs = -1}, UVSMTP_EINVAL, "rrvs"},
+      {{.params = "\x7f"}, UVSMTP_EINVAL, "params"},
+  };
+  session_t s;
+  session_ready(&s, NULL, ALL_OFFERED);
+  session_mail(&s, "a@x");
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    uvsmtp_recipient_t to = rows[i].to;
+    to.address = "b@y";
+    assert_int_equal(uvsmtp_protocol_recipient(s.protocol, &to, NULL), rows[i].err);
+    assert_memory_equal(uvsmtp_protocol_fault(s.protocol), rows[i].field, strlen(rows[i].field));
+    to.address = "";
+    assert_int_equal(uvsmtp_protocol_recipient(s.protocol, &to, NULL), UVSMTP_EADDRESS);
+    assert_string_equal(uvsmtp_protocol_fault(s.protocol), "");
+  }
+  session_free(&s);
+}
+
+static void line_breaks_of_a_gateway_are_refused_with_the_envelope(void **state)
+{
+  uvsmtp_origin_t origin = {.name = "x"};
+  uvsmtp_envelope_t e = UVSMTP_ENVELOPE_INIT;
+  e.forward = &origin;
+  assert_int_equal(uvsmtp_envelope_check(&e), 0);
+  origin.dest_port = "1\r\nRSET";
+  assert_int_equal(uvsmtp_envelope_check(&e), UVSMTP_EINJECTION);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(times_are_those_of_the_calendar),
+      cmocka_unit_test(times_are_read_in_every_zone),
+      cmocka_unit_test(what_is_no_time_is_not_read),
       cmocka_unit_test(times_before_1970_and_behind_9999_are_refused),
       cmocka_unit_test(notify_takes_never_alone_or_any_of_the_others),
       cmocka_unit_test(every_octet_of_an_envid_is_xtext),
@@ -296,6 +500,10 @@ int main(void)
       cmocka_unit_test(numbers_are_within_their_bounds),
       cmocka_unit_test(an_envelope_identifier_has_at_most_a_hundred_octets),
       cmocka_unit_test(a_size_is_compared_with_what_the_server_takes),
+      cmocka_unit_test(limits_of_the_server_are_named_before_mail),
+      cmocka_unit_test(the_field_that_makes_no_sense_is_named),
+      cmocka_unit_test(the_field_of_a_recipient_is_named_until_the_next_command),
+      cmocka_unit_test(line_breaks_of_a_gateway_are_refused_with_the_envelope),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

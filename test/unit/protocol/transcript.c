@@ -526,7 +526,12 @@ static int do_xforward(play_t *play, const word_t *args, size_t count)
 {
   uvsmtp_origin_t origin = {0};
   read_origin(&origin, args, count);
-  return uvsmtp_protocol_xforward(play->protocol, &origin, tag_of(play, "OTHER"));
+  unsigned next = 0;
+  int err;
+  do {
+    err = uvsmtp_protocol_xforward(play->protocol, &origin, &next, tag_of(play, "OTHER"));
+  } while (err == UVSMTP_PENDING);
+  return err;
 }
 
 static int do_data(play_t *play, const word_t *args, size_t count)
