@@ -2,13 +2,15 @@
  * What the network alone allows: sockets, and no client behind them. It knows all replies in
  * advance, and only counts their lines.
  *
- *   bare HOST PORT MESSAGES SIZE CONNECTIONS none|group|chunking
+ *   bare HOST PORT MESSAGES SIZE CONNECTIONS none|group|chunking [tls]
  *
  *   none      one command at a time
  *   group     MAIL, RCPT and DATA of a message leave together with the content of the one before
  *   chunking  MAIL, RCPT and BDAT of all messages follow one another without any wait
  *
- * Prints one line of JSON. Exit status 0: all replies came; 1: not; 2: wrong usage.
+ * `tls` means STARTTLS first, with mbedTLS straight on the socket; UVSMTP_BENCH_CA names
+ * certificates to trust instead of any. Prints one line of JSON. Exit status 0: all replies came;
+ * 1: not; 2: wrong usage.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +29,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bare_tls.h"
+
 #define MAIL "MAIL FROM:<sender@bench.example>\r\n"
 #define RCPT "RCPT TO:<r0000000@bench.example>\r\n"
 #define BATCH ((size_t)256 * 1024) /* octets of messages that stand ready for one write */
@@ -42,8 +46,9 @@ typedef struct {
 
 typedef struct {
   int fd;
-  uint64_t left; /* messages not complete yet */
-  unsigned at;   /* the step under way */
+  bare_tls_t *tls; /* NULL: in the clear */
+  uint64_t left;   /* messages not complete yet */
+  unsigned at;     /* the step under way */
   size_t written;
   uint64_t lines, due; /* read, and awaited */
   bool inside;         /* a line has been read in part */
@@ -53,7 +58,7 @@ typedef struct {
 static step_t steps[STEPS];
 static unsigned step_count, round_first, round_last, final_step;
 static unsigned leads_on; /* the round begins a message beyond those that it completes */
-static bool waits;
+static bool waits, with_tls;
 
 static void die(const char *what)
 {
@@ -129,13 +134,23 @@ static bool make_steps(const char *mode, size_t size, uint64_t each)
 
 /* ---- a connection ------------------------------------------------------------------------- */
 
+static ssize_t read_some(peer_t *peer, void *bytes, size_t size)
+{
+  return peer->tls != NULL ? bare_tls_read(peer->tls, bytes, size) : read(peer->fd, bytes, size);
+}
+
+static ssize_t write_some(peer_t *peer, const void *bytes, size_t len)
+{
+  return peer->tls != NULL ? bare_tls_write(peer->tls, bytes, len) : write(peer->fd, bytes, len);
+}
+
 /* Waits for a line that begins with `code`; greeting and EHLO, before it is measured. */
-static void await(int fd, const char *code)
+static void await(peer_t *peer, const char *code)
 {
   char bytes[4096];
   size_t len = 0;
   for (;;) {
-    ssize_t n = read(fd, bytes + len, sizeof(bytes) - 1 - len);
+    ssize_t n = read_some(peer, bytes + len, sizeof(bytes) - 1 - len);
     if (n <= 0)
       die("opening");
     len += (size_t)n;
@@ -147,6 +162,13 @@ static void await(int fd, const char *code)
   }
 }
 
+static void say(peer_t *peer, const char *line, const char *code)
+{
+  if (write_some(peer, line, strlen(line)) != (ssize_t)strlen(line))
+    die("writing");
+  await(peer, code);
+}
+
 static void open_peer(peer_t *peer, const struct addrinfo *address, uint64_t messages)
 {
   int yes = 1;
@@ -155,10 +177,15 @@ static void open_peer(peer_t *peer, const struct addrinfo *address, uint64_t mes
   if (peer->fd < 0 || connect(peer->fd, address->ai_addr, address->ai_addrlen) != 0)
     die("connecting");
   setsockopt(peer->fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
-  await(peer->fd, "220 ");
-  if (write(peer->fd, "EHLO bare.example\r\n", 19) != 19)
-    die("writing");
-  await(peer->fd, "250 ");
+  await(peer, "220 ");
+  say(peer, "EHLO bare.example\r\n", "250 ");
+  if (with_tls) {
+    say(peer, "STARTTLS\r\n", "220 ");
+    peer->tls = bare_tls_open(peer->fd, getenv("UVSMTP_BENCH_CA"));
+    if (peer->tls == NULL)
+      die("TLS");
+    say(peer, "EHLO bare.example\r\n", "250 ");
+  }
   fcntl(peer->fd, F_SETFL, fcntl(peer->fd, F_GETFL) | O_NONBLOCK);
 }
 
@@ -181,7 +208,7 @@ static void write_peer(peer_t *peer)
 {
   while (peer->left > 0 && !(waits && peer->lines < peer->due)) {
     const step_t *step = &steps[peer->at];
-    ssize_t n = write(peer->fd, step->bytes + peer->written, step->len - peer->written);
+    ssize_t n = write_some(peer, step->bytes + peer->written, step->len - peer->written);
     if (n < 0 && errno == EAGAIN)
       return;
     if (n <= 0)
@@ -192,15 +219,9 @@ static void write_peer(peer_t *peer)
   }
 }
 
-static void read_peer(peer_t *peer)
+static void count_lines(peer_t *peer, const char *at, const char *end)
 {
-  static char bytes[256 * 1024];
-  ssize_t n = read(peer->fd, bytes, sizeof(bytes));
-  if (n < 0 && errno == EAGAIN)
-    return;
-  if (n <= 0)
-    die("reading");
-  for (const char *at = bytes, *end = bytes + n; at < end; at++) {
+  for (; at < end; at++) {
     if (!peer->inside && *at > '3') {
       errno = 0;
       die("a command");
@@ -211,6 +232,21 @@ static void read_peer(peer_t *peer)
       break;
     peer->lines++;
   }
+}
+
+/* Counts the lines that have come. With TLS several records may lie ready. */
+static void read_peer(peer_t *peer)
+{
+  static char bytes[256 * 1024];
+  ssize_t n;
+  do {
+    n = read_some(peer, bytes, sizeof(bytes));
+    if (n < 0 && errno == EAGAIN)
+      return;
+    if (n <= 0)
+      die("reading");
+    count_lines(peer, bytes, bytes + n);
+  } while (peer->tls != NULL);
 }
 
 /* ---- all of them -------------------------------------------------------------------------- */
@@ -249,11 +285,12 @@ static void report(const char *mode, uint64_t messages, uint64_t size, size_t co
 {
   struct rusage usage;
   getrusage(RUSAGE_SELF, &usage);
-  printf("{\"client\": \"bare\", \"mode\": \"%s\", \"tls\": false, \"messages\": %llu, "
+  printf("{\"client\": \"bare\", \"mode\": \"%s\", \"tls\": %s, \"messages\": %llu, "
          "\"accepted\": %llu, \"size\": %llu, \"bytes\": %llu, \"connections\": %zu, "
          "\"seconds\": %.6f, \"rate\": %.1f, \"cpu_user\": %.6f, \"cpu_system\": %.6f, "
          "\"peak_kib\": %ld}\n",
-         mode, (unsigned long long)messages, (unsigned long long)messages, (unsigned long long)size,
+         mode, with_tls ? "true" : "false", (unsigned long long)messages,
+         (unsigned long long)messages, (unsigned long long)size,
          (unsigned long long)(messages * size), connections, seconds, (double)messages / seconds,
          (double)usage.ru_utime.tv_sec + (double)usage.ru_utime.tv_usec / 1e6,
          (double)usage.ru_stime.tv_sec + (double)usage.ru_stime.tv_usec / 1e6, usage.ru_maxrss);
@@ -262,15 +299,17 @@ static void report(const char *mode, uint64_t messages, uint64_t size, size_t co
 int main(int argc, char **argv)
 {
   struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *address;
-  uint64_t messages = argc == 7 ? strtoull(argv[3], NULL, 10) : 0;
-  size_t size = argc == 7 ? strtoull(argv[4], NULL, 10) : 0;
-  size_t count = argc == 7 ? strtoull(argv[5], NULL, 10) : 0;
+  uint64_t messages = argc >= 7 ? strtoull(argv[3], NULL, 10) : 0;
+  size_t size = argc >= 7 ? strtoull(argv[4], NULL, 10) : 0;
+  size_t count = argc >= 7 ? strtoull(argv[5], NULL, 10) : 0;
   struct pollfd *polls = calloc(count + 1, sizeof(*polls));
   peer_t *peers = calloc(count + 1, sizeof(*peers));
   double start;
-  if (messages == 0 || size < 32 || count == 0 || count > messages ||
-      !make_steps(argv[6], size, messages / count)) {
-    fprintf(stderr, "usage: bare HOST PORT MESSAGES SIZE(32…) CONNECTIONS none|group|chunking\n");
+  with_tls = argc == 8 && strcmp(argv[7], "tls") == 0;
+  if (argc > 8 || (argc == 8 && !with_tls) || messages == 0 || size < 32 || count == 0 ||
+      count > messages || !make_steps(argv[6], size, messages / count)) {
+    fprintf(stderr, "usage: bare HOST PORT MESSAGES SIZE(32…) CONNECTIONS none|group|chunking "
+                    "[tls]\n");
     return 2;
   }
   signal(SIGPIPE, SIG_IGN);
@@ -281,6 +320,8 @@ int main(int argc, char **argv)
   start = seconds_now();
   run(peers, polls, count);
   report(argv[6], messages, size, count, seconds_now() - start);
+  for (size_t i = 0; i < count; i++)
+    bare_tls_free(peers[i].tls);
   freeaddrinfo(address);
   free(peers);
   free(polls);

@@ -1,8 +1,11 @@
 /*
  * A peer for compare.py: libcurl's multi interface, a transfer for each connection.
  *
- *   curl_multi HOST PORT MESSAGES SIZE CONNECTIONS
+ *   curl_multi HOST PORT MESSAGES SIZE CONNECTIONS [tls]
+ *
+ * `tls` means STARTTLS; UVSMTP_BENCH_CA names the certificates to trust.
  */
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +21,7 @@ typedef struct {
 
 static char *content;
 static size_t content_len;
+static bool with_tls;
 
 static size_t give(char *to, size_t size, size_t count, void *data)
 {
@@ -52,6 +56,10 @@ static void prepare(transfer_t *transfer, const char *url, struct curl_slist *to
   curl_easy_setopt(transfer->easy, CURLOPT_UPLOAD, 1L);
   curl_easy_setopt(transfer->easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)content_len);
   curl_easy_setopt(transfer->easy, CURLOPT_PRIVATE, transfer);
+  if (with_tls) {
+    curl_easy_setopt(transfer->easy, CURLOPT_USE_SSL, (long)CURLUSESSL_ALL);
+    curl_easy_setopt(transfer->easy, CURLOPT_CAINFO, getenv("UVSMTP_BENCH_CA"));
+  }
 }
 
 /* Takes what is finished; begins as many anew as are left. Returns how many failed. */
@@ -78,8 +86,8 @@ static uint64_t turn(CURLM *multi, uint64_t *left, uint64_t *done)
 
 int main(int argc, char **argv)
 {
-  uint64_t messages = argc == 6 ? strtoull(argv[3], NULL, 10) : 0, left = messages, done = 0;
-  size_t count = argc == 6 ? strtoull(argv[5], NULL, 10) : 0;
+  uint64_t messages = argc >= 6 ? strtoull(argv[3], NULL, 10) : 0, left = messages, done = 0;
+  size_t count = argc >= 6 ? strtoull(argv[5], NULL, 10) : 0;
   transfer_t *transfers = calloc(count + 1, sizeof(*transfers));
   struct curl_slist *to = curl_slist_append(NULL, "<r0000000@bench.example>");
   struct timespec start, end;
@@ -88,8 +96,10 @@ int main(int argc, char **argv)
   double seconds;
   CURLM *multi;
   int running;
-  if (messages == 0 || count == 0 || count > messages || transfers == NULL) {
-    fprintf(stderr, "usage: curl_multi HOST PORT MESSAGES SIZE CONNECTIONS\n");
+  with_tls = argc == 7 && strcmp(argv[6], "tls") == 0;
+  if (argc > 7 || (argc == 7 && !with_tls) || messages == 0 || count == 0 || count > messages ||
+      transfers == NULL) {
+    fprintf(stderr, "usage: curl_multi HOST PORT MESSAGES SIZE CONNECTIONS [tls]\n");
     return 2;
   }
   make_content(strtoull(argv[4], NULL, 10));
@@ -110,9 +120,10 @@ int main(int argc, char **argv)
   }
   clock_gettime(CLOCK_MONOTONIC, &end);
   seconds = (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9;
-  printf("{\"client\": \"libcurl\", \"messages\": %llu, \"accepted\": %llu, \"seconds\": %.6f, "
+  printf("{\"client\": \"libcurl\", \"tls\": %s, \"messages\": %llu, \"accepted\": %llu, "
+         "\"seconds\": %.6f, "
          "\"rate\": %.1f}\n",
-         (unsigned long long)messages, (unsigned long long)(messages - failed), seconds,
-         (double)(messages - failed) / seconds);
+         with_tls ? "true" : "false", (unsigned long long)messages,
+         (unsigned long long)(messages - failed), seconds, (double)(messages - failed) / seconds);
   return failed != 0;
 }

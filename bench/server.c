@@ -2,9 +2,11 @@
  * A server that is never the bottleneck: it takes whatever it gets, looks at no more of it than it
  * has to, and counts. `uvsmtp sink` is the one that checks; this one only measures.
  *
- *   server PORT [none|group|chunking]     what EHLO offers: nothing, PIPELINING, and CHUNKING
+ *   server PORT [none|group|chunking [CERTIFICATE]]
  *
- * Prints "listening" when it is ready, and one line of JSON at the end, on SIGTERM.
+ * The word says what EHLO offers: nothing, PIPELINING, and CHUNKING. With CERTIFICATE it offers
+ * STARTTLS too, and writes the certificate that it makes for itself to that file. It prints
+ * "listening" when it is ready, and one line of JSON at the end, on SIGTERM.
  */
 #include <inttypes.h>
 #include <signal.h>
@@ -16,18 +18,23 @@
 
 #include <uv.h>
 
+#include "server_tls.h"
+
 #define READ_SIZE ((size_t)1024 * 1024)
 #define REPLIES_SIZE ((size_t)1024 * 1024)
+#define PLAIN_SIZE ((size_t)16 * 1024)
 #define LINE_SIZE 1024
 #define END "\r\n.\r\n"
 #define END_LEN 5
+#define EHLO_FIRST "250-server.bench.example\r\n"
 
 typedef struct {
   uv_tcp_t tcp;
   enum { COMMAND, DATA, CHUNK } mode;
   uint64_t chunk_left;
   unsigned end_seen; /* octets of END at the end of what was read */
-  bool chunk_last, closing;
+  bool chunk_last, closing, starts_tls;
+  server_tls_t *tls; /* NULL: in the clear */
   char line[LINE_SIZE];
   size_t line_len;
 } peer_t;
@@ -37,9 +44,10 @@ typedef struct {
   char bytes[];
 } late_t;
 
-static char read_buffer[READ_SIZE], replies[REPLIES_SIZE];
+static char read_buffer[READ_SIZE], plain[PLAIN_SIZE], replies[REPLIES_SIZE], cipher[REPLIES_SIZE];
 static size_t replies_len;
 static const char *ehlo;
+static bool has_tls;
 static struct {
   uint64_t connections, messages, octets;
 } counted;
@@ -52,18 +60,31 @@ static void on_late(uv_write_t *write, int status)
 }
 
 /* What the socket does not take at once is left with libuv. */
+static void send_out(peer_t *peer, char *bytes, size_t len)
+{
+  uv_buf_t buf = uv_buf_init(bytes, (unsigned)len);
+  int n = len > 0 ? uv_try_write((uv_stream_t *)&peer->tcp, &buf, 1) : 0;
+  size_t left = len - (n > 0 ? (size_t)n : 0);
+  late_t *late = left > 0 ? malloc(sizeof(*late) + left) : NULL;
+  if (late == NULL)
+    return;
+  memcpy(late->bytes, bytes + len - left, left);
+  late->write.data = late;
+  buf = uv_buf_init(late->bytes, (unsigned)left);
+  if (uv_write(&late->write, (uv_stream_t *)&peer->tcp, &buf, 1, on_late) != 0)
+    free(late);
+}
+
 static void flush(peer_t *peer)
 {
-  uv_buf_t buf = uv_buf_init(replies, (unsigned)replies_len);
-  int n = replies_len > 0 ? uv_try_write((uv_stream_t *)&peer->tcp, &buf, 1) : 0;
-  size_t left = replies_len - (n > 0 ? (size_t)n : 0);
-  late_t *late = left > 0 ? malloc(sizeof(*late) + left) : NULL;
-  if (late != NULL) {
-    memcpy(late->bytes, replies + replies_len - left, left);
-    late->write.data = late;
-    buf = uv_buf_init(late->bytes, (unsigned)left);
-    if (uv_write(&late->write, (uv_stream_t *)&peer->tcp, &buf, 1, on_late) != 0)
-      free(late);
+  size_t len;
+  if (peer->tls == NULL) {
+    send_out(peer, replies, replies_len);
+  } else {
+    if (replies_len > 0 && !server_tls_write(peer->tls, replies, replies_len))
+      peer->closing = true;
+    while ((len = server_tls_output(peer->tls, cipher, sizeof(cipher))) > 0)
+      send_out(peer, cipher, len);
   }
   replies_len = 0;
 }
@@ -90,6 +111,14 @@ static void begin_chunk(peer_t *peer, const char *line, size_t len)
   peer->mode = CHUNK;
 }
 
+static void greet(peer_t *peer)
+{
+  reply(peer, EHLO_FIRST, sizeof(EHLO_FIRST) - 1);
+  if (has_tls && peer->tls == NULL)
+    REPLY(peer, "250-STARTTLS");
+  reply(peer, ehlo, strlen(ehlo));
+}
+
 static void command(peer_t *peer, const char *line, size_t len)
 {
   switch (len > 0 ? line[0] | 32 : 0) {
@@ -108,7 +137,11 @@ static void command(peer_t *peer, const char *line, size_t len)
     peer->end_seen = 2;
     break;
   case 'e':
-    reply(peer, ehlo, strlen(ehlo));
+    greet(peer);
+    break;
+  case 's':
+    REPLY(peer, "220 2.0.0 Go on");
+    peer->starts_tls = true;
     break;
   case 'q':
     REPLY(peer, "221 2.0.0 Bye");
@@ -196,7 +229,9 @@ static const char *take_line(peer_t *peer, const char *at, const char *end)
 
 static void on_closed(uv_handle_t *handle)
 {
-  free(handle->data);
+  peer_t *peer = handle->data;
+  server_tls_free(peer->tls);
+  free(peer);
 }
 
 static void close_peer(peer_t *peer)
@@ -210,14 +245,9 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
   *buf = uv_buf_init(read_buffer, sizeof(read_buffer));
 }
 
-static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
+static void take(peer_t *peer, const char *at, size_t len)
 {
-  peer_t *peer = stream->data;
-  const char *at = buf->base, *end = nread > 0 ? at + nread : at;
-  if (nread < 0) {
-    close_peer(peer);
-    return;
-  }
+  const char *end = at + len;
   while (at < end)
     at = peer->mode == COMMAND ? take_line(peer, at, end)
          : peer->mode == CHUNK ? take_chunk(peer, at, end)
@@ -225,7 +255,33 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
   /* A chunk of no octets ends with its line. */
   if (peer->mode == CHUNK && peer->chunk_left == 0)
     take_chunk(peer, at, at);
+}
+
+static void take_cipher(peer_t *peer, const char *bytes, size_t len)
+{
+  int n = server_tls_feed(peer->tls, bytes, len) ? 1 : -1;
+  while (n > 0 && (n = server_tls_read(peer->tls, plain, sizeof(plain))) > 0)
+    take(peer, plain, (size_t)n);
+  if (n < 0)
+    peer->closing = true;
+}
+
+static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
+{
+  peer_t *peer = stream->data;
+  if (nread < 0) {
+    close_peer(peer);
+    return;
+  }
+  if (peer->tls != NULL)
+    take_cipher(peer, buf->base, (size_t)nread);
+  else
+    take(peer, buf->base, (size_t)nread);
   flush(peer);
+  if (peer->starts_tls && peer->tls == NULL) {
+    peer->tls = server_tls_new();
+    peer->closing = peer->tls == NULL;
+  }
   if (peer->closing)
     close_peer(peer);
 }
@@ -250,20 +306,21 @@ static void on_connection(uv_stream_t *server, int status)
 
 static void on_signal(uv_signal_t *handle, int number)
 {
-  printf("{\"connections\": %" PRIu64 ", \"messages\": %" PRIu64 ", \"octets\": %" PRIu64 "}\n",
-         counted.connections, counted.messages, counted.octets);
+  printf("{\"connections\": %" PRIu64 ", \"messages\": %" PRIu64 ", \"octets\": %" PRIu64
+         ", \"tls_handshakes\": %" PRIu64 ", \"tls_resumed\": %" PRIu64 "}\n",
+         counted.connections, counted.messages, counted.octets, server_tls_handshakes,
+         server_tls_resumed);
   exit(0);
 }
 
 static const char *offer(const char *mode)
 {
   if (strcmp(mode, "none") == 0)
-    return "250-server.bench.example\r\n250-8BITMIME\r\n250 SIZE\r\n";
+    return "250-8BITMIME\r\n250 SIZE\r\n";
   if (strcmp(mode, "group") == 0)
-    return "250-server.bench.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE\r\n";
+    return "250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE\r\n";
   if (strcmp(mode, "chunking") == 0)
-    return "250-server.bench.example\r\n250-PIPELINING\r\n250-CHUNKING\r\n250-8BITMIME\r\n"
-           "250 SIZE\r\n";
+    return "250-PIPELINING\r\n250-CHUNKING\r\n250-8BITMIME\r\n250 SIZE\r\n";
   return NULL;
 }
 
@@ -274,9 +331,14 @@ int main(int argc, char **argv)
   uv_signal_t term;
   uv_tcp_t server;
   ehlo = offer(argc > 2 ? argv[2] : "chunking");
-  if (argc < 2 || ehlo == NULL) {
-    fprintf(stderr, "usage: server PORT [none|group|chunking]\n");
+  if (argc < 2 || argc > 4 || ehlo == NULL) {
+    fprintf(stderr, "usage: server PORT [none|group|chunking [CERTIFICATE]]\n");
     return 2;
+  }
+  has_tls = argc == 4;
+  if (has_tls && !server_tls_begin(argv[3])) {
+    fprintf(stderr, "server: no TLS: built without OpenSSL, or %s cannot be written\n", argv[3]);
+    return 1;
   }
   signal(SIGPIPE, SIG_IGN);
   uv_signal_init(loop, &term);
