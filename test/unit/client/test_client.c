@@ -368,7 +368,7 @@ static void an_idle_connection_that_the_server_ends_leaves_the_pool(void **state
 {
   bench_t *b = malloc(sizeof(*b));
   uvsmtp_client_stats_t stats;
-  bench_start(b, "idle conn 1 after 20 : reply \"421 4.4.2 idle\", close\n", 1);
+  bench_start(b, "idle conn 1 after 300 : reply \"421 4.4.2 idle\", close\n", 1);
   bench_post_many(b, 1);
   do {
     uv_run(&b->loop, UV_RUN_ONCE);
