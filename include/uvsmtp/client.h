@@ -76,7 +76,8 @@ typedef struct uvsmtp_client_options_s {
   uint64_t max_refused;     /* messages that went to nobody on one connection: servers count errors
                                and the RSETs behind them, and cut off whom they take for a spammer
                                (Exim after ten); default 6, UINT64_MAX: no limit */
-  uint64_t max_age_ms;      /* of a connection; 0: no limit */
+  uint64_t max_age_ms;      /* of a connection, less up to a tenth of it at random, so that those
+                               which were opened together are not replaced together; 0: no limit */
   /* ---- the queue ---- */
   size_t max_queued;         /* sends that wait; then UVSMTP_EQUEUEFULL; default 10 000 000 */
   uint64_t max_queued_bytes; /* of messages that wait, as far as their sizes are known; a message
@@ -109,6 +110,15 @@ typedef struct uvsmtp_client_options_s {
   const uvsmtp_mem_t *mem;     /* NULL: malloc */
   uvsmtp_client_event_cb on_event; /* told what happens to connections and the queue; see
                                       uvsmtp_client_event_t; NULL: nobody */
+  uint64_t open_patience_ms; /* with several endpoints: nobody waits for an opening that takes
+                                longer, say because the greeting does not come. Another endpoint is
+                                tried beside it, of the next priority if need be; at
+                                max_connections the slow one is given up for that. Default 10 000;
+                                UINT64_MAX: patience without end. See also
+                                uvsmtp_connection_options_t.open_timeout_ms */
+  uint64_t tls_retry_ms; /* with UVSMTP_TLS_OPPORTUNISTIC: an endpoint whose TLS was found broken is
+                            connected to in the clear for so long, then TLS is tried again; default
+                            600 000, UINT64_MAX: never */
 } uvsmtp_client_options_t;
 #define UVSMTP_CLIENT_OPTIONS_INIT UVSMTP__SIZED(uvsmtp_client_options_t)
 

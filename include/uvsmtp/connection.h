@@ -101,7 +101,8 @@ typedef struct uvsmtp_connection_options_s {
   void *trace_data;
   const uvsmtp_mem_t *mem; /* NULL: malloc */
   bool no_starttls;        /* with TLS_OPPORTUNISTIC: stay in the clear, for a server whose TLS has
-                              been found broken; a client sets it by itself */
+                              been found broken; a client does so by itself for a while (see
+                              uvsmtp_client_options_t.tls_retry_ms) */
   uvsmtp_history_t *history; /* what this connection begins with and leaves behind; NULL: it learns
                                 nothing (a client then has one of its own); held until it closes */
   bool no_tls_resumption;    /* each TLS handshake is a full one, and no session is kept */
@@ -140,6 +141,9 @@ typedef struct uvsmtp_connection_options_s {
                               packet of its own. Behind such a greeting messages go by DATA, one
                               command at a time, and their dot in a write of its own; not so if this
                               is set */
+  uint64_t open_timeout_ms; /* all of opening, from resolving to ready, waits for other connections'
+                               TLS sessions and for authenticators included; default: none but those
+                               of its parts. RFC 5321 lets a server take five minutes to greet */
 } uvsmtp_connection_options_t;
 #define UVSMTP_CONNECTION_OPTIONS_INIT UVSMTP__SIZED(uvsmtp_connection_options_t)
 

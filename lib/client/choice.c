@@ -157,8 +157,8 @@ static void note_refusal(uvsmtp__pool_t *pool, const uvsmtp__endpoint_t *endpoin
     wait_for(pool, UVSMTP_WAIT_OPENING, UINT64_MAX);
 }
 
-/* The endpoint that is to get one more connection: of the best that are not all out of reach, the
- * one with the fewest for its weight. */
+/* The endpoint that is to get one more connection: of the best that are not all out of reach, or
+ * silent, the one with the fewest for its weight. */
 static uvsmtp__endpoint_t *endpoint_to_open(uvsmtp__pool_t *pool, uint64_t now)
 {
   uvsmtp__endpoint_t *best = NULL;
@@ -168,7 +168,8 @@ static uvsmtp__endpoint_t *endpoint_to_open(uvsmtp__pool_t *pool, uint64_t now)
     bool next_rank = i > 0 && endpoint->priority > pool->endpoints[i - 1]->priority;
     if (next_rank && (best != NULL || !all_down))
       break;
-    all_down = all_down && uvsmtp__endpoint_is_down(endpoint);
+    all_down =
+        all_down && (uvsmtp__endpoint_is_down(endpoint) || uvsmtp__endpoint_is_stalled(endpoint));
     if (!uvsmtp__endpoint_may_open(endpoint, now))
       note_refusal(pool, endpoint, now);
     else if (best == NULL ||
@@ -197,10 +198,35 @@ static bool any_live(const uvsmtp__pool_t *pool)
          counts[UVSMTP__SLOT_OPENING] + counts[UVSMTP__SLOT_SPENT] + counts[UVSMTP__SLOT_CLOSING];
 }
 
+/* Worth ending a slow opening for: it has not failed itself, or two slow servers would end one
+ * another's openings for ever; and at first one connection feels the way. */
+static bool is_worth_a_place(const uvsmtp__endpoint_t *endpoint)
+{
+  return endpoint != NULL && endpoint->failures == 0 &&
+         (endpoint->live > 0 || endpoint->opening == 0);
+}
+
+/* At the cap an opening that takes long makes room for another endpoint. */
+static void end_stalled(uvsmtp__pool_t *pool, uint64_t now)
+{
+  bool room_comes = pool->counts[UVSMTP__SLOT_SPENT] + pool->counts[UVSMTP__SLOT_CLOSING] > 0;
+  if (pool->stalled == 0 || room_comes || uvsmtp__bucket_ready(&pool->connections, 1, now) > now ||
+      !is_worth_a_place(endpoint_to_open(pool, now)))
+    return;
+  UVSMTP__LIST_EACH (it, &pool->lists[UVSMTP__SLOT_OPENING]) {
+    uvsmtp__slot_t *slot = UVSMTP__CONTAINER(it, uvsmtp__slot_t, link);
+    if (!slot->stalled)
+      continue;
+    slot->given_up = true;
+    uvsmtp__pool_failed(pool, slot, UVSMTP_ETIMEOUT, now);
+    return;
+  }
+}
+
 /* Opens one more if more are wanted than there are or are coming. */
 static uvsmtp__step_t next_to_open(uvsmtp__pool_t *pool, size_t wanted, uint64_t now)
 {
-  size_t coming = pool->counts[UVSMTP__SLOT_OPENING],
+  size_t coming = pool->counts[UVSMTP__SLOT_OPENING] - pool->stalled,
          there = pool->counts[UVSMTP__SLOT_IDLE] + pool->counts[UVSMTP__SLOT_CHECKED];
   wanted += pool->draining ? 0 : pool->limits.min_idle;
   if (wanted <= coming + there) {
@@ -210,21 +236,28 @@ static uvsmtp__step_t next_to_open(uvsmtp__pool_t *pool, size_t wanted, uint64_t
   }
   if (coming > 0 && !any_live(pool))
     wait_for(pool, UVSMTP_WAIT_OPENING, UINT64_MAX);
-  uvsmtp__endpoint_t *endpoint = may_open(pool, now) ? endpoint_to_open(pool, now) : NULL;
+  if (!may_open(pool, now)) {
+    end_stalled(pool, now);
+    return no_step();
+  }
+  uvsmtp__endpoint_t *endpoint = endpoint_to_open(pool, now);
   return endpoint != NULL ? open_step(endpoint) : no_step();
 }
 
 /* ---- coming back -------------------------------------------------------------------------- */
 
-/* Takes a connection from those that stand in for `endpoint`, so that it can be tried. */
+/* Takes a connection from those that stand in for `endpoint`, so that it can be tried; but not
+ * before it has been of use. */
 static void make_room(uvsmtp__pool_t *pool, uvsmtp__endpoint_t *endpoint)
 {
   if (endpoint->made_room)
     return;
   for (size_t i = pool->endpoint_count; i-- > 0;) {
     uvsmtp__endpoint_t *other = pool->endpoints[i];
-    if (other == endpoint || other->live == 0 || other->priority < endpoint->priority)
+    if (other == endpoint || other->live == 0 || !other->served ||
+        other->priority < endpoint->priority)
       continue;
+    other->served = false;
     uvsmtp__pool_retire(pool, other, other->live + other->opening - 1);
     endpoint->made_room = true;
     return;

@@ -13,6 +13,7 @@
 #include "client/internal.h"
 
 #define DEFAULT_MAX_QUEUED 10000000
+#define DEFAULT_TLS_RETRY_MS 600000
 
 /* ---- the pump ----------------------------------------------------------------------------- */
 
@@ -205,6 +206,7 @@ static void init_pool(uvsmtp_client_t *client, const uvsmtp_client_options_t *o)
   client->max_queued_bytes = o->max_queued_bytes != 0 ? o->max_queued_bytes : UINT64_MAX;
   client->counts_bytes = o->max_queued_bytes != 0 || o->max_bytes != 0;
   client->resend_unknown = o->resend_unknown;
+  client->tls_retry_ms = o->tls_retry_ms != 0 ? o->tls_retry_ms : DEFAULT_TLS_RETRY_MS;
   client->send_timeout_ms = o->send_timeout_ms != 0 ? o->send_timeout_ms : UINT64_MAX;
   client->on_room = o->on_room;
   uvsmtp__pool_init(&client->pool, &limits, client->endpoints, client->server_count,

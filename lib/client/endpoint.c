@@ -26,10 +26,15 @@ static uint64_t doubled(uint64_t delay, unsigned times, uint64_t most)
   return delay < most ? delay : most;
 }
 
+uint64_t uvsmtp__backoff_shorten(uvsmtp__backoff_t *backoff, uint64_t ms, uint64_t part)
+{
+  return ms - draw(backoff) % (part + 1);
+}
+
 uint64_t uvsmtp__backoff_delay(uvsmtp__backoff_t *backoff, unsigned nth)
 {
   uint64_t delay = doubled(backoff->first_ms, nth - 1, backoff->most_ms);
-  return delay - draw(backoff) % (delay / 2 + 1);
+  return uvsmtp__backoff_shorten(backoff, delay, delay / 2);
 }
 
 void uvsmtp__endpoint_init(uvsmtp__endpoint_t *endpoint, unsigned priority, unsigned weight,
@@ -49,10 +54,15 @@ bool uvsmtp__endpoint_is_down(const uvsmtp__endpoint_t *endpoint)
   return endpoint->failures > 0 && endpoint->live == 0;
 }
 
+bool uvsmtp__endpoint_is_stalled(const uvsmtp__endpoint_t *endpoint)
+{
+  return endpoint->stalled > 0 && endpoint->live == 0;
+}
+
 bool uvsmtp__endpoint_may_open(const uvsmtp__endpoint_t *endpoint, uint64_t now)
 {
   if (endpoint->count >= endpoint->max_connections || endpoint->count >= endpoint->allowed ||
-      now < endpoint->retry_at_ms)
+      endpoint->stalled > 0 || now < endpoint->retry_at_ms)
     return false;
   /* After a failure one feels the way; where `allowed` is known it does that. And wrong credentials
    * are shown once, not fifty times. */
@@ -108,6 +118,7 @@ void uvsmtp__endpoint_opened(uvsmtp__endpoint_t *endpoint, uint64_t now)
 bool uvsmtp__endpoint_proved(uvsmtp__endpoint_t *endpoint, uvsmtp__backoff_t *backoff, uint64_t now)
 {
   bool was_down = endpoint->failures > 0;
+  endpoint->served = true;
   if (was_down) {
     endpoint->failures = 0;
     endpoint->retry_at_ms = 0;

@@ -25,6 +25,7 @@ typedef struct uvsmtp__endpoint_s {
   uvsmtp__link_t idle, busy; /* its slots in these states; the first idle one is that used last */
   size_t count;              /* slots in any state */
   size_t opening, live;      /* that open; that are open and not at their end */
+  size_t stalled;            /* of those that open, that have been at it for long */
   uint64_t share;            /* grows by 1/weight with each send: the lowest is next */
   unsigned failures;
   uint64_t retry_at_ms;   /* nothing is opened before */
@@ -32,6 +33,7 @@ typedef struct uvsmtp__endpoint_s {
   bool untried;           /* it has not accepted the credentials yet: one connection tries them */
   bool hopeless;          /* whoever waits for this one alone waits in vain */
   bool made_room;         /* another slot goes so that this endpoint can be tried */
+  bool served;            /* it has delivered since it last made room for another */
   size_t allowed;
   uint64_t grow_at_ms;
   unsigned refusals; /* openings refused while others were open, in a row */
@@ -45,6 +47,8 @@ typedef struct uvsmtp__backoff_s {
   uint64_t random; /* state of the jitter, never 0 */
 } uvsmtp__backoff_t;
 
+/* `ms` less 0 to `part`, at random: what began together does not come again together. */
+uint64_t uvsmtp__backoff_shorten(uvsmtp__backoff_t *backoff, uint64_t ms, uint64_t part);
 /* After the nth failure, n >= 1. */
 uint64_t uvsmtp__backoff_delay(uvsmtp__backoff_t *backoff, unsigned nth);
 
@@ -52,6 +56,8 @@ void uvsmtp__endpoint_init(uvsmtp__endpoint_t *endpoint, unsigned priority, unsi
                            size_t max_connections);
 /* It is out of reach, as far as one knows: others stand in. */
 bool uvsmtp__endpoint_is_down(const uvsmtp__endpoint_t *endpoint);
+/* Nobody knows: what opens there takes long, and nothing else is open. */
+bool uvsmtp__endpoint_is_stalled(const uvsmtp__endpoint_t *endpoint);
 /* May one more be opened now? */
 bool uvsmtp__endpoint_may_open(const uvsmtp__endpoint_t *endpoint, uint64_t now);
 /*

@@ -31,7 +31,7 @@ typedef struct uvsmtp__failure_s {
 /* What connections are opened with: a copy of the caller's options and all they point to. */
 typedef struct uvsmtp__settings_s {
   uvsmtp_connection_options_t options;
-  uvsmtp_mem_t mem;     /* what options.mem points to */
+  uvsmtp_mem_t mem;                             /* what options.mem points to */
   uvsmtp_auth_t *auths[UVSMTP_AUTH_CHOICE_MAX]; /* what options.auths points to; each is held */
   bool identity_of_url; /* its authenticator is made of the URL's credentials */
 } uvsmtp__settings_t;
@@ -42,8 +42,9 @@ typedef struct uvsmtp__server_s {
   uvsmtp__settings_t settings;
   uvsmtp__failure_t failure;
   uvsmtp__seen_t seen;
-  char name[280];    /* "mx.example:587" */
-  bool own_identity; /* who logs in there is not who logs in everywhere else */
+  char name[280];        /* "mx.example:587" */
+  uint64_t tls_again_ms; /* opportunistic TLS is broken, and not tried before; 0: it is not */
+  bool own_identity;     /* who logs in there is not who logs in everywhere else */
 } uvsmtp__server_t;
 
 struct uvsmtp_client_s {
@@ -56,8 +57,9 @@ struct uvsmtp_client_s {
   size_t max_queued;
   uint64_t max_queued_bytes; /* UINT64_MAX: no limit */
   uint64_t send_timeout_ms;  /* UINT64_MAX: none */
+  uint64_t tls_retry_ms;
   bool resend_unknown;
-  bool counts_bytes;         /* somebody asks for the sizes of messages */
+  bool counts_bytes; /* somebody asks for the sizes of messages */
   uvsmtp_client_cb on_room;
   bool was_full; /* and nobody was told yet that there is room again */
   uvsmtp__pool_t pool;

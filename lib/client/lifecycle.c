@@ -1,14 +1,21 @@
 /*
- * What expires: idle connections, old ones, those that had their share; and keep-alive. A slot's
+ * What expires: idle connections, old ones, those that had their share; and keep-alive; patience
+ * with what opens. A slot's
  * timer is not moved each time that it is used: it is looked at when it goes off, and set anew if
  * that was too early.
  */
 #include "client/pool.h"
 
-static bool is_old(const uvsmtp__pool_t *pool, const uvsmtp__slot_t *slot, uint64_t now)
+/* Connections that were opened together shall not all be replaced together. */
+#define AGE_SPREAD 10 /* of the age, one part in so many */
+
+void uvsmtp__lifecycle_begin(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now)
 {
-  return pool->limits.max_age_ms != 0 &&
-         now >= uvsmtp__later(slot->opened_ms, pool->limits.max_age_ms);
+  uint64_t age = pool->limits.max_age_ms;
+  slot->old_ms = UINT64_MAX;
+  if (age != 0)
+    slot->old_ms =
+        uvsmtp__later(now, uvsmtp__backoff_shorten(&pool->backoff, age, age / AGE_SPREAD));
 }
 
 static void retire(uvsmtp__slot_t *slot, uvsmtp_retire_t cause)
@@ -25,18 +32,14 @@ void uvsmtp__lifecycle_judge(const uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, u
     retire(slot, UVSMTP_RETIRE_USED);
   else if (limits->max_refused != 0 && slot->refused >= limits->max_refused)
     retire(slot, UVSMTP_RETIRE_REFUSED);
-  else if (is_old(pool, slot, now))
+  else if (now >= slot->old_ms)
     retire(slot, UVSMTP_RETIRE_AGE);
 }
 
 static uint64_t expiry_of(const uvsmtp__pool_t *pool, const uvsmtp__slot_t *slot)
 {
   uint64_t at = uvsmtp__later(slot->idle_ms, pool->limits.idle_timeout_ms);
-  if (pool->limits.max_age_ms != 0) {
-    uint64_t old = uvsmtp__later(slot->opened_ms, pool->limits.max_age_ms);
-    at = old < at ? old : at;
-  }
-  return at;
+  return slot->old_ms < at ? slot->old_ms : at;
 }
 
 static uint64_t due_of(const uvsmtp__pool_t *pool, const uvsmtp__slot_t *slot)
@@ -55,16 +58,27 @@ void uvsmtp__lifecycle_forget(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot)
     uvsmtp__heap_remove(&pool->timers, &slot->timer);
 }
 
+static void look_at_from(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t due)
+{
+  if (due == UINT64_MAX)
+    return;
+  slot->due_ms = due;
+  uvsmtp__heap_add(&pool->timers, &slot->timer);
+}
+
+void uvsmtp__lifecycle_watch(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now)
+{
+  if (pool->endpoint_count > 1)
+    look_at_from(pool, slot, uvsmtp__later(now, pool->limits.open_patience_ms));
+}
+
 void uvsmtp__lifecycle_note(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot)
 {
   uint64_t due = due_of(pool, slot);
   if (uvsmtp__heap_has(&slot->timer) && slot->due_ms <= due)
     return;
   uvsmtp__lifecycle_forget(pool, slot);
-  if (due == UINT64_MAX)
-    return;
-  slot->due_ms = due;
-  uvsmtp__heap_add(&pool->timers, &slot->timer);
+  look_at_from(pool, slot, due);
 }
 
 /* Enough others are idle, or none needs to be. */
@@ -77,11 +91,16 @@ static bool may_go(const uvsmtp__pool_t *pool)
 /* Its timer has gone off. True if it is due for NOOP. */
 static bool look_at(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now)
 {
+  if (slot->state == UVSMTP__SLOT_OPENING) {
+    slot->stalled = true;
+    slot->endpoint->stalled++;
+    pool->stalled++;
+  }
   if (slot->state != UVSMTP__SLOT_IDLE)
     return false; /* it is noted again when it becomes idle */
   if (now >= expiry_of(pool, slot)) {
-    if (is_old(pool, slot, now) || may_go(pool)) {
-      retire(slot, is_old(pool, slot, now) ? UVSMTP_RETIRE_AGE : UVSMTP_RETIRE_IDLE);
+    if (now >= slot->old_ms || may_go(pool)) {
+      retire(slot, now >= slot->old_ms ? UVSMTP_RETIRE_AGE : UVSMTP_RETIRE_IDLE);
       uvsmtp__pool_move(pool, slot, UVSMTP__SLOT_SPENT);
       return false;
     }

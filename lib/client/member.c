@@ -32,15 +32,27 @@ bool uvsmtp__member_is_alive(uvsmtp__member_t *member)
   return false;
 }
 
-/* Opportunistic TLS that is broken is worth less than a message in the clear: the next way. */
+/* Opportunistic TLS that is broken is worth less than a message in the clear: the next way, for a
+ * while. Those that were under way together find out one by one. */
 static bool falls_back(uvsmtp__member_t *member)
 {
-  uvsmtp_connection_options_t *o = &server_of(member)->settings.options;
-  if (member->connection == NULL || o->no_starttls ||
-      !uvsmtp_connection_tls_failed(member->connection))
+  uvsmtp__server_t *server = server_of(member);
+  if (member->connection == NULL || !uvsmtp_connection_tls_failed(member->connection))
     return false;
-  o->no_starttls = true;
+  if (!server->settings.options.no_starttls) {
+    server->settings.options.no_starttls = true;
+    server->tls_again_ms = uvsmtp__later(now(member->client), member->client->tls_retry_ms);
+  }
   return true;
+}
+
+/* It may have been mended since. */
+static void try_tls_again(uvsmtp__server_t *server, uint64_t at)
+{
+  if (server->tls_again_ms == 0 || at < server->tls_again_ms)
+    return;
+  server->tls_again_ms = 0;
+  server->settings.options.no_starttls = false;
 }
 
 static const uvsmtp_error_t none = {0, "", 0};
@@ -60,20 +72,28 @@ static void note_event(const uvsmtp__member_t *member, uvsmtp_client_event_type_
                           .text = error->text});
 }
 
-static void failed(uvsmtp__member_t *member, const uvsmtp_error_t *error)
+static void note_failure(uvsmtp__member_t *member, const uvsmtp_error_t *error)
 {
   uvsmtp_client_t *client = member->client;
-  int err = falls_back(member) ? UVSMTP_ECONNLOST : error->err;
   uvsmtp__failure_t *failure = &server_of(member)->failure;
-  failure->err = err;
+  failure->err = error->err;
   failure->code = error->code;
   snprintf(failure->text, sizeof(failure->text), "%s", error->text);
   client->ever.failed++;
+  client->ever.open_err = error->err;
   note_event(member, UVSMTP_CLIENT_OPEN_FAILED, error);
   if (error->err == UVSMTP_EAUTH)
     note_event(member, UVSMTP_CLIENT_LOGIN_REFUSED, error);
-  client->ever.open_err = error->err;
-  uvsmtp__pool_failed(&client->pool, &member->slot, err, now(client));
+}
+
+static void failed(uvsmtp__member_t *member, const uvsmtp_error_t *error)
+{
+  uvsmtp_client_t *client = member->client;
+  note_failure(member, error);
+  if (falls_back(member))
+    uvsmtp__pool_dropped(&client->pool, &member->slot);
+  else
+    uvsmtp__pool_failed(&client->pool, &member->slot, error->err, now(client));
   uvsmtp__client_wake(client);
 }
 
@@ -129,6 +149,7 @@ static void on_closed(uvsmtp_connection_t *connection)
 static int open_connection(uvsmtp__member_t *member, char *detail, size_t detail_size)
 {
   uvsmtp_client_t *client = member->client;
+  try_tls_again(server_of(member), now(client));
   int err =
       uvsmtp_connection_open(&member->connection, client->loop,
                              &server_of(member)->settings.options, on_opened, detail, detail_size);
@@ -186,8 +207,20 @@ void uvsmtp__member_check(uvsmtp__member_t *member)
     uvsmtp__pool_checked(&member->client->pool, &member->slot, false, now(member->client));
 }
 
+/* The pool had enough of its opening. */
+static void note_given_up(uvsmtp__member_t *member)
+{
+  char text[400];
+  snprintf(text, sizeof(text), "%s was not ready within %llu ms, and another server was tried",
+           server_of(member)->name,
+           (unsigned long long)member->client->pool.limits.open_patience_ms);
+  note_failure(member, &(uvsmtp_error_t){.err = UVSMTP_ETIMEOUT, .text = text});
+}
+
 void uvsmtp__member_end(uvsmtp__member_t *member, bool politely)
 {
+  if (member->slot.given_up)
+    note_given_up(member);
   uvsmtp__pool_closing(&member->client->pool, &member->slot);
   /* The session may be gone when these return. */
   if (politely)

@@ -13,6 +13,7 @@
 #define DEFAULT_MAX_REFUSED 6
 #define DEFAULT_RETRY_DELAY_MS 1000
 #define DEFAULT_MAX_RETRY_DELAY_MS 60000
+#define DEFAULT_OPEN_PATIENCE_MS 10000
 
 int uvsmtp__refuse(const uvsmtp__detail_t *detail, int err, const char *format, ...)
 {
@@ -87,6 +88,7 @@ void uvsmtp__options_limits(const uvsmtp_client_options_t *o, uvsmtp__pool_limit
                               .max_bytes = o->max_bytes,
                               .max_refused = OR(o->max_refused, DEFAULT_MAX_REFUSED),
                               .max_age_ms = o->max_age_ms,
+                              .open_patience_ms = OR(o->open_patience_ms, DEFAULT_OPEN_PATIENCE_MS),
                               .max_tries = OR(o->max_tries, DEFAULT_MAX_TRIES),
                               .max_connect_tries = OR(o->max_connect_tries, DEFAULT_MAX_TRIES),
                               .retry_delay_ms = first,

@@ -57,6 +57,9 @@ static void leave(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot)
   uvsmtp__list_remove(&slot->link);
   pool->counts[slot->state]--;
   slot->endpoint->opening -= slot->state == UVSMTP__SLOT_OPENING;
+  slot->endpoint->stalled -= slot->stalled;
+  pool->stalled -= slot->stalled;
+  slot->stalled = false;
   slot->endpoint->live -= is_live(slot->state);
 }
 
@@ -132,6 +135,7 @@ void uvsmtp__pool_add(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uvsmtp__endpoi
   pool->count++;
   uvsmtp__bucket_take(&pool->connections, 1, now);
   enter(pool, slot, UVSMTP__SLOT_OPENING);
+  uvsmtp__lifecycle_watch(pool, slot, now);
 }
 
 /* One that was away does not make up for the time that it was. */
@@ -155,7 +159,7 @@ void uvsmtp__pool_opened(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t no
     return;
   if (endpoint->live == 0)
     catch_up(pool, endpoint);
-  slot->opened_ms = now;
+  uvsmtp__lifecycle_begin(pool, slot, now);
   settle(pool, slot, now, now);
   uvsmtp__endpoint_opened(endpoint, now);
 }
@@ -180,6 +184,12 @@ void uvsmtp__pool_failed(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, int err, ui
     uvsmtp__endpoint_refused(slot->endpoint, !pool->limits.fixed_connections, &pool->backoff, now);
   else
     note_failure(pool, slot, is_final(err), now);
+}
+
+void uvsmtp__pool_dropped(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot)
+{
+  slot->dead = true;
+  uvsmtp__pool_move(pool, slot, UVSMTP__SLOT_SPENT);
 }
 
 void uvsmtp__pool_gave_up(uvsmtp__pool_t *pool, uint64_t now)
@@ -376,8 +386,7 @@ void uvsmtp__pool_renew(uvsmtp__pool_t *pool, uvsmtp__endpoint_t *endpoint)
     uvsmtp__slot_t *slot = UVSMTP__CONTAINER(it, uvsmtp__slot_t, link);
     if (slot->endpoint != endpoint)
       continue;
-    slot->dead = true;
-    uvsmtp__pool_move(pool, slot, UVSMTP__SLOT_SPENT);
+    uvsmtp__pool_dropped(pool, slot);
   }
   uvsmtp__pool_retire(pool, endpoint, 0);
   endpoint->failures = 0;

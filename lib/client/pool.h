@@ -44,9 +44,11 @@ typedef struct uvsmtp__slot_s {
   uvsmtp__link_t link; /* in the list of its state */
   uvsmtp__slot_state_t state;
   uvsmtp__endpoint_t *endpoint;
-  uvsmtp__heap_node_t timer; /* in pool->timers from when it is first idle; looked at when due */
+  uvsmtp__heap_node_t timer; /* in pool->timers while it opens, if there are others to be tried,
+                                and from when it is first idle; looked at when due */
   uint64_t due_ms;           /* when it is looked at; it may turn out to be too early */
-  uint64_t opened_ms, idle_ms, used_ms;
+  uint64_t old_ms;           /* from then on it is too old; UINT64_MAX: never */
+  uint64_t idle_ms, used_ms;
   uint64_t given;     /* sends and loans it was used for */
   uint64_t delivered; /* sends that had a reply of the server */
   uint64_t bytes;     /* of messages given to it */
@@ -58,17 +60,20 @@ typedef struct uvsmtp__slot_s {
   bool dead;     /* carries nothing any more: close it */
   bool retiring; /* gets nothing any more: say QUIT once it is idle */
   bool reserved; /* gets no sends, so that it becomes free for a borrower */
+  bool stalled;  /* its opening takes long: others are tried beside it */
+  bool given_up; /* it took long, and its place was needed */
   bool unproven; /* was parked, and the server has not said a word since */
 } uvsmtp__slot_t;
 
 typedef struct uvsmtp__pool_limits_s {
   size_t max_connections, min_idle;
-  uint64_t idle_timeout_ms; /* UINT64_MAX: none */
-  uint64_t keepalive_ms;    /* 0: none */
-  uint64_t max_messages;    /* 0: none */
-  uint64_t max_bytes;       /* 0: none */
-  uint64_t max_refused;     /* 0: none */
-  uint64_t max_age_ms;      /* 0: none */
+  uint64_t idle_timeout_ms;  /* UINT64_MAX: none */
+  uint64_t keepalive_ms;     /* 0: none */
+  uint64_t max_messages;     /* 0: none */
+  uint64_t max_bytes;        /* 0: none */
+  uint64_t max_refused;      /* 0: none */
+  uint64_t max_age_ms;       /* 0: none */
+  uint64_t open_patience_ms; /* UINT64_MAX: none */
   unsigned max_tries, max_connect_tries;
   uint64_t retry_delay_ms, max_retry_delay_ms;
   uvsmtp_rate_t message_rate, recipient_rate, connection_rate;
@@ -88,6 +93,7 @@ typedef struct uvsmtp__pool_s {
   size_t counts[UVSMTP__SLOT_STATES];
   size_t count;    /* of all slots */
   size_t reserved; /* slots kept for borrowers */
+  size_t stalled;  /* slots whose opening takes long */
   uvsmtp__heap_t timers;
   uvsmtp__bucket_t messages, recipients, connections;
   uvsmtp__backoff_t backoff;
@@ -152,6 +158,8 @@ void uvsmtp__pool_add(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uvsmtp__endpoi
 void uvsmtp__pool_opened(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now);
 /* Opening failed with an error of that class; the slot is spent. */
 void uvsmtp__pool_failed(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, int err, uint64_t now);
+/* It is given up for another way of opening, which may be tried at once: no failure. */
+void uvsmtp__pool_dropped(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot);
 void uvsmtp__pool_sent(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t recipients,
                        uint64_t bytes, uint64_t now);
 /*
@@ -216,6 +224,10 @@ uint64_t uvsmtp__later(uint64_t from, uint64_t ms);
 uvsmtp__slot_t *uvsmtp__pool_first(const uvsmtp__link_t *list);
 /* Puts a slot at the end of the list of that state, or at the front of the idle ones. */
 void uvsmtp__pool_move(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uvsmtp__slot_state_t state);
+/* It begins to open: if there are other endpoints, they shall not wait for it for ever. */
+void uvsmtp__lifecycle_watch(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now);
+/* It is open: how old it may become is settled. */
+void uvsmtp__lifecycle_begin(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now);
 /* If it has had its share of messages, bytes or time, it gets no more. */
 void uvsmtp__lifecycle_judge(const uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now);
 /* It has become idle: sees to it that it is looked at in time. */

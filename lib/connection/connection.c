@@ -366,6 +366,12 @@ static void fail_resting(uvsmtp_connection_t *c, uint64_t rest_ms)
       uvsmtp__connection_whom(c, whom, sizeof(whom)), (unsigned long long)(rest_ms / 1000 + 1));
 }
 
+static uint64_t open_deadline(const uvsmtp_connection_t *c)
+{
+  uint64_t now = uv_now(c->loop), ms = c->config.o.open_timeout_ms;
+  return ms > UINT64_MAX - now ? UINT64_MAX : now + ms;
+}
+
 /*
  * Starts with the connector, whose refusals need no loop to undo; the timer, which would, cannot
  * fail.
@@ -394,6 +400,7 @@ int uvsmtp_connection_open(uvsmtp_connection_t **connection, uv_loop_t *loop,
     return err;
   }
   c->open_cb = cb;
+  c->open_deadline = open_deadline(c);
   uvsmtp__timer_init(c);
   if (rest_ms != 0)
     fail_resting(c, rest_ms);

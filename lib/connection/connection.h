@@ -170,6 +170,7 @@ struct uvsmtp_connection_s {
   /* timer.c */
   uv_timer_t timer;
   uint64_t armed; /* when it will fire; UINT64_MAX: it will not */
+  uint64_t open_deadline; /* for all of opening; the connector keeps to it by itself */
   uint64_t quit_deadline;
   uint64_t trim_at; /* the buffers of an idle connection are given back then; 0: not due */
   bool trimmed;     /* they are, and nothing was under way since */

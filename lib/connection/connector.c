@@ -34,7 +34,6 @@
 
 /* All are tried; more than this would take longer than the default timeout allows. */
 #define MAX_ATTEMPTS 120
-#define DEFAULT_CONNECT_TIMEOUT_MS 30000
 #define DEFAULT_ATTEMPT_DELAY_MS 250 /* RFC 8305 section 5 */
 #define KEEPALIVE_S 60               /* NATs forget idle connections after minutes */
 
@@ -771,7 +770,7 @@ int uvsmtp__connector_start(uvsmtp__connector_t **out, uv_loop_t *loop,
   c->data = data;
   c->resolver = options->resolver != NULL ? *options->resolver : uv_resolver;
   c->connect_timeout_ms =
-      options->connect_timeout_ms != 0 ? options->connect_timeout_ms : DEFAULT_CONNECT_TIMEOUT_MS;
+      options->connect_timeout_ms != 0 ? options->connect_timeout_ms : UVSMTP__CONNECT_TIMEOUT_MS;
   c->attempt_delay_ms =
       options->attempt_delay_ms != 0 ? options->attempt_delay_ms : DEFAULT_ATTEMPT_DELAY_MS;
   err = set_families(c, options);

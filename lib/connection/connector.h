@@ -33,6 +33,8 @@ typedef struct uvsmtp__resolver_s {
   int (*cancel)(uv_req_t *req);
 } uvsmtp__resolver_t;
 
+#define UVSMTP__CONNECT_TIMEOUT_MS 30000 /* default */
+
 typedef struct uvsmtp__connector_options_s {
   const char *host;             /* name or numeric address without brackets; copied */
   uint16_t port;                /* required with host */
@@ -45,7 +47,7 @@ typedef struct uvsmtp__connector_options_s {
   const char *header_address; /* numeric; NULL: that of the socket */
   uint16_t header_port;
   const char *source_address;         /* numeric, or NULL; only addresses of its family are tried */
-  uint64_t connect_timeout_ms;        /* the whole; 0: 30 000; UINT64_MAX: none */
+  uint64_t connect_timeout_ms;        /* the whole; 0: the default; UINT64_MAX: none */
   uint64_t attempt_delay_ms;          /* 0: 250; UINT64_MAX: one address after another */
   uvsmtp_history_t *history;          /* held; NULL: no address family is known to answer */
   const uvsmtp_mem_t *mem;            /* copied; NULL: malloc */

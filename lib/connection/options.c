@@ -116,6 +116,12 @@ static void set_defaults(uvsmtp_connection_options_t *o, const uvsmtp_url_t *url
     o->tls_timeout_ms = 30000;
   if (o->quit_timeout_ms == 0)
     o->quit_timeout_ms = 5000;
+  if (o->open_timeout_ms == 0)
+    o->open_timeout_ms = UINT64_MAX;
+  if (o->connect_timeout_ms == 0)
+    o->connect_timeout_ms = UVSMTP__CONNECT_TIMEOUT_MS;
+  if (o->connect_timeout_ms > o->open_timeout_ms)
+    o->connect_timeout_ms = o->open_timeout_ms;
   if (o->max_in_doubt == 0)
     o->max_in_doubt = 20;
   if (o->max_refused_recipients == 0)

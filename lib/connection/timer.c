@@ -39,7 +39,22 @@ static uint64_t next_deadline(const uvsmtp_connection_t *c)
   default: /* the connector has a timer of its own; what has failed waits for nothing */
     return UINT64_MAX;
   }
+  if (c->phase < UVSMTP__PHASE_READY)
+    at = earlier(at, c->open_deadline);
   return c->write_err != 0 ? earlier(at, c->write_err_deadline) : at;
+}
+
+static void expire_opening(uvsmtp_connection_t *c, const char *whom)
+{
+  static const char *const names[] = {
+#define X(name, text) text,
+      UVSMTP__PHASE_MAP(X)
+#undef X
+  };
+  const char *at = names[c->phase];
+  c->tls_failed = c->phase < UVSMTP__PHASE_SESSION;
+  uvsmtp__connection_fail(c, UVSMTP_ETIMEOUT, "%s was not ready within %llu ms (%s)", whom,
+                          (unsigned long long)c->config.o.open_timeout_ms, at);
 }
 
 /* A deadline has passed. What is done ends the connection, or moves the deadline. */
@@ -52,6 +67,8 @@ static void expire(uvsmtp_connection_t *c, uint64_t now)
   } else if (c->write_err != 0 && now >= c->write_err_deadline) {
     uvsmtp__connection_fail(c, c->write_err, "writing to %s failed: %s", whom,
                             uvsmtp_strerror(c->write_err));
+  } else if (c->phase < UVSMTP__PHASE_READY && now >= c->open_deadline) {
+    expire_opening(c, whom);
   } else if (c->phase < UVSMTP__PHASE_SESSION && now < c->tls_deadline) {
     uvsmtp__handshake_run(c);
   } else if (c->phase < UVSMTP__PHASE_SESSION) {

@@ -102,6 +102,30 @@ static void what_the_first_server_cannot_take_the_second_does_until_it_is_back(v
   free(b);
 }
 
+/* Nobody waits for its greeting, also where it has the only place. */
+static void a_server_that_hangs_while_opening_holds_nothing_up(void **state)
+{
+  for (size_t cap = 1; cap <= 2; cap++) {
+    bench_t *b = malloc(sizeof(*b));
+    sink_options_t sink = {0};
+    uvsmtp_client_options_t options = quick(cap);
+    uvsmtp_endpoint_state_t first;
+    bench_open(b, &sink);
+    options.open_patience_ms = 10;
+    with_two(b, sink_port(bench_sink(b, "greeting : stall", 0)), sink_port(b->sink), &options);
+    assert_int_equal(bench_post(b, 0), 0);
+    run_until_done(b, 1);
+    assert_int_equal(b->mails[0].status, UVSMTP_ACCEPTED);
+    assert_int_equal(uvsmtp_client_endpoint(b->client, 0, &first), 0);
+    assert_int_equal(first.failures, cap == 1 ? 1 : 0);
+    if (cap == 1)
+      assert_non_null(strstr(first.error_text, "not ready within 10 ms"));
+    bench_end(b, UVSMTP_CLOSE_DRAIN);
+    bench_finish(b);
+    free(b);
+  }
+}
+
 static void urls_are_tried_in_their_order(void **state)
 {
   bench_t *b = malloc(sizeof(*b));
@@ -658,6 +682,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_the_first_server_cannot_take_the_second_does_until_it_is_back),
+      cmocka_unit_test(a_server_that_hangs_while_opening_holds_nothing_up),
       cmocka_unit_test(urls_are_tried_in_their_order),
       cmocka_unit_test(when_no_server_is_left_each_is_named),
       cmocka_unit_test(credentials_are_replaced_where_they_are_common_only),

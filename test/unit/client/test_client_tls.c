@@ -62,10 +62,10 @@ typedef struct world_s {
   size_t told, accepted;
 } world_t;
 
-static void init(world_t *w, uvsmtp_tls_mode_t mode)
+static void init_with(world_t *w, uvsmtp_tls_mode_t mode, const char *script)
 {
   uvsmtp_tls_options_t tls = UVSMTP_TLS_OPTIONS_INIT;
-  sink_options_t sink = {.tls_cert = cert_file, .tls_key = key_file, .data = w};
+  sink_options_t sink = {.tls_cert = cert_file, .tls_key = key_file, .script = script, .data = w};
   char detail[256] = "";
   memset(w, 0, sizeof(*w));
   assert_int_equal(uv_loop_init(&w->loop), 0);
@@ -87,6 +87,11 @@ static void init(world_t *w, uvsmtp_tls_mode_t mode)
   w->options.max_connections = MAILS;
   w->options.max_messages = 1; /* a connection for each */
   w->options.data = w;
+}
+
+static void init(world_t *w, uvsmtp_tls_mode_t mode)
+{
+  init_with(w, mode, NULL);
 }
 
 static void on_sink_closed(sink_t *sink, void *data)
@@ -160,6 +165,33 @@ static void resumption_can_be_turned_off(void **state)
   finish(w);
   assert_int_equal(w->stats.tls_resumptions, 0);
   free(w);
+}
+
+/* ---- opportunistic TLS that is broken ---- */
+
+static void broken_tls_costs_no_message_and_is_tried_again_later(void **state)
+{
+  static const struct {
+    const char *name;
+    uint64_t retry_ms;
+    bool again;
+  } rows[] = {{"never", UINT64_MAX, false}, {"by default not soon", 0, false}, {"soon", 1, true}};
+  for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+    world_t *w = malloc(sizeof(*w));
+    init_with(w, UVSMTP_TLS_OPPORTUNISTIC, "starttls conn 1-5 : reply \"220 go\", close");
+    w->connection.no_tls_resumption = true; /* they do not wait for one another */
+    w->options.max_connections = 5;
+    w->options.tls_retry_ms = rows[i].retry_ms;
+    w->options.retry_delay_ms = 60000; /* which must not be waited for */
+    send_all(w);
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+    if (w->accepted != MAILS || (w->seen.handshakes > 0) != rows[i].again)
+      fail_msg("%s: %u accepted, %u handshakes", rows[i].name, (unsigned)w->accepted,
+               (unsigned)w->seen.handshakes);
+    uvsmtp_tls_context_free(w->context);
+    assert_int_equal(uv_loop_close(&w->loop), 0);
+    free(w);
+  }
 }
 
 /* ---- whose threads ---- */
@@ -244,6 +276,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(of_a_hundred_connections_at_once_all_but_the_first_few_resume),
       cmocka_unit_test(resumption_can_be_turned_off),
+      cmocka_unit_test(broken_tls_costs_no_message_and_is_tried_again_later),
       cmocka_unit_test(handshakes_on_the_loop_need_no_threads),
       cmocka_unit_test(a_turn_of_the_loop_finishes_a_few_handshakes_only),
   };

@@ -67,6 +67,46 @@ static void the_next_rank_is_used_only_when_all_of_the_better_one_are_down(void 
   PLAY(&w, rows);
 }
 
+static void one_that_neither_opens_nor_fails_is_not_waited_for_if_there_is_another(void **state)
+{
+  static const row_t next_rank[] = {{"+1", "o0a"},       {"T99", ""},  {"T1", "o1b"},  {"O1", "s1"},
+                                    {"D1 +2", "s1 o2b"}, {"O0", "s0"}, {"D0 +1", "s0"}};
+  static const row_t equals[] = {
+      {"+1", "o0a"}, {"T100", "o1b"}, {"T100", ""}, {"F1", "c1"}, {"O0", "s0"}};
+  static const row_t at_the_cap[] = {{"+3", "o0a o1a o2a"}, {"T100", "c0"},  {"T500", ""},
+                                     {"E0", "o0b"},         {"O0", "s0 c1"}, {"E1", "o1b c2"},
+                                     {"O1 E2", "s1 o2b"},   {"D0", "s0"}};
+  static const row_t both_slow[] = {
+      {"+1", "o0a"}, {"T100", "c0"}, {"E0", "o0b"}, {"T5000", ""}, {"O0", "s0"}};
+  static const row_t one_of_many[] = {{"+2", "o0a o1b"}, {"O0 O1", "s0 s1"}, {"+1", "o2a"},
+                                      {"T100", "c2"},    {"E2", "o2b"},      {"O2", "s2"}};
+  world_t w;
+  uvsmtp__pool_limits_t limits = world_limits();
+  limits.open_patience_ms = 100;
+  limits.idle_timeout_ms = UINT64_MAX;
+  world_start_with(&w, &limits, "01");
+  PLAY(&w, next_rank);
+  world_start_with(&w, &limits, "00");
+  PLAY(&w, equals);
+  world_start_with(&w, &limits, "01");
+  PLAY(&w, at_the_cap);
+  world_start_with(&w, &limits, "00");
+  PLAY(&w, one_of_many);
+  limits.max_connections = 1;
+  world_start_with(&w, &limits, "01");
+  PLAY(&w, both_slow);
+}
+
+static void a_single_server_is_waited_for(void **state)
+{
+  static const row_t rows[] = {{"+1", "o0"}, {"T1000000", ""}, {"O0", "s0"}};
+  world_t w;
+  uvsmtp__pool_limits_t limits = world_limits();
+  limits.open_patience_ms = 100;
+  world_start(&w, &limits);
+  PLAY(&w, rows);
+}
+
 static void connections_and_sends_are_shared_by_weight(void **state)
 {
   size_t opened[2] = {0, 0}, sent[2] = {0, 0}, slot;
@@ -283,6 +323,8 @@ int main(void)
       cmocka_unit_test(one_that_answers_and_takes_nothing_does_not_take_over),
       cmocka_unit_test(at_the_cap_room_is_made_for_trying_the_best_again),
       cmocka_unit_test(the_next_rank_is_used_only_when_all_of_the_better_one_are_down),
+      cmocka_unit_test(one_that_neither_opens_nor_fails_is_not_waited_for_if_there_is_another),
+      cmocka_unit_test(a_single_server_is_waited_for),
       cmocka_unit_test(connections_and_sends_are_shared_by_weight),
       cmocka_unit_test(one_that_comes_back_gets_its_share_of_equals),
       cmocka_unit_test(those_who_wait_are_told_when_no_endpoint_is_left),

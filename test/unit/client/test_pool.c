@@ -52,7 +52,7 @@ static void a_connection_retires_after_its_messages_and_its_age(void **state)
 {
   static const row_t rows[] = {{"+1", "o0"}, {"O0", "s0"},    {"D0", ""},        {"+2", "s0 o1"},
                                {"D0", "q0"}, {"O1", "s1"},    {"T500 D1", "q1"}, {"E0 E1 +1", "o0"},
-                               {"O0", "s0"}, {"T499 D0", ""}, {"T1", "q0"}};
+                               {"O0", "s0"}, {"T449 D0", ""}, {"T51", "q0"}};
   world_t w;
   uvsmtp__pool_limits_t limits = world_limits();
   limits.max_messages = 2;
@@ -62,6 +62,36 @@ static void a_connection_retires_after_its_messages_and_its_age(void **state)
   w.room[0] = 5;
   PLAY(&w, rows);
   assert_true(w.pool.due_ms == UINT64_MAX);
+}
+
+static void those_opened_together_become_old_one_by_one_within_a_tenth_of_the_age(void **state)
+{
+  static const struct {
+    uint64_t age_ms, least;
+  } rows[] = {
+      {0, UINT64_MAX}, {5, 5}, {1000, 900}, {3600000, 3240000}, {UINT64_MAX, UINT64_MAX / 10 * 9}};
+  for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    world_t w;
+    uint64_t first = UINT64_MAX, last = 0;
+    uvsmtp__pool_limits_t limits = world_limits();
+    limits.max_age_ms = rows[i].age_ms;
+    limits.max_connections = SLOTS;
+    world_start(&w, &limits);
+    for (unsigned n = 0; n < SLOTS; n++) {
+      uvsmtp__pool_add(&w.pool, &w.slots[n], &w.endpoints[0], w.now);
+      uvsmtp__pool_opened(&w.pool, &w.slots[n], w.now);
+      first = w.slots[n].old_ms < first ? w.slots[n].old_ms : first;
+      last = w.slots[n].old_ms > last ? w.slots[n].old_ms : last;
+    }
+    if (rows[i].age_ms == 0) {
+      assert_true(first == UINT64_MAX);
+      continue;
+    }
+    assert_true(first - w.now >= rows[i].least);
+    assert_true(last <= uvsmtp__later(w.now, rows[i].age_ms));
+    if (rows[i].age_ms >= 1000)
+      assert_true(last - first > (rows[i].age_ms - rows[i].least) / 2);
+  }
 }
 
 /* Two that went to nobody, whatever lies between them; what is under way is finished. */
@@ -451,6 +481,7 @@ int main(void)
       cmocka_unit_test(sends_go_round_the_busy_ones_that_take_more_before_another_is_opened),
       cmocka_unit_test(the_idle_one_used_last_is_used_next_and_the_others_time_out),
       cmocka_unit_test(a_connection_retires_after_its_messages_and_its_age),
+      cmocka_unit_test(those_opened_together_become_old_one_by_one_within_a_tenth_of_the_age),
       cmocka_unit_test(a_connection_on_which_much_was_refused_is_followed_by_another),
       cmocka_unit_test(a_connection_retires_after_its_bytes),
       cmocka_unit_test(the_idle_minimum_is_opened_at_once_kept_and_made_up_for),

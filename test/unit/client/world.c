@@ -34,6 +34,7 @@ uvsmtp__pool_limits_t world_limits(void)
 {
   return (uvsmtp__pool_limits_t){.max_connections = 3,
                                  .idle_timeout_ms = 100,
+                                 .open_patience_ms = UINT64_MAX,
                                  .max_tries = 3,
                                  .max_connect_tries = 3,
                                  .retry_delay_ms = 1000,

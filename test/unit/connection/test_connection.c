@@ -298,6 +298,31 @@ static void refusals_end_in_their_error_with_the_servers_words(void **state)
   }
 }
 
+static void opening_is_bounded_as_a_whole(void **state)
+{
+  static const struct {
+    const char *script, *words;
+    uvsmtp_tls_mode_t tls;
+    uint64_t open_ms;
+  } rows[] = {
+      {"greeting : stall", "(opening the session)", UVSMTP_TLS_NONE, 30},
+      {"ehlo : stall", "(opening the session)", UVSMTP_TLS_NONE, 30},
+      {"starttls : reply \"220 Go\", stall", "(TLS handshake)", UVSMTP_TLS_REQUIRED, 30},
+      {"greeting : delay 20, reply", "", UVSMTP_TLS_NONE, 60000},
+  };
+  for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+    world_t w;
+    init(&w);
+    with_tls(&w, rows[i].tls);
+    w.options.tls = rows[i].tls;
+    w.options.open_timeout_ms = rows[i].open_ms;
+    go(&w, rows[i].script);
+    if (w.err != (rows[i].words[0] != '\0' ? UVSMTP_ETIMEOUT : 0) ||
+        strstr(w.text, rows[i].words) == NULL)
+      fail_msg("%s: %s \"%s\"", rows[i].script, uvsmtp_err_name(w.err), w.text);
+  }
+}
+
 static void a_server_with_our_own_name_is_a_loop_for_those_who_ask(void **state)
 {
   static const struct {
@@ -1216,6 +1241,7 @@ int main(void)
       cmocka_unit_test(a_session_opens_and_quits),
       cmocka_unit_test(starttls_and_implicit_tls_open),
       cmocka_unit_test(refusals_end_in_their_error_with_the_servers_words),
+      cmocka_unit_test(opening_is_bounded_as_a_whole),
       cmocka_unit_test(a_server_with_our_own_name_is_a_loop_for_those_who_ask),
       cmocka_unit_test(opportunistic_tls_goes_on_in_the_clear),
       cmocka_unit_test(unusable_options_are_refused_with_a_sentence),
