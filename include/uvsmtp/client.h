@@ -291,6 +291,7 @@ typedef struct uvsmtp_endpoint_state_s {
   bool down;            /* it is out of reach, and others stand in */
   int err;              /* its last failure, 0: none yet */
   const char *error_text;
+  unsigned avoid; /* ways of talking under which it was found to break: UVSMTP_WAY_… */
 } uvsmtp_endpoint_state_t;
 /** How many there are. Since 0.1 */
 UVSMTP_EXTERN size_t uvsmtp_client_endpoint_count(const uvsmtp_client_t *client);

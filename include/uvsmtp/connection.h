@@ -281,6 +281,10 @@ typedef struct uvsmtp_history_info_s {
   uint64_t tls_resumptions; /* of these: those that resumed a session */
   size_t tls_sessions;      /* that are kept for the next */
   uvsmtp_family_t family;   /* that answered last; UVSMTP_FAMILY_ANY: not known */
+  unsigned avoid;           /* ways of talking that are left, see uvsmtp/manners.h */
+  uint64_t retreats;        /* how often one was */
+  const char *retreat;      /* the last time, for people: "no more PIPELINING: MAIL was answered 503
+                               …", or ""; good until the loop's next turn */
 } uvsmtp_history_info_t;
 #define UVSMTP_HISTORY_INFO_INIT {.size = sizeof(uvsmtp_history_info_t)}
 /** Fills `info`. 0, or UVSMTP_EINVAL without its size. Since 0.1 */

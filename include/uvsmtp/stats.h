@@ -122,6 +122,8 @@ UVSMTP_EXTERN const uvsmtp_histogram_t *uvsmtp_client_latency(const uvsmtp_clien
   X(MORE, "more connections")       /* it is given a try with `limit` */                           \
   X(DOWN, "down")                   /* the endpoint is out of reach; others stand in */            \
   X(UP, "up")                       /* it is back */                                               \
+  X(RETREAT, "retreat")             /* the endpoint breaks under a way of talking (uvsmtp/manners.h),  \
+                                       which is left; text */                                      \
   X(RETRY, "retry")                 /* a send goes back into the queue; err, code, text, tries */  \
   X(QUEUE_FULL, "queue full")       /* sends are refused with UVSMTP_EQUEUEFULL */                 \
   X(QUEUE_ROOM, "queue has room")   /* it is half empty again */

@@ -55,6 +55,7 @@ static void look_at(uvsmtp_client_t *client, uvsmtp__server_t *server)
   uint64_t now = uv_now(client->loop);
   bool down = uvsmtp__endpoint_is_down(endpoint);
   uvsmtp_client_event_t event = {.endpoint = server->name};
+  uvsmtp_history_info_t history = UVSMTP_HISTORY_INFO_INIT;
   if (endpoint->retry_at_ms != seen->retry_at_ms && endpoint->retry_at_ms > now) {
     event.type = UVSMTP_CLIENT_BACKOFF;
     event.delay_ms = endpoint->retry_at_ms - now;
@@ -71,7 +72,13 @@ static void look_at(uvsmtp_client_t *client, uvsmtp__server_t *server)
     event.type = down ? UVSMTP_CLIENT_DOWN : UVSMTP_CLIENT_UP;
     uvsmtp__events_note(client, &event);
   }
-  *seen = (uvsmtp__seen_t){endpoint->retry_at_ms, endpoint->allowed, down};
+  uvsmtp_history_info(server->settings.options.history, &history);
+  if (history.retreats != seen->retreats) {
+    event.type = UVSMTP_CLIENT_RETREAT;
+    event.text = history.retreat;
+    uvsmtp__events_note(client, &event);
+  }
+  *seen = (uvsmtp__seen_t){endpoint->retry_at_ms, endpoint->allowed, down, history.retreats};
 }
 
 void uvsmtp__events_look(uvsmtp_client_t *client)

@@ -27,6 +27,7 @@ typedef struct uvsmtp__seen_s {
   uint64_t retry_at_ms;
   size_t allowed;
   bool down;
+  uint64_t retreats;
 } uvsmtp__seen_t;
 
 /* UVSMTP_ENOMEM. Without `cb` nothing is kept. */

@@ -96,6 +96,8 @@ int uvsmtp_client_endpoint(const uvsmtp_client_t *client, size_t index,
     return UVSMTP_EINVAL;
   const uvsmtp__endpoint_t *endpoint = client->endpoints[index];
   const uvsmtp__server_t *server = uvsmtp__server_of(client->endpoints[index]);
+  uvsmtp_history_info_t history = UVSMTP_HISTORY_INFO_INIT;
+  uvsmtp_history_info(server->settings.options.history, &history);
   *state = (uvsmtp_endpoint_state_t){
       .name = server->name,
       .priority = endpoint->priority,
@@ -107,6 +109,7 @@ int uvsmtp_client_endpoint(const uvsmtp_client_t *client, size_t index,
       .retry_at_ms = left_until(client, endpoint->retry_at_ms) > 0 ? endpoint->retry_at_ms : 0,
       .down = uvsmtp__endpoint_is_down(endpoint),
       .err = server->failure.err,
-      .error_text = server->failure.text};
+      .error_text = server->failure.text,
+      .avoid = history.avoid};
   return 0;
 }

@@ -13,6 +13,8 @@
  */
 #include "connection/history.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -38,6 +40,8 @@ struct uvsmtp_history_s {
   uvsmtp_tls_context_t *context; /* one use of the shared one; NULL: not known */
   int family;
   uvsmtp_manners_t manners;
+  uint64_t retreats;
+  char retreat[256]; /* the last one, for people */
   uint64_t handshakes, resumptions;
 };
 
@@ -88,6 +92,9 @@ int uvsmtp_history_info(const uvsmtp_history_t *h, uvsmtp_history_info_t *info)
                                 .tls_handshakes = h->handshakes,
                                 .tls_resumptions = h->resumptions,
                                 .tls_sessions = h->count,
+                                .avoid = h->manners.avoid,
+                                .retreats = h->retreats,
+                                .retreat = h->retreat,
                                 .family = h->family == AF_INET    ? UVSMTP_FAMILY_IPV4
                                           : h->family == AF_INET6 ? UVSMTP_FAMILY_IPV6
                                                                   : UVSMTP_FAMILY_ANY};
@@ -225,6 +232,28 @@ void uvsmtp__history_leave(uvsmtp__visit_t *visit, bool tls_failed)
 }
 
 /* ---- the rest ---- */
+
+void uvsmtp__history_retreat(uvsmtp_history_t *h, unsigned way, const char *format, ...)
+{
+  static const struct {
+    unsigned way;
+    const char *name;
+  } names[UVSMTP_WAYS] = {{UVSMTP_WAY_OVERLAP, "commands behind a content"},
+                          {UVSMTP_WAY_CHUNKING, "CHUNKING"},
+                          {UVSMTP_WAY_GROUPED_DATA, "DATA in one group with RCPT"},
+                          {UVSMTP_WAY_PIPELINING, "PIPELINING"}};
+  va_list args;
+  size_t i = 0, len;
+  if (h == NULL || way == 0)
+    return;
+  while (i < UVSMTP_WAYS - 1 && names[i].way != way)
+    i++;
+  len = (size_t)snprintf(h->retreat, sizeof(h->retreat), "no more %s: ", names[i].name);
+  va_start(args, format);
+  vsnprintf(h->retreat + len, sizeof(h->retreat) - len, format, args);
+  va_end(args);
+  h->retreats++;
+}
 
 uvsmtp_tls_context_t *uvsmtp__history_context(const uvsmtp_history_t *h)
 {

@@ -34,6 +34,9 @@ void uvsmtp__history_shaken(uvsmtp__visit_t *visit, uvsmtp_tls_t *tls);
 /* Keeps what sessions the server has sent. `heard`: it has also sent data, so if there was no
  * session before these there will be none. */
 void uvsmtp__history_learn(uvsmtp__visit_t *visit, uvsmtp_tls_t *tls, bool heard);
+/* A way of talking (UVSMTP_WAY_…) is left from now on, and why; 0: none is. `h` may be NULL. */
+void uvsmtp__history_retreat(uvsmtp_history_t *h, unsigned way, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* The connection is over; `tls_failed`: its handshake was not finished. */
 void uvsmtp__history_leave(uvsmtp__visit_t *visit, bool tls_failed);
 

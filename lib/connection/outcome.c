@@ -129,6 +129,8 @@ static bool blames_way(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
   if (UVSMTP_REPLY_CLASS(&event->reply) != 5 || c->pump.farewell)
     return false;
   way = uvsmtp__manners_note(c->manners, &incident);
+  uvsmtp__history_retreat(c->config.history, way, "%s was answered %d %s",
+                          uvsmtp_command_name(event->command), event->reply.code, text);
   t->blamed |= way;
   return way != 0;
 }
@@ -542,7 +544,8 @@ static void blame_loss(uvsmtp_connection_t *c, const uvsmtp_error_t *error)
   if (!lost || c->pump.farewell || c->protocol == NULL)
     return;
   incident.used = ways_at_stake(c);
-  uvsmtp__manners_note(c->manners, &incident);
+  uvsmtp__history_retreat(c->config.history, uvsmtp__manners_note(c->manners, &incident), "%s",
+                          error->text);
 }
 
 static uvsmtp_status_t status_of_lost(const uvsmtp_connection_t *c, const uvsmtp__transaction_t *t,

@@ -65,6 +65,8 @@ static void on_event(uvsmtp_client_t *client, const uvsmtp_client_event_t *event
   snprintf(w->events + len, sizeof(w->events) - len, "%s%s%s;",
            uvsmtp_client_event_name(event->type), event->type == UVSMTP_CLIENT_RETIRED ? " " : "",
            event->type == UVSMTP_CLIENT_RETIRED ? uvsmtp_retire_name(event->cause) : "");
+  if (event->type == UVSMTP_CLIENT_RETREAT)
+    snprintf(w->events + len, sizeof(w->events) - len, "retreat (%s);", event->text);
   switch (event->type) {
   case UVSMTP_CLIENT_OPENED:
   case UVSMTP_CLIENT_RETIRED:
@@ -268,6 +270,37 @@ static void servers_out_of_reach_are_told(void **state)
   assert_int_equal(w.stats.retired, 0);
 }
 
+static void a_way_of_talking_that_a_server_breaks_under_is_told(void **state)
+{
+  static const struct {
+    const char *script, *told;
+    unsigned avoid;
+  } rows[] = {
+      {"eod times 1 : reply \"502 5.5.1 What is BDAT?\"",
+       "retreat (no more CHUNKING: BDAT_LAST was answered 502 What is BDAT?);",
+       UVSMTP_WAY_CHUNKING},
+      {"eod conn 1 : refuse, close", "retreat (no more CHUNKING: 127.0.0.1:", UVSMTP_WAY_CHUNKING},
+      {NULL, NULL, 0}};
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    world_t w;
+    uvsmtp_endpoint_state_t endpoint;
+    init(&w);
+    start(&w, rows[i].script);
+    assert_int_equal(send_one(&w, 0), 0);
+    w.due++;
+    while (w.due > 1)
+      uv_run(&w.loop, UV_RUN_ONCE);
+    assert_int_equal(uvsmtp_client_endpoint(w.client, 0, &endpoint), 0);
+    if (endpoint.avoid != rows[i].avoid)
+      fail_msg("%s: %u; %s", rows[i].script, endpoint.avoid, w.events);
+    end(&w);
+    finish(&w);
+    if ((strstr(w.events, "retreat") != NULL) != (rows[i].told != NULL) ||
+        (rows[i].told != NULL && strstr(w.events, rows[i].told) == NULL))
+      fail_msg("%s: %s", rows[i].script, w.events);
+  }
+}
+
 static void a_full_queue_is_told_once_until_it_has_room(void **state)
 {
   world_t w;
@@ -414,6 +447,7 @@ int main(void)
       cmocka_unit_test(a_cancelled_message_is_a_reason_too),
       cmocka_unit_test(events_tell_the_life_of_a_client),
       cmocka_unit_test(servers_out_of_reach_are_told),
+      cmocka_unit_test(a_way_of_talking_that_a_server_breaks_under_is_told),
       cmocka_unit_test(a_full_queue_is_told_once_until_it_has_room),
       cmocka_unit_test(closing_in_an_event_is_fine),
       cmocka_unit_test(events_that_do_not_fit_are_counted),
