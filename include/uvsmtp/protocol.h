@@ -440,6 +440,14 @@ UVSMTP_EXTERN int uvsmtp_protocol_data(uvsmtp_protocol_t *protocol, const char *
 UVSMTP_EXTERN int uvsmtp_protocol_end_data(uvsmtp_protocol_t *protocol, void *tag);
 
 /**
+ * The whole content and its end at once, for one that is known to need no change: all its lines end
+ * in CRLF, the last one too, and none begins with a dot. Legal once 354 has come, before
+ * uvsmtp_protocol_data. Borrowed until it has been sent. Since 0.1
+ */
+UVSMTP_EXTERN int uvsmtp_protocol_clean_data(uvsmtp_protocol_t *protocol,
+                                             const uvsmtp_slice_t *slices, size_t count, void *tag);
+
+/**
  * BDAT (RFC 3030) with the `count` slices as its chunk, borrowed until they have been sent, and
  * sent as they are. UVSMTP_EEXTENSION without CHUNKING. Since 0.1
  */
@@ -447,22 +455,23 @@ UVSMTP_EXTERN int uvsmtp_protocol_chunk(uvsmtp_protocol_t *protocol, const uvsmt
                                         size_t count, bool last, void *tag);
 
 /**
- * A message that leaves as one flight, for a server that offers PIPELINING and CHUNKING: RSET if
- * asked for, MAIL, RCPT for each recipient, and one BDAT with all of the content.
+ * A message that leaves as one flight, for a server that offers PIPELINING: RSET if asked for,
+ * MAIL, RCPT for each recipient, and one BDAT with all of the content (CHUNKING), or DATA.
  */
 typedef struct uvsmtp_flight_s {
   const uvsmtp_envelope_t *envelope; /* with at least one recipient */
   const uvsmtp_mail_needs_t *needs;
-  const uvsmtp_slice_t *slices; /* the content, borrowed until it has been sent */
+  const uvsmtp_slice_t *slices; /* the content, borrowed until it has been sent; of DATA: none */
   size_t count;
   bool reset;              /* RSET goes first: the transaction before may still be open */
-  void *tag;               /* of RSET, MAIL and BDAT */
+  void *tag;               /* of RSET, MAIL and BDAT or DATA */
   void *recipient_tag;     /* of the first RCPT, */
   size_t recipient_stride; /* and how many octets that of the next lies behind it */
+  bool data;               /* it ends with DATA: the content follows once 354 has come */
 } uvsmtp_flight_t;
 
 /**
- * Issues a flight. As long as all goes well, the reply to its BDAT is the only event: successes of
+ * Issues a flight. As long as all goes well, the reply to its end is the only event: successes of
  * its RSET, MAIL and RCPT are no events before the first refusal of one of these, so a recipient
  * of whom nothing was told before has been accepted. The errors are those of the commands; if any
  * of them cannot be issued, none is. Since 0.1

@@ -183,8 +183,7 @@ size_t uvsmtp__clean_lines(const char *s, size_t len, bool *high)
   return stop_at(s, lines(s, len, high));
 }
 
-size_t uvsmtp__clean_data(const char *s, size_t len)
+size_t uvsmtp__clean_data(const char *s, size_t len, bool *high)
 {
-  bool high = false;
-  return stop_at(s, data(s, len, &high));
+  return stop_at(s, data(s, len, high));
 }

@@ -14,6 +14,6 @@
 size_t uvsmtp__clean_lines(const char *s, size_t len, bool *high);
 
 /* The same for DATA (RFC 5321 section 4.5.2): a dot behind a LF stops as well. */
-size_t uvsmtp__clean_data(const char *s, size_t len);
+size_t uvsmtp__clean_data(const char *s, size_t len, bool *high);
 
 #endif

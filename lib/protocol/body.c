@@ -49,16 +49,25 @@ static bool is_bare(const char *s, size_t len)
   return *s == '\n' || (*s == '\r' && len > 1 && s[1] != '\n');
 }
 
+/* May something of a content be issued? */
+static int content_allowed(const uvsmtp_protocol_t *p)
+{
+  if (p->err != 0)
+    return UVSMTP_ECLOSING;
+  return p->state == UVSMTP_STATE_SEND_DATA && p->projected == UVSMTP_STATE_SEND_DATA
+             ? 0
+             : UVSMTP_ESTATE;
+}
+
 int uvsmtp_protocol_data(uvsmtp_protocol_t *p, const char *bytes, size_t len, uvsmtp_lines_t lines,
                          size_t *taken)
 {
   size_t at = 0, run;
+  bool high = false; /* of no interest here */
   int err = 0;
   *taken = 0;
-  if (p->err != 0)
-    return UVSMTP_ECLOSING;
-  if (p->state != UVSMTP_STATE_SEND_DATA || p->projected != UVSMTP_STATE_SEND_DATA)
-    return UVSMTP_ESTATE;
+  if ((err = content_allowed(p)) != 0)
+    return err;
   while (at < len) {
     if ((err = uvsmtp__out_reserve(p, TURN_OCTETS, TURN_SEGMENTS)) != 0)
       break;
@@ -71,7 +80,7 @@ int uvsmtp_protocol_data(uvsmtp_protocol_t *p, const char *bytes, size_t len, uv
     }
     if (p->line_start && bytes[at] == '.')
       uvsmtp__out_bytes(p, ".", 1);
-    run = uvsmtp__clean_data(bytes + at, len - at);
+    run = uvsmtp__clean_data(bytes + at, len - at, &high);
     if (run > 0) {
       uvsmtp__out_ref(p, bytes + at, run);
       p->line_start = bytes[at + run - 1] == '\n';
@@ -87,17 +96,9 @@ int uvsmtp_protocol_data(uvsmtp_protocol_t *p, const char *bytes, size_t len, uv
   return err == UVSMTP_EQUEUEFULL ? 0 : err;
 }
 
-int uvsmtp_protocol_end_data(uvsmtp_protocol_t *p, void *tag)
+/* The dot: there is room for it. */
+static void issue_dot(uvsmtp_protocol_t *p, void *tag)
 {
-  int err;
-  if (p->err != 0)
-    return UVSMTP_ECLOSING;
-  if (p->state != UVSMTP_STATE_SEND_DATA || p->projected != UVSMTP_STATE_SEND_DATA)
-    return UVSMTP_ESTATE;
-  if ((err = uvsmtp__queue_reserve(p, 1)) != 0 || (err = uvsmtp__out_reserve(p, 5, 1)) != 0)
-    return err;
-  if (p->after_cr || !p->line_start)
-    uvsmtp__out_bytes(p, "\r\n", 2);
   uvsmtp__out_bytes(p, ".\r\n", 3);
   uvsmtp__trace_sent(p, "[message and the final dot]", 27);
   uvsmtp__queue_push(p, UVSMTP_COMMAND_DATA_END, tag, 0);
@@ -106,6 +107,33 @@ int uvsmtp_protocol_end_data(uvsmtp_protocol_t *p, void *tag)
   uvsmtp__queue_last(p)->complete = p->out.issued;
   p->state = UVSMTP_STATE_DATA_SENT;
   p->projected = UVSMTP_STATE_READY;
+}
+
+int uvsmtp_protocol_end_data(uvsmtp_protocol_t *p, void *tag)
+{
+  int err = content_allowed(p);
+  if (err != 0 || (err = uvsmtp__queue_reserve(p, 1)) != 0 ||
+      (err = uvsmtp__out_reserve(p, 5, 1)) != 0)
+    return err;
+  if (p->after_cr || !p->line_start)
+    uvsmtp__out_bytes(p, "\r\n", 2);
+  issue_dot(p, tag);
+  return 0;
+}
+
+int uvsmtp_protocol_clean_data(uvsmtp_protocol_t *p, const uvsmtp_slice_t *slices, size_t count,
+                               void *tag)
+{
+  size_t copied;
+  int err = content_allowed(p);
+  uvsmtp__chunk_measure(slices, count, &copied);
+  if (err == 0 && p->out.issued != p->content_at)
+    err = UVSMTP_ESTATE;
+  if (err != 0 || (err = uvsmtp__queue_reserve(p, 1)) != 0 ||
+      (err = uvsmtp__out_reserve(p, copied + 3, count + 1)) != 0)
+    return err;
+  uvsmtp__chunk_content(p, slices, count);
+  issue_dot(p, tag);
   return 0;
 }
 

@@ -1,7 +1,7 @@
 /*
  * A message as one flight (RFC 2920, RFC 3030): all its lines are put together, judged once, and
- * go into the output with the content behind them. What the server says to it without refusing
- * anything is taken where it is read and told by the last reply alone.
+ * go into the output, the content behind them if it goes as a chunk. What the server says to it
+ * without refusing anything is taken where it is read and told by the last reply alone.
  */
 #include <string.h>
 
@@ -17,9 +17,12 @@ static int may_fly(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight)
       p->projected == UVSMTP_STATE_SEND_DATA ||
       (p->projected > UVSMTP_STATE_READY && !flight->reset))
     return UVSMTP_ESTATE;
+  if (flight->data && (flight->count > 0 || flight->envelope->body == UVSMTP_BODY_BINARYMIME ||
+                       (flight->needs != NULL && flight->needs->binary)))
+    return UVSMTP_EINVAL;
   if ((p->capabilities.extensions & UVSMTP_EXT_PIPELINING) == 0)
     p->missing = "PIPELINING";
-  else if ((p->capabilities.extensions & UVSMTP_EXT_CHUNKING) == 0)
+  else if (!flight->data && (p->capabilities.extensions & UVSMTP_EXT_CHUNKING) == 0)
     p->missing = "CHUNKING";
   else
     return 0;
@@ -66,10 +69,21 @@ static int add_recipients(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight)
   return 0;
 }
 
+/* The last line. */
+static int add_end(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight, uint64_t size)
+{
+  char line[40] = "DATA";
+  size_t start = uvsmtp__buffer_len(&p->line);
+  size_t len = flight->data ? 4 : uvsmtp__chunk_line(line, size, true);
+  int err = uvsmtp__buffer_append(&p->line, line, len);
+  if (err != 0)
+    return err;
+  return end_line(p, start, flight->data ? UVSMTP_COMMAND_DATA : UVSMTP_COMMAND_BDAT_LAST,
+                  flight->tag, 0);
+}
+
 static int add_lines(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight, uint64_t size)
 {
-  char line[40];
-  size_t start;
   int err;
   uvsmtp__line_begin(p);
   if (flight->reset &&
@@ -78,9 +92,7 @@ static int add_lines(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight, uint64
     return err;
   if ((err = add_mail(p, flight)) != 0 || (err = add_recipients(p, flight)) != 0)
     return err;
-  start = uvsmtp__buffer_len(&p->line);
-  err = uvsmtp__buffer_append(&p->line, line, uvsmtp__chunk_line(line, size, true));
-  return err != 0 ? err : end_line(p, start, UVSMTP_COMMAND_BDAT_LAST, flight->tag, 0);
+  return add_end(p, flight, size);
 }
 
 static void trace_lines(uvsmtp_protocol_t *p)
@@ -115,9 +127,11 @@ int uvsmtp_protocol_flight(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight)
   uvsmtp__out_bytes(p, uvsmtp__buffer_data(&p->line), uvsmtp__buffer_len(&p->line));
   if (p->options.trace)
     trace_lines(p);
+  p->in_chunks = p->binary = false;
+  p->projected = flight->data ? UVSMTP_STATE_SEND_DATA : UVSMTP_STATE_READY;
+  if (flight->data)
+    return 0;
   uvsmtp__chunk_content(p, flight->slices, flight->count);
   uvsmtp__queue_last(p)->complete = p->out.issued;
-  p->projected = UVSMTP_STATE_READY;
-  p->in_chunks = false;
   return 0;
 }

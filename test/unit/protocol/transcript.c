@@ -575,6 +575,14 @@ static size_t slices_of(play_t *play, const word_t *content, uvsmtp_slice_t *sli
   return n;
 }
 
+/* clean "…": body and end of what needs no change */
+static int do_clean(play_t *play, const word_t *args, size_t count)
+{
+  uvsmtp_slice_t slices[64];
+  size_t n = slices_of(play, &args[0], slices);
+  return uvsmtp_protocol_clean_data(play->protocol, slices, n, tag_of(play, "DATA_END"));
+}
+
 static int do_bdat(play_t *play, const word_t *args, size_t count)
 {
   uvsmtp_slice_t slices[64];
@@ -584,7 +592,7 @@ static int do_bdat(play_t *play, const word_t *args, size_t count)
                                tag_of(play, last ? "BDAT_LAST" : "BDAT"));
 }
 
-/* flight FROM TO[,TO …] "…" [reset] [dsn] */
+/* flight FROM TO[,TO …] "…" [reset] [dsn] [data] */
 static int do_flight(play_t *play, const word_t *args, size_t count)
 {
   uvsmtp_envelope_t envelope = UVSMTP_ENVELOPE_INIT;
@@ -598,6 +606,7 @@ static int do_flight(play_t *play, const word_t *args, size_t count)
                             .slices = slices,
                             .count = slices_of(play, &args[2], slices),
                             .reset = has_word(args + 3, count - 3, "reset"),
+                            .data = has_word(args + 3, count - 3, "data"),
                             .tag = tag,
                             .recipient_tag = tag};
   to[args[1].len] = 0;
@@ -687,6 +696,7 @@ static void line_do(play_t *play, char *text)
               {"data", 0, do_data},
               {"body", 1, do_body},
               {"end", 0, do_end},
+              {"clean", 1, do_clean},
               {"bdat", 1, do_bdat},
               {"flight", 3, do_flight},
               {"starttls", 0, do_starttls},
