@@ -3,6 +3,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/octets.h"
+
 bool uvsmtp__ascii_equal(const char *a, size_t a_len, const char *b, size_t b_len)
 {
   if (a_len != b_len)
@@ -20,57 +22,44 @@ static uint64_t word_at(const char *s)
   return word;
 }
 
-/* Has an octet below 14: all of CR, LF and NUL are, and little else in a line. */
-static bool has_low(uint64_t word)
+static uvsmtp__octets_t line_breaks(uvsmtp__octets_t v)
 {
-  return ((word - 0x0e0e0e0e0e0e0e0eu) & ~word & 0x8080808080808080u) != 0;
+  return uvsmtp__octets_equal(v, '\r') | uvsmtp__octets_equal(v, '\n') |
+         uvsmtp__octets_equal(v, '\0');
 }
 
-static bool breaks_line(const char *s, size_t len)
-{
-  for (size_t i = 0; i < len; i++)
-    if (s[i] == '\r' || s[i] == '\n' || s[i] == '\0')
-      return true;
-  return false;
-}
-
-/* Eight octets at a time; the last eight may overlap those before. */
+/* Sixteen octets at a time; the last sixteen may overlap those before. */
 bool uvsmtp__breaks_line(const char *s, size_t len)
 {
-  if (len < sizeof(uint64_t))
-    return breaks_line(s, len);
-  for (size_t i = 0; i + sizeof(uint64_t) < len; i += sizeof(uint64_t))
-    if (has_low(word_at(s + i)))
-      return breaks_line(s, len);
-  return has_low(word_at(s + len - sizeof(uint64_t))) && breaks_line(s, len);
-}
-
-/* An octet may be below 32, or 127. */
-static bool word_has_control(uint64_t word)
-{
-  uint64_t low = (word - 0x2020202020202020u) & ~word;
-  uint64_t del = word ^ 0x7f7f7f7f7f7f7f7fu;
-  del = (del - 0x0101010101010101u) & ~del;
-  return ((low | del) & 0x8080808080808080u) != 0;
-}
-
-static bool has_control(const char *s, size_t len)
-{
-  for (size_t i = 0; i < len; i++)
-    if ((unsigned char)s[i] < 32 || s[i] == 127)
+  size_t i = 0;
+  if (len < UVSMTP__OCTETS) {
+    while (i < len && s[i] != '\r' && s[i] != '\n' && s[i] != '\0')
+      i++;
+    return i < len;
+  }
+  for (; i + UVSMTP__OCTETS < len; i += UVSMTP__OCTETS)
+    if (uvsmtp__octets_mask(line_breaks(uvsmtp__octets_load(s + i))) != 0)
       return true;
-  return false;
+  return uvsmtp__octets_mask(line_breaks(uvsmtp__octets_load(s + len - UVSMTP__OCTETS))) != 0;
 }
 
-/* As breaks_line: words that may have one are looked at octet by octet. */
+static uvsmtp__octets_t controls(uvsmtp__octets_t v)
+{
+  return uvsmtp__octets_within(v, 0, 32) | uvsmtp__octets_equal(v, 127);
+}
+
 bool uvsmtp__has_control(const char *s, size_t len)
 {
-  if (len < sizeof(uint64_t))
-    return has_control(s, len);
-  for (size_t i = 0; i + sizeof(uint64_t) < len; i += sizeof(uint64_t))
-    if (word_has_control(word_at(s + i)))
-      return has_control(s, len);
-  return word_has_control(word_at(s + len - sizeof(uint64_t))) && has_control(s, len);
+  size_t i = 0;
+  if (len < UVSMTP__OCTETS) {
+    while (i < len && (unsigned char)s[i] >= 32 && s[i] != 127)
+      i++;
+    return i < len;
+  }
+  for (; i + UVSMTP__OCTETS < len; i += UVSMTP__OCTETS)
+    if (uvsmtp__octets_mask(controls(uvsmtp__octets_load(s + i))) != 0)
+      return true;
+  return uvsmtp__octets_mask(controls(uvsmtp__octets_load(s + len - UVSMTP__OCTETS))) != 0;
 }
 
 bool uvsmtp__has_8bit(const char *s, size_t len)
@@ -87,24 +76,45 @@ bool uvsmtp__has_8bit(const char *s, size_t len)
   return false;
 }
 
-size_t uvsmtp__decimal(char *out, uint64_t number)
+static void two_digits(char *out, unsigned number)
 {
   static const char pairs[] = "00010203040506070809101112131415161718192021222324"
                               "25262728293031323334353637383940414243444546474849"
                               "50515253545556575859606162636465666768697071727374"
                               "75767778798081828384858687888990919293949596979899";
-  char digits[20];
-  size_t n = sizeof(digits), len;
-  for (; number >= 100; number /= 100)
-    memcpy(digits + (n -= 2), pairs + number % 100 * 2, 2);
-  if (number >= 10)
-    memcpy(digits + (n -= 2), pairs + number * 2, 2);
-  else
-    digits[--n] = (char)('0' + number);
-  len = sizeof(digits) - n;
-  for (size_t i = 0; i < len; i++)
-    out[i] = digits[n + i];
-  return len;
+  memcpy(out, pairs + number * 2, 2);
+}
+
+static size_t large_decimal(char *out, uint64_t number)
+{
+  size_t len = uvsmtp__decimal(out, number / 10000);
+  unsigned rest = (unsigned)(number % 10000);
+  two_digits(out + len, rest / 100);
+  two_digits(out + len + 2, rest % 100);
+  return len + 4;
+}
+
+size_t uvsmtp__decimal(char *out, uint64_t number)
+{
+  unsigned few = (unsigned)number, high = few / 100;
+  if (number >= 10000)
+    return large_decimal(out, number);
+  if (few >= 1000) {
+    two_digits(out, high);
+    two_digits(out + 2, few % 100);
+    return 4;
+  }
+  if (few >= 100) {
+    *out = (char)('0' + high);
+    two_digits(out + 1, few % 100);
+    return 3;
+  }
+  if (few >= 10) {
+    two_digits(out, few);
+    return 2;
+  }
+  *out = (char)('0' + few);
+  return 1;
 }
 
 /* How many bytes the well-formed character at `s` has, 0 if there is none. */

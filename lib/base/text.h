@@ -32,7 +32,7 @@ bool uvsmtp__breaks_line(const char *s, size_t len);
 bool uvsmtp__has_control(const char *s, size_t len);
 /* Has a byte above 127. */
 bool uvsmtp__has_8bit(const char *s, size_t len);
-/* Writes `number` in decimal; returns how many digits, at most 20. No NUL. */
+/* Writes `number` in decimal; returns how many digits. There is room for 20; no NUL. */
 size_t uvsmtp__decimal(char *out, uint64_t number);
 /* Is well-formed UTF-8 (RFC 3629: shortest form, no surrogates). */
 bool uvsmtp__is_utf8(const char *s, size_t len);

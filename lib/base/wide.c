@@ -15,10 +15,15 @@
 
 /*
  * Makes a function that finds the first octet that must not stand behind the one before it, else
- * `len`. It is made of: EQUAL, all bits of the octets that are equal; OR, AND, XOR; FIRST, the
- * place of the first octet with a bit, or the width. Four steps go together as long as all is well.
+ * `len`. It is made of: EQUAL, all bits of the octets that are equal; OR, AND, XOR; MAX, which
+ * keeps what is above 127; ANY, whether a bit is set; FIRST, the place of the first octet with a
+ * bit, or the width; HIGH, whether an octet is above 127.
+ *
+ * As long as all is well, eight steps are one block, and the last block overlaps the one before it.
+ * A block looks for a dot behind each LF, so that the LFs are compared once; so it also reads the
+ * octet behind it.
  */
-#define DEFINE_SCAN(name, attribute, vector, LOAD, EQUAL, AND, OR, XOR, FIRST, HIGH)               \
+#define DEFINE_SCAN(name, attribute, vector, LOAD, EQUAL, AND, OR, XOR, MAX, ANY, FIRST, HIGH)     \
   attribute static inline vector name##_step(const char *s, bool dots)                             \
   {                                                                                                \
     vector here = LOAD(s), before = LOAD(s - 1);                                                   \
@@ -26,7 +31,8 @@
     return dots ? OR(stop, AND(EQUAL(here, '.'), EQUAL(before, '\n'))) : stop;                     \
   }                                                                                                \
                                                                                                    \
-  attribute static inline size_t name##_few(const char *s, size_t len, bool dots, bool *high)      \
+  attribute static __attribute__((noinline))                                                       \
+  size_t name##_few(const char *s, size_t len, bool dots, bool *high)                              \
   {                                                                                                \
     char copy[2 * sizeof(vector)] = {0};                                                           \
     size_t found;                                                                                  \
@@ -36,28 +42,53 @@
     return found < len ? found : len;                                                              \
   }                                                                                                \
                                                                                                    \
+  attribute static inline vector name##_ahead(const char *s, bool dots)                            \
+  {                                                                                                \
+    vector lf = EQUAL(LOAD(s), '\n'), stop = XOR(lf, EQUAL(LOAD(s - 1), '\r'));                    \
+    return dots ? OR(stop, AND(lf, EQUAL(LOAD(s + 1), '.'))) : stop;                               \
+  }                                                                                                \
+                                                                                                   \
+  attribute static inline vector name##_four(const char *s, bool dots, vector *seen)               \
+  {                                                                                                \
+    const char *a = s, *b = a + sizeof(vector), *c = b + sizeof(vector), *d = c + sizeof(vector);  \
+    *seen = MAX(MAX(MAX(MAX(*seen, LOAD(a)), LOAD(b)), LOAD(c)), LOAD(d));                         \
+    return OR(OR(name##_ahead(a, dots), name##_ahead(b, dots)),                                    \
+              OR(name##_ahead(c, dots), name##_ahead(d, dots)));                                   \
+  }                                                                                                \
+                                                                                                   \
+  /* How much of it, from the second octet on, is well by whole blocks. */                         \
+  attribute static inline size_t name##_blocks(const char *s, size_t len, bool dots, vector *seen) \
+  {                                                                                                \
+    const size_t half = 4 * sizeof(vector);                                                        \
+    const char *at = s + 1, *end = s + len - (dots ? 1 : 0), *last;                                \
+    if (len < 2 * half + 2)                                                                        \
+      return 1;                                                                                    \
+    last = end - 2 * half;                                                                         \
+    for (;;) {                                                                                     \
+      vector stop = name##_four(at, dots, seen);                                                   \
+      if (ANY(OR(stop, name##_four(at + half, dots, seen))))                                       \
+        return (size_t)(at - s);                                                                   \
+      if (at == last)                                                                              \
+        return (size_t)(end - s);                                                                  \
+      at = at + 2 * half < last ? at + 2 * half : last;                                            \
+    }                                                                                              \
+  }                                                                                                \
+                                                                                                   \
   attribute static inline size_t name(const char *s, size_t len, bool dots, bool *high)            \
   {                                                                                                \
     const size_t width = sizeof(vector);                                                           \
-    size_t at = 1, found;                                                                          \
+    size_t at, found;                                                                              \
     vector seen;                                                                                   \
     if (len <= width)                                                                              \
       return name##_few(s, len, dots, high);                                                       \
     if (s[0] == '\n')                                                                              \
       return 0;                                                                                    \
     seen = LOAD(s);                                                                                \
-    for (; at + 4 * width <= len; at += 4 * width) {                                               \
-      const char *a = s + at, *b = a + width, *c = b + width, *d = c + width;                      \
-      vector ab = OR(name##_step(a, dots), name##_step(b, dots));                                  \
-      vector cd = OR(name##_step(c, dots), name##_step(d, dots));                                  \
-      seen = OR(OR(seen, OR(LOAD(a), LOAD(b))), OR(LOAD(c), LOAD(d)));                             \
-      if (FIRST(OR(ab, cd)) < width)                                                               \
-        break;                                                                                     \
-    }                                                                                              \
+    at = name##_blocks(s, len, dots, &seen);                                                       \
     for (found = width; found == width && at < len; at += width) {                                 \
       at = at + width <= len ? at : len - width;                                                   \
       found = FIRST(name##_step(s + at, dots));                                                    \
-      seen = OR(seen, LOAD(s + at));                                                               \
+      seen = MAX(seen, LOAD(s + at));                                                              \
     }                                                                                              \
     *high |= HIGH(seen);                                                                           \
     return found < width ? at - width + found : len;                                               \
@@ -76,14 +107,15 @@ static inline size_t first_bit(uint32_t bits, size_t none)
 #define FIRST_16(v) first_bit((uint32_t)_mm_movemask_epi8(v), 16)
 #define HIGH_16(v) (_mm_movemask_epi8(v) != 0)
 DEFINE_SCAN(scan_sse2, , __m128i, LOAD_16, EQUAL_16, _mm_and_si128, _mm_or_si128, _mm_xor_si128,
-            FIRST_16, HIGH_16)
+            _mm_max_epu8, HIGH_16, FIRST_16, HIGH_16)
 
 #define LOAD_32(s) _mm256_loadu_si256((const __m256i *)(const void *)(s))
 #define EQUAL_32(v, octet) _mm256_cmpeq_epi8(v, _mm256_set1_epi8(octet))
 #define FIRST_32(v) first_bit((uint32_t)_mm256_movemask_epi8(v), 32)
 #define HIGH_32(v) (_mm256_movemask_epi8(v) != 0)
 DEFINE_SCAN(scan_avx2, __attribute__((target("avx2"))), __m256i, LOAD_32, EQUAL_32,
-            _mm256_and_si256, _mm256_or_si256, _mm256_xor_si256, FIRST_32, HIGH_32)
+            _mm256_and_si256, _mm256_or_si256, _mm256_xor_si256, _mm256_max_epu8, HIGH_32, FIRST_32,
+            HIGH_32)
 
 __attribute__((target("avx2"))) static size_t lines_avx2(const char *s, size_t len, bool *high)
 {
@@ -122,8 +154,8 @@ static inline size_t neon_first(uint8x16_t v)
 #define LOAD_16(s) vld1q_u8((const uint8_t *)(s))
 #define EQUAL_16(v, octet) vceqq_u8(v, vdupq_n_u8((uint8_t)(octet)))
 #define HIGH_16(v) (vmaxvq_u8(v) > 127)
-DEFINE_SCAN(scan, , uint8x16_t, LOAD_16, EQUAL_16, vandq_u8, vorrq_u8, veorq_u8, neon_first,
-            HIGH_16)
+DEFINE_SCAN(scan, , uint8x16_t, LOAD_16, EQUAL_16, vandq_u8, vorrq_u8, veorq_u8, vmaxq_u8, HIGH_16,
+            neon_first, HIGH_16)
 
 #else
 
@@ -154,8 +186,8 @@ static inline size_t first_word(uint64_t word)
 #define OR_WORD(a, b) ((a) | (b))
 #define XOR_WORD(a, b) ((a) ^ (b))
 #define HIGH_WORD(v) (((v)&EACH(0x80)) != 0)
-DEFINE_SCAN(scan, , uint64_t, load_word, equal_word, AND_WORD, OR_WORD, XOR_WORD, first_word,
-            HIGH_WORD)
+DEFINE_SCAN(scan, , uint64_t, load_word, equal_word, AND_WORD, OR_WORD, XOR_WORD, OR_WORD,
+            HIGH_WORD, first_word, HIGH_WORD)
 
 #endif
 

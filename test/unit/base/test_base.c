@@ -176,7 +176,7 @@ static void every_error_has_name_text_and_class(void **state)
 
 static void every_octet_is_judged_at_every_place(void **state)
 {
-  char text[30];
+  char text[50];
   for (size_t len = 1; len <= sizeof(text); len++)
     for (size_t at = 0; at < len; at++)
       for (int octet = 0; octet < 256; octet++) {
@@ -192,7 +192,7 @@ static void every_octet_is_judged_at_every_place(void **state)
 static void numbers_are_written_in_decimal(void **state)
 {
   static const uint64_t numbers[] = {0,   1,    9,     10,        99,        100,       101,
-                                     999, 1000, 12345, 4294967296, UINT64_MAX, 18000000000000000000u};
+                                     999, 1000, 9999, 10000, 12345, 100000, 4294967296, UINT64_MAX, 18000000000000000000u};
   for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
     char want[24], got[24];
     snprintf(want, sizeof(want), "%llu", (unsigned long long)numbers[i]);

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/octets.h"
 #include "base/wide.h"
 #include "chance.h"
 
@@ -49,7 +50,9 @@ static void stops_are_found_at_every_place_of_every_length(void **state)
 {
   static const char *const stops[] = {"\r",  "\n",  "\r\n",   "\n\r", "\r\n.",
                                       "\n.", "\r.", "\r\r\n", "\xff", "."};
-  for (size_t len = 0; len <= 200; len++) {
+  for (size_t len = 0; len <= 600; len++) {
+    if (len > 70 && (len + 3) % 64 > 6) /* only those about a whole number of steps */
+      continue;
     for (size_t i = 0; i < sizeof(stops) / sizeof(stops[0]); i++) {
       for (size_t at = 0; at + strlen(stops[i]) <= len; at++) {
         char *s = malloc(len + 1); /* exactly so long that reading behind it is noticed */
@@ -67,7 +70,7 @@ static void any_mixture_is_judged_as_octet_by_octet(void **state)
   static const char octets[] = {'a', '\r', '\n', '.', '\xff', '\0'};
   chance_t chance = chance_of(chance_seed("wide", 1));
   for (int round = 0; round < 20000; round++) {
-    char s[300];
+    char s[700];
     size_t len = chance_below(&chance, sizeof(s));
     bool mostly_lines = round % 2 == 0;
     for (size_t i = 0; i < len; i++) {
@@ -79,11 +82,40 @@ static void any_mixture_is_judged_as_octet_by_octet(void **state)
   }
 }
 
+static void an_octet_is_found_at_every_place(void **state)
+{
+  for (size_t len = 0; len <= 70; len++) {
+    char *s = malloc(len + 1); /* as above */
+    memset(s, '\xff', len);
+    assert_int_equal(uvsmtp__octets_find(s, len, '\n'), len);
+    for (size_t at = len; at-- > 0;) {
+      s[at] = '\n';
+      assert_int_equal(uvsmtp__octets_find(s, len, '\n'), at);
+    }
+    free(s);
+  }
+}
+
+static void every_octet_has_its_bit(void **state)
+{
+  char s[UVSMTP__OCTETS];
+  for (unsigned bits = 0; bits < 65536; bits++) {
+    uvsmtp__octets_t v;
+    for (size_t i = 0; i < sizeof(s); i++)
+      s[i] = bits >> i & 1 ? 'a' : (char)('a' + 1 + i);
+    v = uvsmtp__octets_load(s);
+    assert_int_equal(uvsmtp__octets_mask(uvsmtp__octets_equal(v, 'a')), bits);
+    assert_int_equal(uvsmtp__octets_mask(uvsmtp__octets_within(v, 'a' + 1, 26)), bits ^ 65535);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(stops_are_found_at_every_place_of_every_length),
       cmocka_unit_test(any_mixture_is_judged_as_octet_by_octet),
+      cmocka_unit_test(an_octet_is_found_at_every_place),
+      cmocka_unit_test(every_octet_has_its_bit),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

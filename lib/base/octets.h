@@ -1,0 +1,74 @@
+#ifndef UVSMTP_BASE_OCTETS_H
+#define UVSMTP_BASE_OCTETS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/*
+ * Sixteen octets at a time, for lines and addresses: vectors of the compiler, which compares them
+ * by whatever the machine has. Contents are scanned by wide.h.
+ */
+#define UVSMTP__OCTETS ((size_t)16)
+typedef uint8_t uvsmtp__octets_t __attribute__((vector_size(16)));
+
+#if defined(__SSE2__) && (!defined(UVSMTP__WIDE) || UVSMTP__WIDE > 0)
+#include <emmintrin.h>
+#define UVSMTP__MOVEMASK(v) ((uint32_t)_mm_movemask_epi8((__m128i)(v)))
+#else
+#define UVSMTP__MOVEMASK(v) uvsmtp__octets_gather(v)
+/* One multiplication brings the highest bits of eight octets together. */
+static inline uint32_t uvsmtp__octets_gather(uvsmtp__octets_t v)
+{
+  uint64_t half[2];
+  memcpy(half, &v, sizeof(half));
+  for (int i = 0; i < 2; i++) {
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    half[i] = __builtin_bswap64(half[i]);
+#endif
+    half[i] = ((half[i] & UINT64_C(0x8080808080808080)) * UINT64_C(0x0002040810204081)) >> 56;
+  }
+  return (uint32_t)(half[0] | half[1] << 8);
+}
+#endif
+
+static inline uvsmtp__octets_t uvsmtp__octets_load(const char *s)
+{
+  uvsmtp__octets_t v;
+  memcpy(&v, s, sizeof(v));
+  return v;
+}
+
+/* Octets that are all of `bits` or none, as a comparison gives them: a bit each, the first lowest.
+ */
+static inline uint32_t uvsmtp__octets_mask(uvsmtp__octets_t v)
+{
+  return UVSMTP__MOVEMASK(v);
+}
+
+static inline uvsmtp__octets_t uvsmtp__octets_equal(uvsmtp__octets_t v, char octet)
+{
+  return (uvsmtp__octets_t)(v == (uint8_t)octet);
+}
+
+/* Those within the `count` octets from `first` on. */
+static inline uvsmtp__octets_t uvsmtp__octets_within(uvsmtp__octets_t v, char first, uint8_t count)
+{
+  return (uvsmtp__octets_t)(v - (uint8_t)first < count);
+}
+
+/* The place of the first `octet` among the `len` at `s`, or `len`. */
+static inline size_t uvsmtp__octets_find(const char *s, size_t len, char octet)
+{
+  size_t at = 0;
+  for (; at + UVSMTP__OCTETS <= len; at += UVSMTP__OCTETS) {
+    uint32_t found = uvsmtp__octets_mask(uvsmtp__octets_equal(uvsmtp__octets_load(s + at), octet));
+    if (found != 0)
+      return at + (size_t)__builtin_ctz(found);
+  }
+  while (at < len && s[at] != octet)
+    at++;
+  return at;
+}
+
+#endif
