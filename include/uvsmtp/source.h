@@ -9,6 +9,8 @@
  * A source that is being sent goes through open, next … next, close; open may follow again if the
  * message is tried once more.
  */
+#include <stdbool.h>
+
 #include "uvsmtp/base.h"
 
 #ifdef __cplusplus
@@ -70,6 +72,11 @@ typedef struct uvsmtp_source_ops_s {
   const char *(*detail)(uvsmtp_source_t *source);
   /** What it holds, told without opening it; optional. Any time from making it on. */
   uint64_t (*length)(const uvsmtp_source_t *source);
+  /**
+   * All that it holds, if that lies in one piece which stays in place as long as the source is in
+   * use: true, and then it may be sent without open, next and close; optional.
+   */
+  bool (*whole)(const uvsmtp_source_t *source, uvsmtp_slice_t *piece);
 } uvsmtp_source_ops_t;
 
 /**

@@ -11,13 +11,18 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "base/wide.h"
-#include "connection/connection.h"
+#include "connection/ways.h"
+
+/* A table made by an older header ends before what was added since. */
+#define HAS_OP(ops, op)                                                                            \
+  ((ops)->size >= offsetof(uvsmtp_source_ops_t, op) + sizeof((ops)->op) && (ops)->op != NULL)
 
 /* What a look at the content found. */
 typedef struct {
   uint64_t length; /* with line ends made CRLF, without the CRLF that a last line may lack */
   bool eightbit, header_8bit, bare;
   bool in_header, after_cr, line_start;
+  bool dotless; /* it goes by DATA, and no line was seen that begins with a dot */
 } look_t;
 
 static void look_at_line(look_t *look, const char *line, size_t len, bool ended)
@@ -88,7 +93,8 @@ static void look_for_body(look_t *look, const char *bytes, size_t len)
 static void look_at_any_piece(look_t *look, const char *bytes, size_t len, bool only)
 {
   bool high = false;
-  if (look->after_cr || uvsmtp__clean_lines(bytes, len, &high) != len) {
+  look->dotless = look->dotless && *bytes != '.' && uvsmtp__clean_data(bytes, len, &high) == len;
+  if (look->after_cr || (!look->dotless && uvsmtp__clean_lines(bytes, len, &high) != len)) {
     look_at_piece(look, bytes, len);
     return;
   }
@@ -99,13 +105,26 @@ static void look_at_any_piece(look_t *look, const char *bytes, size_t len, bool 
   look->line_start = bytes[len - 1] == '\n';
 }
 
+static look_t begin_look(const uvsmtp_connection_t *c)
+{
+  return (look_t){
+      .in_header = true, .line_start = true, .dotless = (c->pump.ways & UVSMTP_WAY_CHUNKING) == 0};
+}
+
+static void end_look(look_t *look)
+{
+  if (!look->after_cr)
+    return;
+  look->bare = true;
+  look->length++;
+}
+
 /* Reads a source to its end; keeps the pieces if they are few. */
 static int look_at_all(uvsmtp__transaction_t *t, look_t *look)
 {
   uvsmtp_source_t *source = t->send->source;
   uvsmtp_slice_t piece, next;
   int err = source->ops->next(source, &piece);
-  *look = (look_t){.in_header = true, .line_start = true};
   for (t->kept_count = 0; err == 0 && piece.len > 0; t->kept_count++) {
     if ((err = source->ops->next(source, &next)) != 0)
       return err;
@@ -114,14 +133,11 @@ static int look_at_all(uvsmtp__transaction_t *t, look_t *look)
       t->kept[t->kept_count] = piece;
     piece = next;
   }
-  if (look->after_cr) {
-    look->bare = true;
-    look->length++;
-  }
+  end_look(look);
   return err;
 }
 
-/* Reads a source whose pieces stay in place, and opens it again unless it keeps all of them. */
+/* Reads a source whose pieces stay in place, and opens it again unless all of them are kept. */
 static int look_through(uvsmtp__transaction_t *t, unsigned target, look_t *look)
 {
   uvsmtp_source_t *source = t->send->source;
@@ -137,12 +153,12 @@ static int look_through(uvsmtp__transaction_t *t, unsigned target, look_t *look)
 
 static unsigned target_of(const uvsmtp_connection_t *c)
 {
-  unsigned extensions = uvsmtp_protocol_capabilities(c->protocol)->extensions, target = 0;
+  unsigned extensions = c->pump.offered->extensions, target = 0;
   if ((extensions & UVSMTP_EXT_8BITMIME) != 0)
     target |= UVSMTP_TARGET_8BITMIME;
   if ((extensions & UVSMTP_EXT_SMTPUTF8) != 0)
     target |= UVSMTP_TARGET_SMTPUTF8 | UVSMTP_TARGET_8BITMIME;
-  if ((extensions & UVSMTP_EXT_BINARYMIME) != 0 && uvsmtp__pump_chunks(c))
+  if ((extensions & UVSMTP_EXT_BINARYMIME) != 0 && (c->pump.ways & UVSMTP_WAY_CHUNKING) != 0)
     target |= UVSMTP_TARGET_BINARYMIME;
   return target;
 }
@@ -184,6 +200,7 @@ static void apply_look(const look_t *look, uvsmtp__transaction_t *t)
   t->needs.utf8 = look->header_8bit;
   t->needs.size = is_binary(t) ? t->info.length : look->length + (look->line_start ? 0 : 2);
   t->clean = is_binary(t) || (!look->bare && look->line_start);
+  t->dotless = t->clean && look->dotless && t->kept_all && !is_binary(t);
 }
 
 /* What the source says, where its content cannot be looked at before. */
@@ -198,11 +215,32 @@ static void apply_info(uvsmtp__transaction_t *t, unsigned target)
     t->needs.size = t->info.length;
 }
 
-int uvsmtp__content_open(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
+/* It was looked at: what of it cannot be sent so? */
+static int judge_look(const uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const look_t *look)
+{
+  apply_look(look, t);
+  t->size = t->needs.size;
+  t->open = true;
+  return !t->clean && look->bare && c->config.o.lines == UVSMTP_LINES_REFUSE ? UVSMTP_EBARELINE : 0;
+}
+
+/* All of it lies in one piece: true, and nothing has to be opened. */
+static bool takes_whole(uvsmtp__transaction_t *t)
+{
+  const uvsmtp_source_t *source = t->send->source;
+  if (!HAS_OP(source->ops, whole) || !source->ops->whole(source, &t->kept[0]))
+    return false;
+  t->kept_count = 1;
+  t->whole = t->kept_all = true;
+  t->info = (uvsmtp_source_info_t){.length = t->kept[0].len, .content = UVSMTP_CONTENT_STABLE};
+  return true;
+}
+
+static int open_source(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   uvsmtp_source_t *source = t->send->source;
   unsigned target = target_of(c);
-  look_t look;
+  look_t look = begin_look(c);
   int err;
   source->reader = c;
   source->wake = wake;
@@ -210,29 +248,37 @@ int uvsmtp__content_open(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   t->opening = err == UVSMTP_PENDING;
   if (err != 0)
     return err;
-  t->clean = t->seven_bit = t->at_end = t->read = t->kept_all = false;
   t->needs = (uvsmtp_mail_needs_t){.size = UVSMTP_SIZE_UNKNOWN, .binary = is_binary(t)};
   if (is_looked_at(t) && !is_known(t)) {
-    if ((err = look_through(t, target, &look)) != 0)
-      return err;
-    apply_look(&look, t);
-    t->open = true;
-    if (!t->clean && c->config.o.lines == UVSMTP_LINES_REFUSE && look.bare)
-      return UVSMTP_EBARELINE;
-  } else {
-    t->open = true;
-    apply_info(t, target);
-    t->clean = is_known(t);
+    err = look_through(t, target, &look);
+    return err != 0 ? err : judge_look(c, t, &look);
   }
+  t->open = true;
+  apply_info(t, target);
+  t->clean = is_known(t);
   t->size = t->needs.size;
   return 0;
+}
+
+int uvsmtp__content_open(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
+{
+  look_t look;
+  t->clean = t->dotless = t->seven_bit = t->at_end = t->read = t->kept_all = t->whole = false;
+  t->kept_at = 0;
+  if (!takes_whole(t))
+    return open_source(c, t);
+  t->needs = (uvsmtp_mail_needs_t){.size = UVSMTP_SIZE_UNKNOWN};
+  look = begin_look(c);
+  look_at_any_piece(&look, t->kept[0].base, t->kept[0].len, true);
+  end_look(&look);
+  return judge_look(c, t, &look);
 }
 
 /* By BDAT goes what can: a content in place only if it needs no change, an empty one never. */
 void uvsmtp__content_plan(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   bool fits = is_looked_at(t) ? t->clean && t->size > 0 : true;
-  t->chunked = is_binary(t) || (fits && uvsmtp__pump_chunks(c));
+  t->chunked = is_binary(t) || (fits && (c->pump.ways & UVSMTP_WAY_CHUNKING) != 0);
 }
 
 void uvsmtp__content_close(uvsmtp__transaction_t *t)
@@ -240,6 +286,8 @@ void uvsmtp__content_close(uvsmtp__transaction_t *t)
   if (!t->open && !t->opening)
     return;
   t->open = t->opening = false;
+  if (t->whole)
+    return;
   t->send->source->ops->close(t->send->source);
   t->send->source->wake = NULL;
 }
@@ -248,15 +296,24 @@ void uvsmtp__content_fault(const uvsmtp__transaction_t *t, int err, char *text, 
 {
   uvsmtp_source_t *source = t->send->source;
   const char *detail = "";
-  if (source->ops->size >= sizeof(uvsmtp_source_ops_t) && source->ops->detail != NULL)
+  if (HAS_OP(source->ops, detail))
     detail = source->ops->detail(source);
   snprintf(text, size, "%s%s%s", uvsmtp_strerror(err), *detail != '\0' ? ": " : "", detail);
 }
 
-int uvsmtp__content_next(uvsmtp__transaction_t *t)
+/* The next piece, of those that are kept if they are all. */
+static int read_piece(uvsmtp__transaction_t *t)
 {
   uvsmtp_source_t *source = t->send->source;
-  int err = source->ops->next(source, &t->piece);
+  if (!t->kept_all)
+    return source->ops->next(source, &t->piece);
+  t->piece = t->kept_at < t->kept_count ? t->kept[t->kept_at++] : (uvsmtp_slice_t){NULL, 0};
+  return 0;
+}
+
+int uvsmtp__content_next(uvsmtp__transaction_t *t)
+{
+  int err = read_piece(t);
   t->read = true;
   if (err != 0)
     return err;
@@ -279,7 +336,10 @@ static int rewind_source(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   uvsmtp_source_t *source = t->send->source;
   int err;
-  t->kept_all = false;
+  if (t->kept_all) {
+    t->kept_at = 0;
+    return 0;
+  }
   source->ops->close(source);
   err = source->ops->open(source, target_of(c), &t->info);
   t->open = err == 0;
@@ -338,9 +398,8 @@ static int push_stable_chunk(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   uvsmtp_slice_t few[16], *slices = few, *more;
   size_t count = 0, room = 16;
-  uvsmtp_source_t *source = t->send->source;
   int err;
-  while ((err = source->ops->next(source, &t->piece)) == 0 && t->piece.len > 0) {
+  while ((err = read_piece(t)) == 0 && t->piece.len > 0) {
     if (count == room) {
       more =
           uvsmtp__realloc_array(&c->mem, slices == few ? NULL : slices, room * 4, sizeof(*slices));
@@ -367,13 +426,19 @@ static int push_stable_chunk(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   return err;
 }
 
+/* As it lies, with its end. */
+static int push_clean(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
+{
+  int err = uvsmtp_protocol_clean_data(c->protocol, t->kept, t->kept_count, t);
+  t->read = true;
+  return err == UVSMTP_EQUEUEFULL ? UVSMTP_PENDING : err;
+}
+
 int uvsmtp__content_push(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   int err, again;
-  if (t->kept_all && (err = rewind_source(c, t)) != 0)
-    return err;
   if (!t->chunked)
-    return push_data(c, t);
+    return t->dotless && !c->pump.dot_alone ? push_clean(c, t) : push_data(c, t);
   if (!is_looked_at(t))
     return uvsmtp__gather_push(c, t);
   err = push_stable_chunk(c, t);
@@ -407,12 +472,13 @@ int uvsmtp__content_fly(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
                             .reset = t->reset,
                             .tag = t,
                             .recipient_tag = t->results,
-                            .recipient_stride = sizeof(*t->results)};
-  int err = t->kept_all ? 0 : keep_pieces(t), again;
+                            .recipient_stride = sizeof(*t->results),
+                            .data = !t->chunked};
+  int err = t->kept_all || flight.data ? 0 : keep_pieces(t), again;
   if (err != 0) {
     again = rewind_source(c, t);
     return again != 0 ? again : err;
   }
-  flight.count = t->kept_count;
+  flight.count = flight.data ? 0 : t->kept_count;
   return uvsmtp_protocol_flight(c->protocol, &flight);
 }

@@ -8,11 +8,11 @@
 
 #include "base/mem.h"
 #include "base/text.h"
-#include "connection/connection.h"
+#include "connection/ways.h"
 
 static const uvsmtp_capabilities_t *offered(const uvsmtp_connection_t *c)
 {
-  return uvsmtp_protocol_capabilities(c->protocol);
+  return c->pump.offered;
 }
 
 /* FNV-1a over the domain in lower case. Two domains that collide pass for one: then it is for the
@@ -89,7 +89,7 @@ int uvsmtp__limits_check(uvsmtp_connection_t *c, const uvsmtp__transaction_t *t,
                          size_t size)
 {
   const uvsmtp_capabilities_t *o = offered(c);
-  bool all = (t->send->envelope->flags & UVSMTP_ENVELOPE_ALL_OR_NONE) != 0;
+  bool all = uvsmtp__wants_all(t);
   size_t open, n;
   if (o->max_domains == 0 && !(all && o->max_recipients != 0))
     return 0;
@@ -105,12 +105,6 @@ int uvsmtp__limits_check(uvsmtp_connection_t *c, const uvsmtp__transaction_t *t,
   snprintf(text, size, "the server takes recipients of %u domains in one session",
            (unsigned)o->max_domains);
   return UVSMTP_ELIMIT;
-}
-
-bool uvsmtp__limits_reached(const uvsmtp_connection_t *c, uint64_t more)
-{
-  uint64_t max = offered(c)->max_mails;
-  return c->pump.spent || (max != 0 && c->pump.mails + more > max);
 }
 
 void uvsmtp__limits_note_recipient(uvsmtp_connection_t *c, bool accepted)

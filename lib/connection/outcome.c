@@ -29,14 +29,6 @@ static bool is_open(const uvsmtp_recipient_result_t *r)
   return (int)r->status >= UVSMTP__RCPT_OPEN;
 }
 
-/* Keeps the server's words; without memory for them the code has to do. */
-static void keep_words(uvsmtp__transaction_t *t, size_t i, const char *text)
-{
-  uvsmtp__free(&t->mem, t->texts[i]);
-  t->texts[i] = uvsmtp__strdup(&t->mem, text);
-  t->results[i].text = t->texts[i] != NULL ? t->texts[i] : "";
-}
-
 static void note_code(uvsmtp_recipient_result_t *r, const uvsmtp_reply_t *reply,
                       uvsmtp_command_t phase)
 {
@@ -54,7 +46,7 @@ static void set_result(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, size_t 
     note_code(&t->results[i], reply, phase);
   if (status == UVSMTP_DEFERRED && c->pump.farewell)
     t->results[i].try_elsewhere = uvsmtp__may_read_again(t);
-  keep_words(t, i, text);
+  uvsmtp__transaction_keep_words(t, i, text);
 }
 
 void uvsmtp__outcome_rest(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, uvsmtp_status_t status,
@@ -489,6 +481,35 @@ static void end_quiet_lost(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   memcpy(t->enhanced, last.enhanced, sizeof(t->enhanced));
 }
 
+/* The first and only reply to a content says yes, and all before it was accepted, by all. */
+static bool went_well(const uvsmtp_connection_t *c, const uvsmtp__transaction_t *t,
+                      const uvsmtp_event_t *event)
+{
+  return (event->command == UVSMTP_COMMAND_BDAT_LAST ||
+          event->command == UVSMTP_COMMAND_DATA_END) &&
+         UVSMTP_REPLY_CLASS(&event->reply) == 2 && event->last && event->index == 0 &&
+         (t->quiet || (t->mail_ok && t->accepted == t->count)) && !t->decided && t->end != 0 &&
+         uvsmtp__connection_reached(c) >= t->end;
+}
+
+/* Most messages end so. */
+static void on_well(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsmtp_event_t *event,
+                    const char *text)
+{
+  c->pump.farewell = false;
+  c->pump.refused_in_row = 0;
+  c->pump.served = true;
+  note_reply(t, event);
+  for (size_t i = 0; i < t->count; i++) {
+    t->results[i].status = UVSMTP_ACCEPTED;
+    note_code(&t->results[i], &event->reply, event->command);
+  }
+  t->quiet = false;
+  t->taken = t->decided = true;
+  note_success(c, t);
+  uvsmtp__result_give(c, t, text);
+}
+
 void uvsmtp__pump_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
 {
   uvsmtp__transaction_t *t = uvsmtp__pump_front(c);
@@ -498,6 +519,10 @@ void uvsmtp__pump_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
     uvsmtp_reply_text(&event->reply, text, sizeof(text));
   if (event->type == UVSMTP_EVENT_UNSOLICITED) {
     on_unsolicited(c, event, text);
+    return;
+  }
+  if (t != NULL && went_well(c, t, event)) {
+    on_well(c, t, event, text);
     return;
   }
   note_farewell(c, &event->reply);

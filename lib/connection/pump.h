@@ -7,6 +7,7 @@
  *   transaction.c  what is issued, and when
  *   content.c      the octets of a message: looked at once, then handed to the protocol
  *   gather.c       contents that come and go, as chunks
+ *   ways.h         what each message asks of the connection
  *   limits.c       how much the server takes in a session and a transaction (RFC 9422)
  *   outcome.c      what replies, and the end of a connection, mean for each recipient
  *   result.c       the send is given back, or goes on with another transaction
@@ -44,9 +45,17 @@ enum {
 #define UVSMTP__KEPT 4
 
 typedef struct uvsmtp__transaction_s {
+  /* What stays as long as its memory is used again. */
   uvsmtp__link_t link; /* in flight, or free */
-  uvsmtp_send_t *send;
   uvsmtp_mem_t mem;    /* that it and its words are of: it may outlive its connection */
+  size_t capacity;     /* recipients there is room for */
+  uvsmtp_recipient_result_t *results; /* room for `capacity` */
+  char **texts;                       /* owned words for each, or NULL: `worded` */
+  bool *doubts;        /* for each: it may have been delivered at a try before: `doubtful` */
+  uvsmtp_slice_t kept[UVSMTP__KEPT]; /* pieces of a source whose pieces stay in place */
+
+  /* From here on all is nought for a new one. */
+  uvsmtp_send_t *send;
   bool carried;        /* with its send, for another connection (resume.c) */
   uint64_t order;      /* of its send among those of the connection */
   unsigned rounds;     /* transactions begun for it */
@@ -56,7 +65,6 @@ typedef struct uvsmtp__transaction_s {
   size_t awaited;      /* replies to RCPT */
   size_t accepted;     /* recipients the server took */
   size_t count;        /* recipients */
-  size_t capacity;     /* those there is room for */
   size_t chunks;       /* replies to BDAT that are owed, without that to the last */
   uint64_t begin;      /* octets issued before its content */
   uint64_t end;        /* octets issued up to the end of its content; 0: not issued */
@@ -67,13 +75,15 @@ typedef struct uvsmtp__transaction_s {
   unsigned used;        /* ways of talking (UVSMTP_WAY_…) it was sent in */
   unsigned blamed;      /* ways to blame for its refusals: left from now on */
   int err;              /* why it cannot be sent, or its source failed */
-  uvsmtp_slice_t kept[UVSMTP__KEPT]; /* pieces of a source whose pieces stay in place */
   size_t kept_count;
+  size_t kept_at;       /* the next of them to be given out */
   bool kept_all;        /* they are all of it: the source has been read to its end */
+  bool whole;           /* they are, without the source having been opened */
   bool opening;         /* the source cannot say yet what it will give */
   bool open;            /* it is being read */
   bool read;            /* something was taken from it */
   bool clean;           /* the content can go as it lies */
+  bool dotless;         /* by DATA too, for no line begins with a dot, and all of it is kept */
   bool seven_bit;       /* the server takes no 8-bit octets, and whether there are any is unknown */
   bool at_end;          /* of the source */
   bool chunked;         /* goes by BDAT */
@@ -94,14 +104,12 @@ typedef struct uvsmtp__transaction_s {
   bool due;             /* given back from the loop: in `done` */
   bool decided;         /* every recipient has its result, or is left */
   bool cancelled;
+  bool worded;          /* some of `texts` are not NULL */
+  bool doubtful;        /* some of `doubts` are true */
   bool has_phase;
   uvsmtp_command_t phase;
   int code;             /* of the last reply read for it */
   uint16_t enhanced[3];
-  uvsmtp_recipient_result_t *results; /* room for `capacity` */
-  char **texts;                       /* owned words for each, or NULL */
-  bool doubtful;        /* some of: */
-  bool *doubts;         /* for each: it may have been delivered at a try before this one */
 } uvsmtp__transaction_t;
 
 typedef struct uvsmtp__pump_s {
@@ -113,7 +121,10 @@ typedef struct uvsmtp__pump_s {
   size_t watched;        /* of those in flight */
   uint64_t flying_bytes;
   uint64_t order;        /* of the next transaction */
+  const uvsmtp_capabilities_t *offered; /* the protocol's; NULL before the greeting */
   unsigned avoid;        /* ways of talking that the options forbid */
+  unsigned ways;         /* those that are open, at the last fill */
+  bool stalled;          /* what was to be issued waits for the output to leave */
   bool dot_alone;        /* the end of a content leaves when all before it has left */
   bool due;              /* fill and give back from the loop */
   bool resetting;        /* RSET was issued and not answered */
@@ -140,7 +151,7 @@ void uvsmtp__pump_trim(uvsmtp_connection_t *c);
 bool uvsmtp__pump_busy(const uvsmtp_connection_t *c);
 /*
  * Issues what can be issued. Called when the session is ready, after every batch of events, and
- * after output was written.
+ * after output was written for which it had `stalled`.
  */
 void uvsmtp__pump_fill(uvsmtp_connection_t *c);
 /* `due` was set: fills, writes, and gives back what failed before it could be issued. */
@@ -159,11 +170,13 @@ void uvsmtp__pump_fail(uvsmtp_connection_t *c, const uvsmtp_error_t *error);
 uvsmtp__transaction_t *uvsmtp__pump_front(uvsmtp_connection_t *c);
 /* The server's first words: how carefully it has to be spoken to. */
 void uvsmtp__pump_greeted(uvsmtp_connection_t *c, const uvsmtp_reply_t *greeting);
-/* May, and can, messages go by BDAT? */
-bool uvsmtp__pump_chunks(const uvsmtp_connection_t *c);
 uvsmtp__transaction_t *uvsmtp__transaction_new(uvsmtp_connection_t *c, uvsmtp_send_t *send);
+/* Forgets what it owns, so that its memory can be used again. */
+void uvsmtp__transaction_clear(uvsmtp__transaction_t *t);
 /* Frees it with all words. */
 void uvsmtp__transaction_free(uvsmtp__transaction_t *t);
+/* Recipient `i` gets words of its own; without memory for them, none. */
+void uvsmtp__transaction_keep_words(uvsmtp__transaction_t *t, size_t i, const char *text);
 
 /* content.c: opens the source and looks at the content as far as that needs no waiting. */
 int uvsmtp__content_open(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
@@ -171,8 +184,9 @@ int uvsmtp__content_open(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
 void uvsmtp__content_plan(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
 /* Hands over content: 0 all and its end, UVSMTP_PENDING later, or an error of the source. */
 int uvsmtp__content_push(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
-/* All of a clean content in place as one flight with its commands: 0, or an error with nothing
- * issued, and the source can be pushed, or is not `open` any more. */
+/* All that can leave at once as one flight: by BDAT all of a clean content in place, else up to
+ * DATA. 0, or an error with nothing issued, and the source can be pushed, or is not `open` any
+ * more. */
 int uvsmtp__content_fly(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
 /* Takes the next piece of the source: 0, PENDING, or an error. At the end, `at_end`. */
 int uvsmtp__content_next(uvsmtp__transaction_t *t);
@@ -203,8 +217,6 @@ uvsmtp__limit_t uvsmtp__limits_admit(uvsmtp_connection_t *c, size_t asked, const
  * be, with a sentence in `text`; ENOMEM. */
 int uvsmtp__limits_check(uvsmtp_connection_t *c, const uvsmtp__transaction_t *t, char *text,
                          size_t size);
-/* Would `more` messages be too many for the session? */
-bool uvsmtp__limits_reached(const uvsmtp_connection_t *c, uint64_t more);
 /* The server decided about a recipient. */
 void uvsmtp__limits_note_recipient(uvsmtp_connection_t *c, bool accepted);
 void uvsmtp__limits_clear(uvsmtp_connection_t *c);

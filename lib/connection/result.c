@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
-#include "connection/connection.h"
+#include "connection/ways.h"
 
 static uvsmtp__link_t *links_of(uvsmtp_send_t *send)
 {
@@ -100,10 +100,8 @@ static void open_again(uvsmtp__transaction_t *t, const char *text)
 {
   for (size_t i = 0; i < t->count; i++) {
     uvsmtp_recipient_result_t *r = &t->results[i];
-    if (r->status == UVSMTP_ACCEPTED && t->texts[i] == NULL) {
-      t->texts[i] = uvsmtp__strdup(&t->mem, text);
-      r->text = t->texts[i] != NULL ? t->texts[i] : "";
-    }
+    if (r->status == UVSMTP_ACCEPTED && t->texts[i] == NULL)
+      uvsmtp__transaction_keep_words(t, i, text);
     if ((int)r->status >= UVSMTP__RCPT_OPEN)
       uvsmtp__result_open(t, i);
   }
@@ -111,12 +109,15 @@ static void open_again(uvsmtp__transaction_t *t, const char *text)
 
 void uvsmtp__result_start_over(uvsmtp__transaction_t *t)
 {
-  *t = (uvsmtp__transaction_t){.send = t->send,
-                               .mem = t->mem,
+  *t = (uvsmtp__transaction_t){.mem = t->mem,
+                               .capacity = t->capacity,
+                               .results = t->results,
+                               .texts = t->texts,
+                               .doubts = t->doubts,
+                               .send = t->send,
                                .order = t->order,
                                .rounds = t->rounds,
                                .count = t->count,
-                               .capacity = t->capacity,
                                .size = t->open ? t->size : UVSMTP_SIZE_UNKNOWN,
                                .info = t->info,
                                .needs = t->needs,
@@ -125,14 +126,12 @@ void uvsmtp__result_start_over(uvsmtp__transaction_t *t)
                                .clean = t->clean,
                                .seven_bit = t->seven_bit,
                                .waiting = true,
+                               .worded = t->worded,
+                               .doubtful = t->doubtful,
                                .has_phase = t->has_phase,
                                .phase = t->phase,
                                .code = t->code,
-                               .enhanced = {t->enhanced[0], t->enhanced[1], t->enhanced[2]},
-                               .results = t->results,
-                               .texts = t->texts,
-                               .doubtful = t->doubtful,
-                               .doubts = t->doubts};
+                               .enhanced = {t->enhanced[0], t->enhanced[1], t->enhanced[2]}};
 }
 
 /* Into the queue, behind those that came before it and before all that came after it. */
@@ -181,44 +180,6 @@ void uvsmtp__result_over(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, bool 
 
 /* ---- giving back ---- */
 
-static uvsmtp_status_t overall(const uvsmtp__transaction_t *t, size_t count)
-{
-  for (size_t i = 1; i < count; i++)
-    if (t->results[i].status != t->results[0].status)
-      return UVSMTP_PARTIAL;
-  return t->results[0].status;
-}
-
-/* The error of a message: its own, or what the first recipient that was not accepted means. */
-static int error_of(const uvsmtp__transaction_t *t, size_t count)
-{
-  for (size_t i = 0; i < count; i++) {
-    const uvsmtp_recipient_result_t *r = &t->results[i];
-    if (r->status == UVSMTP_ACCEPTED)
-      continue;
-    if (t->err != 0)
-      return t->err;
-    return r->status == UVSMTP_REJECTED ? UVSMTP_EPERMANENT : UVSMTP_ETEMPORARY;
-  }
-  return 0;
-}
-
-static const char *error_words(const uvsmtp__transaction_t *t, size_t count)
-{
-  for (size_t i = 0; i < count; i++)
-    if (t->results[i].status != UVSMTP_ACCEPTED)
-      return t->results[i].text;
-  return "";
-}
-
-static bool any_unknown(const uvsmtp__transaction_t *t, size_t count)
-{
-  for (size_t i = 0; i < count; i++)
-    if (t->results[i].status == UVSMTP_UNKNOWN)
-      return true;
-  return false;
-}
-
 /* Keeps its memory for the next one, unless it is of another connection's allocator. */
 static void release(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
@@ -226,10 +187,7 @@ static void release(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
     uvsmtp__transaction_free(t);
     return;
   }
-  for (size_t i = 0; i < t->count; i++) {
-    uvsmtp__free(&t->mem, t->texts[i]);
-    t->texts[i] = NULL;
-  }
+  uvsmtp__transaction_clear(t);
   uvsmtp__list_push_front(&c->pump.free, &t->link);
 }
 
@@ -243,20 +201,36 @@ static void recall_doubts(uvsmtp__transaction_t *t)
     }
 }
 
+/* The error of a message: its own, or what the first recipient that was not accepted means. */
+static int error_of(const uvsmtp__transaction_t *t, const uvsmtp_recipient_result_t *first)
+{
+  if (t->err != 0)
+    return t->err;
+  return first->status == UVSMTP_REJECTED ? UVSMTP_EPERMANENT : UVSMTP_ETEMPORARY;
+}
+
 void uvsmtp__result_summarize(uvsmtp__transaction_t *t, uvsmtp_result_t *result)
 {
+  const uvsmtp_recipient_result_t *r = t->results, *end = r + t->count, *failed = NULL;
+  bool differ = false, unknown = false;
   if (t->doubtful)
     recall_doubts(t);
-  result->status = overall(t, t->count);
-  result->err = error_of(t, t->count);
-  result->error_text = result->err != 0 ? error_words(t, t->count) : "";
+  for (; r < end; r++) {
+    differ |= r->status != t->results->status;
+    unknown |= r->status == UVSMTP_UNKNOWN;
+    if (r->status != UVSMTP_ACCEPTED && failed == NULL)
+      failed = r;
+  }
+  result->status = differ ? UVSMTP_PARTIAL : t->results->status;
+  result->err = failed != NULL ? error_of(t, failed) : 0;
+  result->error_text = failed != NULL ? failed->text : "";
   result->phase = t->phase;
   result->phase_known = t->has_phase;
   result->code = t->code;
   memcpy(result->enhanced, t->enhanced, sizeof(result->enhanced));
   result->recipients = t->results;
   result->recipient_count = t->count;
-  result->retry_is_safe = !any_unknown(t, t->count);
+  result->retry_is_safe = !unknown;
   result->transactions = t->rounds;
 }
 
@@ -271,7 +245,7 @@ static void share_words(uvsmtp__transaction_t *t, size_t count, const char *text
 static void fill_session(const uvsmtp_connection_t *c, const uvsmtp_send_t *send,
                          uvsmtp_result_t *result)
 {
-  result->peer = uvsmtp_connection_peer(c);
+  result->peer = c->peer != NULL ? c->peer : "";
   result->connection_id = c->id;
   result->connected_ms = c->info.ready_ms;
   result->queued_ms = send->queued_ms;
@@ -291,7 +265,7 @@ void uvsmtp__result_give(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const
   result.cancelled = t->cancelled;
   result.queue_id = t->taken ? uvsmtp__queue_id(text, id, sizeof(id)) : "";
   fill_session(c, send, &result);
-  if (c->pump.flying + c->pump.queued == 0)
+  if (c->pump.gather != NULL && c->pump.flying + c->pump.queued == 0)
     uvsmtp__gather_free(c);
   send->transaction = t;
   send->owner = NULL;

@@ -10,10 +10,8 @@ static bool goes_again(const uvsmtp_recipient_result_t *r, bool unknown_too)
 /* Words that are the connection's become the send's own. */
 static void own_words(uvsmtp__transaction_t *t, size_t i)
 {
-  if (t->texts[i] != NULL)
-    return;
-  t->texts[i] = uvsmtp__strdup(&t->mem, t->results[i].text);
-  t->results[i].text = t->texts[i] != NULL ? t->texts[i] : "";
+  if (t->texts[i] == NULL)
+    uvsmtp__transaction_keep_words(t, i, t->results[i].text);
 }
 
 size_t uvsmtp_send_keep(uvsmtp_send_t *send, const uvsmtp_result_t *result, bool unknown_too)

@@ -270,10 +270,16 @@ static void issue_more(uvsmtp_connection_t *c)
     uvsmtp__connection_advance(c);
 }
 
+/* Is there more to issue as soon as the output has left? */
+static bool waits_for_room(const uvsmtp_connection_t *c)
+{
+  return (c->pump.stalled || c->content.request != NULL) && has_output(c);
+}
+
 void uvsmtp__connection_flush(uvsmtp_connection_t *c)
 {
   size_t budget = BUDGET;
-  bool more;
+  bool again;
   if (!uvsmtp__connection_alive(c) || c->flushing || (c->holds & UVSMTP__HOLD_DELIVERY) != 0)
     return;
   c->flushing = true;
@@ -282,8 +288,8 @@ void uvsmtp__connection_flush(uvsmtp_connection_t *c)
       issue_more(c);
     if (c->protocol != NULL)
       uvsmtp__connection_trace(c);
-    more = has_output(c);
-  } while (uvsmtp__connection_alive(c) && write_out(c, &budget) && more);
+    again = waits_for_room(c);
+  } while (uvsmtp__connection_alive(c) && write_out(c, &budget) && again);
   c->flushing = false;
   if (!uvsmtp__connection_alive(c))
     return;

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "connection/connection.h"
 #include "connection/manners.h"
+#include "connection/ways.h"
 
 static uvsmtp__link_t *links_of(uvsmtp_send_t *send)
 {
@@ -15,30 +16,15 @@ static uvsmtp_send_t *send_of(uvsmtp__link_t *link)
   return UVSMTP__CONTAINER(link, uvsmtp_send_t, links);
 }
 
-static unsigned extensions_of(const uvsmtp_connection_t *c)
-{
-  return uvsmtp_protocol_capabilities(c->protocol)->extensions;
-}
-
-/* Neither the options nor the server's manners are against it. */
+/* Is this way open, as of the beginning of this fill? */
 static bool goes(const uvsmtp_connection_t *c, unsigned way)
 {
-  return ((c->pump.avoid | c->manners->avoid) & way) == 0;
+  return (c->pump.ways & way) != 0;
 }
 
 static bool pipelines(const uvsmtp_connection_t *c)
 {
-  return (extensions_of(c) & UVSMTP_EXT_PIPELINING) != 0 && goes(c, UVSMTP_WAY_PIPELINING);
-}
-
-static bool overlaps(const uvsmtp_connection_t *c)
-{
-  return pipelines(c) && goes(c, UVSMTP_WAY_OVERLAP);
-}
-
-bool uvsmtp__pump_chunks(const uvsmtp_connection_t *c)
-{
-  return (extensions_of(c) & UVSMTP_EXT_CHUNKING) != 0 && goes(c, UVSMTP_WAY_CHUNKING);
+  return goes(c, UVSMTP_WAY_PIPELINING);
 }
 
 static unsigned avoided(const uvsmtp_connection_options_t *o)
@@ -60,6 +46,7 @@ void uvsmtp__pump_init(uvsmtp_connection_t *c)
 void uvsmtp__pump_greeted(uvsmtp_connection_t *c, const uvsmtp_reply_t *greeting)
 {
   char text[512];
+  c->pump.offered = uvsmtp_protocol_capabilities(c->protocol);
   uvsmtp_reply_text(greeting, text, sizeof(text));
   if (c->config.o.no_pix_workaround || !uvsmtp__is_masked(text))
     return;
@@ -94,7 +81,7 @@ uvsmtp__transaction_t *uvsmtp__pump_front(uvsmtp_connection_t *c)
   return UVSMTP__CONTAINER(c->pump.flight.next, uvsmtp__transaction_t, link);
 }
 
-static uvsmtp__transaction_t *youngest(uvsmtp_connection_t *c)
+static uvsmtp__transaction_t *youngest(const uvsmtp_connection_t *c)
 {
   if (uvsmtp__list_empty(&c->pump.flight))
     return NULL;
@@ -115,54 +102,64 @@ static uvsmtp__transaction_t *take_transaction(uvsmtp_connection_t *c, size_t co
   }
   if (count > (SIZE_MAX - sizeof(*t)) / each)
     return NULL;
-  t = uvsmtp__malloc(&c->mem, sizeof(*t) + count * each);
-  if (t != NULL)
-    t->capacity = count;
+  t = uvsmtp__calloc(&c->mem, 1, sizeof(*t) + count * each);
+  if (t == NULL)
+    return NULL;
+  t->mem = c->mem;
+  t->capacity = count;
+  t->results = (uvsmtp_recipient_result_t *)(t + 1);
+  t->texts = (char **)(t->results + count);
+  t->doubts = (bool *)(t->texts + count);
   return t;
 }
 
 uvsmtp__transaction_t *uvsmtp__transaction_new(uvsmtp_connection_t *c, uvsmtp_send_t *send)
 {
-  size_t count = send->envelope->recipient_count, capacity;
+  const size_t kept = offsetof(uvsmtp__transaction_t, send);
+  size_t count = send->envelope->recipient_count;
   uvsmtp__transaction_t *t = take_transaction(c, count);
   if (t == NULL)
     return NULL;
-  capacity = t->capacity;
-  memset(t, 0, sizeof(*t));
+  memset((char *)t + kept, 0, sizeof(*t) - kept);
   t->send = send;
-  t->mem = c->mem;
   t->order = c->pump.order++;
   t->size = UVSMTP_SIZE_UNKNOWN;
   t->count = count;
-  t->capacity = capacity;
-  t->results = (uvsmtp_recipient_result_t *)(t + 1);
-  t->texts = (char **)(t->results + capacity);
-  t->doubts = (bool *)(t->texts + capacity);
-  for (size_t i = 0; i < count; i++) {
+  for (size_t i = 0; i < count; i++)
     t->results[i] = (uvsmtp_recipient_result_t){.address = send->envelope->recipients[i].address,
                                                 .status = (uvsmtp_status_t)UVSMTP__RCPT_OPEN,
                                                 .text = ""};
-    t->texts[i] = NULL;
-    t->doubts[i] = false;
-  }
   send->transaction = t;
   return t;
+}
+
+void uvsmtp__transaction_keep_words(uvsmtp__transaction_t *t, size_t i, const char *text)
+{
+  char *words = uvsmtp__strdup(&t->mem, text);
+  uvsmtp__free(&t->mem, t->texts[i]);
+  t->texts[i] = words;
+  t->worded = true;
+  t->results[i].text = words != NULL ? words : "";
+}
+
+void uvsmtp__transaction_clear(uvsmtp__transaction_t *t)
+{
+  for (size_t i = 0; t->worded && i < t->count; i++) {
+    uvsmtp__free(&t->mem, t->texts[i]);
+    t->texts[i] = NULL;
+  }
+  if (t->doubtful)
+    memset(t->doubts, 0, t->count * sizeof(*t->doubts));
 }
 
 void uvsmtp__transaction_free(uvsmtp__transaction_t *t)
 {
   uvsmtp_mem_t mem = t->mem;
-  for (size_t i = 0; i < t->count; i++)
-    uvsmtp__free(&mem, t->texts[i]);
+  uvsmtp__transaction_clear(t);
   uvsmtp__free(&mem, t);
 }
 
 /* ---- issuing ---- */
-
-static bool wants_all(const uvsmtp__transaction_t *t)
-{
-  return (t->send->envelope->flags & UVSMTP_ENVELOPE_ALL_OR_NONE) != 0;
-}
 
 /* A command is about to leave before the reply to one before it. */
 static void note_group(const uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
@@ -207,28 +204,43 @@ static void note_begun(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
     c->pump.flying_bytes += t->size;
 }
 
-/* Can all of it leave at once, whatever the server says to its first commands? */
+/* Can all of it that there may be leave at once, whatever the server says to its first commands? */
 static bool flies(const uvsmtp_connection_t *c, const uvsmtp__transaction_t *t)
 {
-  return t->send->envelope->forward == NULL && t->chunked && t->clean && t->rounds == 0 &&
-         uvsmtp__may_read_again(t) && (t->info.content & UVSMTP_CONTENT_STABLE) != 0 &&
-         !wants_all(t) && pipelines(c) && (extensions_of(c) & UVSMTP_EXT_LIMITS) == 0;
+  if (t->send->envelope->forward != NULL || t->rounds != 0 || uvsmtp__wants_all(t) ||
+      (c->pump.offered->extensions & UVSMTP_EXT_LIMITS) != 0)
+    return false;
+  if (!t->chunked)
+    return goes(c, UVSMTP_WAY_GROUPED_DATA);
+  return pipelines(c) && t->clean && uvsmtp__may_read_again(t) &&
+         (t->info.content & UVSMTP_CONTENT_STABLE) != 0;
+}
+
+/* The content has left with the commands. */
+static void note_flown(const uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
+{
+  t->used |= UVSMTP_WAY_PIPELINING | UVSMTP_WAY_CHUNKING;
+  t->read = true;
+  t->end = uvsmtp_protocol_issued(c->protocol);
+  t->begin = t->end - t->size;
+  t->step = UVSMTP__STEP_ISSUED;
 }
 
 static int issue_flight(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
-  size_t count = t->send->envelope->recipient_count;
   int err = uvsmtp__content_fly(c, t);
   if (err != 0)
     return err;
-  for (size_t i = 0; i < count; i++)
+  for (size_t i = 0; i < t->count; i++)
     t->results[i].status = (uvsmtp_status_t)UVSMTP__RCPT_ASKED;
-  t->asked = t->awaited = t->next = count;
-  t->used |= UVSMTP_WAY_PIPELINING | UVSMTP_WAY_CHUNKING;
-  t->read = t->quiet = true;
-  t->end = uvsmtp_protocol_issued(c->protocol);
-  t->begin = t->end - t->size;
-  t->step = UVSMTP__STEP_ISSUED;
+  t->asked = t->awaited = t->next = t->count;
+  t->quiet = true;
+  if (t->chunked) {
+    note_flown(c, t);
+  } else {
+    t->used |= UVSMTP_WAY_PIPELINING | UVSMTP_WAY_GROUPED_DATA;
+    t->step = UVSMTP__STEP_GO;
+  }
   note_begun(c, t);
   return 0;
 }
@@ -317,7 +329,8 @@ static bool must_wait_for_recipients(const uvsmtp_connection_t *c, const uvsmtp_
 {
   if (t->awaited == 0 && t->mail_ok)
     return false;
-  return !pipelines(c) || wants_all(t) || (!t->chunked && !goes(c, UVSMTP_WAY_GROUPED_DATA));
+  return !pipelines(c) || uvsmtp__wants_all(t) ||
+         (!t->chunked && !goes(c, UVSMTP_WAY_GROUPED_DATA));
 }
 
 static int issue_content(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
@@ -341,7 +354,7 @@ static int issue_content(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 /* All recipients were to be accepted, and not all were. */
 static bool withheld(const uvsmtp__transaction_t *t)
 {
-  return wants_all(t) && t->accepted < t->send->envelope->recipient_count;
+  return uvsmtp__wants_all(t) && t->accepted < t->send->envelope->recipient_count;
 }
 
 static int issue_data(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
@@ -411,8 +424,10 @@ static int settle_issue(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, int er
 {
   if (err == 0)
     return t->decided || t->mail_refused ? UVSMTP_PENDING : 0;
-  if (err == UVSMTP_PENDING || err == UVSMTP_EQUEUEFULL || err == UVSMTP_ECLOSING)
+  if (err == UVSMTP_PENDING || err == UVSMTP_EQUEUEFULL || err == UVSMTP_ECLOSING) {
+    c->pump.stalled = err == UVSMTP_EQUEUEFULL || t->begin != 0;
     return UVSMTP_PENDING;
+  }
   if (t->step == UVSMTP__STEP_CONTENT || t->step == UVSMTP__STEP_DATA) {
     fail_content(c, t, err);
     return UVSMTP_PENDING;
@@ -425,9 +440,12 @@ static int settle_issue(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, int er
 /* Does a transaction have to be ended before MAIL? */
 static bool needs_reset(const uvsmtp_connection_t *c)
 {
-  uvsmtp_state_t state = uvsmtp_protocol_projected_state(c->protocol);
-  return uvsmtp_protocol_needs_reset(c->protocol) || c->pump.flying > 0 ||
-         state == UVSMTP_STATE_MAILTX || state == UVSMTP_STATE_RECIPIENT_SENT;
+  uvsmtp_state_t state;
+  if (c->pump.flying > 0)
+    return true;
+  state = uvsmtp_protocol_projected_state(c->protocol);
+  return uvsmtp_protocol_needs_reset(c->protocol) || state == UVSMTP_STATE_MAILTX ||
+         state == UVSMTP_STATE_RECIPIENT_SENT;
 }
 
 /* How many messages may be under way: one beside another until that has worked with this server,
@@ -438,9 +456,9 @@ static size_t most_in_flight(const uvsmtp_connection_t *c)
   return proven || c->config.o.max_in_doubt < 2 ? c->config.o.max_in_doubt : 2;
 }
 
-static bool may_overlap(const uvsmtp_connection_t *c)
+static bool may_overlap(const uvsmtp_connection_t *c, unsigned ways)
 {
-  return overlaps(c) && c->pump.flying < most_in_flight(c) &&
+  return (ways & UVSMTP_WAY_OVERLAP) != 0 && c->pump.flying < most_in_flight(c) &&
          c->pump.flying_bytes < c->config.o.max_in_doubt_bytes;
 }
 
@@ -467,12 +485,13 @@ static uvsmtp__transaction_t *begin_next(uvsmtp_connection_t *c)
 {
   uvsmtp__transaction_t *t;
   bool reset;
-  if (c->pump.queued == 0 || c->pump.resetting || uvsmtp_protocol_is_closing(c->protocol) ||
-      uvsmtp__limits_reached(c, 1) || (c->pump.flying > 0 && !may_overlap(c)))
+  if (c->pump.queued == 0 || c->pump.resetting || uvsmtp__limits_reached(c, 1) ||
+      (c->pump.flying > 0 && !may_overlap(c, c->pump.ways)))
     return NULL;
   reset = needs_reset(c);
   if (reset && !pipelines(c)) {
     c->pump.resetting = uvsmtp_protocol_reset(c->protocol, NULL) == 0;
+    c->pump.stalled = !c->pump.resetting;
     return NULL;
   }
   t = take_off(c, send_of(c->pump.queue.next));
@@ -514,32 +533,36 @@ static void end_spent(uvsmtp_connection_t *c)
     uvsmtp__connection_fail(c, UVSMTP_ELIMIT, "the server takes no more messages in this session");
 }
 
-/* The server said that it closes and owes nothing more: what is left will not be sent here. */
-static bool is_abandoned(const uvsmtp_connection_t *c)
+/* The next transaction to issue something of, or NULL. */
+static uvsmtp__transaction_t *next_to_issue(uvsmtp_connection_t *c, bool closing)
 {
-  return uvsmtp__connection_alive(c) && c->phase == UVSMTP__PHASE_READY &&
-         uvsmtp_protocol_is_closing(c->protocol) && uvsmtp_protocol_outstanding(c->protocol) == 0 &&
-         c->pump.queued + c->pump.flying > 0;
+  uvsmtp__transaction_t *t = youngest(c);
+  while (t == NULL || t->step == UVSMTP__STEP_ISSUED) {
+    t = closing ? NULL : begin_next(c);
+    if (t == NULL || is_admitted(c, t))
+      break;
+    t = youngest(c);
+  }
+  return t;
 }
 
 void uvsmtp__pump_fill(uvsmtp_connection_t *c)
 {
-  uvsmtp__transaction_t *t = youngest(c);
-  if (is_abandoned(c))
+  uvsmtp__transaction_t *t;
+  bool closing;
+  c->pump.stalled = false;
+  if (c->phase != UVSMTP__PHASE_READY || c->pump.queued + c->pump.flying == 0)
+    return;
+  closing = uvsmtp_protocol_is_closing(c->protocol);
+  if (closing && uvsmtp_protocol_outstanding(c->protocol) == 0) {
+    /* The server said that it closes and owes nothing more: what is left is not sent here. */
     uvsmtp__connection_fail(c, UVSMTP_ECONNLOST, "the server ended the session");
-  while (uvsmtp__connection_alive(c) && c->phase == UVSMTP__PHASE_READY) {
-    if (t == NULL || t->step == UVSMTP__STEP_ISSUED) {
-      t = begin_next(c);
-      if (t != NULL && !is_admitted(c, t)) {
-        t = youngest(c);
-        continue;
-      }
-    }
-    if (t == NULL || settle_issue(c, t, issue(c, t)) != 0)
-      break;
-    if (t->decided)
-      t = youngest(c);
+    return;
   }
+  c->pump.ways = uvsmtp__ways(c);
+  do
+    t = next_to_issue(c, closing);
+  while (t != NULL && settle_issue(c, t, issue(c, t)) == 0);
   if (is_stranded(c))
     end_spent(c);
 }
@@ -558,8 +581,21 @@ void uvsmtp__pump_run(uvsmtp_connection_t *c)
 
 static void run_from_loop(uvsmtp_connection_t *c)
 {
+  if (c->pump.due)
+    return;
   c->pump.due = true;
   uvsmtp__timer_note(c);
+}
+
+/* Is there nothing to come that will lead to a fill anyway: a reply, the end of this delivery? */
+static bool has_to_be_run(const uvsmtp_connection_t *c)
+{
+  if (c->phase != UVSMTP__PHASE_READY)
+    return true;
+  if (c->pump.resetting || (c->holds & UVSMTP__HOLD_DELIVERY) != 0)
+    return false;
+  return c->pump.flying == 0 ||
+         (youngest(c)->step == UVSMTP__STEP_ISSUED && may_overlap(c, uvsmtp__ways(c)));
 }
 
 int uvsmtp_connection_send(uvsmtp_connection_t *c, uvsmtp_send_t *send,
@@ -586,7 +622,8 @@ int uvsmtp_connection_send(uvsmtp_connection_t *c, uvsmtp_send_t *send,
   send->cancel_queued = NULL;
   uvsmtp__list_push_back(&c->pump.queue, links_of(send));
   c->pump.queued++;
-  run_from_loop(c);
+  if (has_to_be_run(c))
+    run_from_loop(c);
   return 0;
 }
 
@@ -641,20 +678,21 @@ void uvsmtp_send_cancel(uvsmtp_send_t *send)
 bool uvsmtp_connection_can_send(const uvsmtp_connection_t *c)
 {
   size_t pending = c->pump.queued + c->pump.flying, most = 1;
+  unsigned ways;
   if (c->phase != UVSMTP__PHASE_READY || uvsmtp__connection_closing(c) ||
-      uvsmtp_protocol_is_closing(c->protocol) || !uvsmtp__list_empty(&c->requests) ||
-      uvsmtp__limits_reached(c, c->pump.queued + 1))
+      !uvsmtp__list_empty(&c->requests) || uvsmtp__limits_reached(c, c->pump.queued + 1))
     return false;
+  ways = uvsmtp__ways(c);
   /* By DATA: one whose reply is awaited, one whose commands are out, and one whose commands leave
    * with the content of that. */
-  if (overlaps(c))
-    most = uvsmtp__pump_chunks(c) ? most_in_flight(c) : 3;
-  return pending < most;
+  if ((ways & UVSMTP_WAY_OVERLAP) != 0)
+    most = (ways & UVSMTP_WAY_CHUNKING) != 0 ? most_in_flight(c) : 3;
+  return pending < most && !uvsmtp_protocol_is_closing(c->protocol);
 }
 
 bool uvsmtp_connection_is_spent(const uvsmtp_connection_t *c)
 {
-  return c->protocol != NULL && uvsmtp__limits_reached(c, 1);
+  return c->pump.offered != NULL && uvsmtp__limits_reached(c, 1);
 }
 
 size_t uvsmtp_connection_pending(const uvsmtp_connection_t *c)

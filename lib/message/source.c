@@ -44,12 +44,21 @@ static void memory_close(uvsmtp_source_t *source)
   source->at = 0;
 }
 
+static bool memory_whole(const uvsmtp_source_t *source, uvsmtp_slice_t *piece)
+{
+  if (source->count != 1)
+    return false;
+  *piece = *slices_of(source);
+  return piece->len > 0;
+}
+
 static const uvsmtp_source_ops_t memory_ops = {
     .size = sizeof(uvsmtp_source_ops_t),
     .open = memory_open,
     .next = memory_next,
     .close = memory_close,
     .length = memory_length,
+    .whole = memory_whole,
 };
 
 void uvsmtp_source_memory(uvsmtp_source_t *source, const void *bytes, size_t len)
