@@ -211,7 +211,12 @@ UVSMTP_EXTERN void uvsmtp_connection_on_lost(uvsmtp_connection_t *connection,
 UVSMTP_EXTERN bool uvsmtp_connection_is_open(const uvsmtp_connection_t *connection);
 /** True if it is open, nothing is under way, and a message may be sent on it. Since 0.1 */
 UVSMTP_EXTERN bool uvsmtp_connection_is_idle(const uvsmtp_connection_t *connection);
-/** True if it is open and takes one more send now, by the bounds on what is in doubt. Since 0.1 */
+/**
+ * How many more sends it takes now, by the bounds on what is in doubt and those of the server; 0
+ * unless it is open. Since 0.1
+ */
+UVSMTP_EXTERN size_t uvsmtp_connection_room(const uvsmtp_connection_t *connection);
+/** True if there is room for one. Since 0.1 */
 UVSMTP_EXTERN bool uvsmtp_connection_can_send(const uvsmtp_connection_t *connection);
 /** Sends that are under way on it. Since 0.1 */
 UVSMTP_EXTERN size_t uvsmtp_connection_pending(const uvsmtp_connection_t *connection);
@@ -421,13 +426,12 @@ struct uvsmtp_send_s {
   void (*cancel_queued)(uvsmtp_send_t *send); /* set while a client has it and no connection */
   uvsmtp_send_cb client_cb;
   void *client, *client_slot;
-  uint64_t client_queued_ms, client_ticket, client_deadline_ms, client_bytes;
+  uint64_t client_ticket, client_deadline_ms, client_bytes;
   void *client_timer[3];
   unsigned client_tries;
   int client_err;
   unsigned char client_priority;
   bool client_again;
-  const uvsmtp_envelope_t *checked; /* the client has looked through this one */
 };
 
 /**
@@ -462,7 +466,8 @@ UVSMTP_EXTERN size_t uvsmtp_send_keep(uvsmtp_send_t *send, const uvsmtp_result_t
                                       bool unknown_too);
 /**
  * uvsmtp_connection_send for a send with results that were kept, or one that has none yet; its
- * envelope and source are its own. After an error they are still kept. Since 0.1
+ * envelope and source are its own, and looked through already, and it was queued when it was first.
+ * After an error they are still kept. UVSMTP_ECLOSING. Since 0.1
  */
 UVSMTP_EXTERN int uvsmtp_connection_resume(uvsmtp_connection_t *connection, uvsmtp_send_t *send,
                                            uvsmtp_send_cb cb);

@@ -7,8 +7,9 @@
 
 /* How far a turn takes a line, so that they get 16, 4 and 1 of 21 turns; and the order in which
  * they are looked at. */
-static const uint64_t strides[PRIORITIES] = {
-    [UVSMTP_PRIORITY_HIGH] = 1, [UVSMTP_PRIORITY_NORMAL] = 4, [UVSMTP_PRIORITY_LOW] = 16};
+static const uint64_t strides[PRIORITIES] = {[UVSMTP_PRIORITY_HIGH] = 1,
+                                             [UVSMTP_PRIORITY_NORMAL] = UVSMTP__NORMAL_STRIDE,
+                                             [UVSMTP_PRIORITY_LOW] = 16};
 static const uvsmtp_priority_t order[PRIORITIES] = {UVSMTP_PRIORITY_HIGH, UVSMTP_PRIORITY_NORMAL,
                                                     UVSMTP_PRIORITY_LOW};
 
@@ -18,19 +19,9 @@ _Static_assert(sizeof(uvsmtp__link_t) <= sizeof(((uvsmtp_send_t *)0)->links) &&
 _Static_assert(sizeof(uvsmtp__heap_node_t) <= sizeof(((uvsmtp_send_t *)0)->client_timer),
                "client_timer holds a node of a heap");
 
-static uvsmtp__link_t *link_of(uvsmtp_send_t *send)
-{
-  return (uvsmtp__link_t *)(void *)send->links;
-}
-
 static uvsmtp__heap_node_t *again_of(uvsmtp_send_t *send)
 {
   return (uvsmtp__heap_node_t *)(void *)send->links;
-}
-
-static uvsmtp__heap_node_t *timer_of(uvsmtp_send_t *send)
-{
-  return (uvsmtp__heap_node_t *)(void *)send->client_timer;
 }
 
 static uvsmtp_send_t *of_links(const void *links)
@@ -63,32 +54,15 @@ void uvsmtp__backlog_init(uvsmtp__backlog_t *queue)
   }
 }
 
-void uvsmtp__backlog_push(uvsmtp__backlog_t *queue, uvsmtp_send_t *send)
-{
-  uvsmtp__line_t *line = &queue->lines[send->client_priority];
-  if (send->client_again)
-    uvsmtp__heap_add(&line->again, again_of(send));
-  else
-    uvsmtp__list_push_back(&line->fresh, link_of(send));
-  memset(send->client_timer, 0, sizeof(send->client_timer));
-  if (send->client_deadline_ms != UINT64_MAX)
-    uvsmtp__heap_add(&queue->deadlines, timer_of(send));
-  /* Who was away saves nothing up, and still owes what it had. */
-  if (line->count++ == 0 && line->pass < queue->pass)
-    line->pass = queue->pass;
-  queue->count++;
-  queue->bytes += send->client_bytes;
-}
-
 void uvsmtp__backlog_remove(uvsmtp__backlog_t *queue, uvsmtp_send_t *send)
 {
   uvsmtp__line_t *line = &queue->lines[send->client_priority];
   if (send->client_again)
     uvsmtp__heap_remove(&line->again, again_of(send));
   else
-    uvsmtp__list_remove(link_of(send));
-  if (uvsmtp__heap_has(timer_of(send)))
-    uvsmtp__heap_remove(&queue->deadlines, timer_of(send));
+    uvsmtp__list_remove(uvsmtp__send_link(send));
+  if (send->client_deadline_ms != UINT64_MAX)
+    uvsmtp__heap_remove(&queue->deadlines, uvsmtp__send_timer(send));
   line->count--;
   queue->count--;
   queue->bytes -= send->client_bytes;
@@ -116,7 +90,7 @@ uvsmtp_send_t *uvsmtp__backlog_first(const uvsmtp__backlog_t *queue)
   return queue->count == 0 ? NULL : first_of(line_in_turn(queue));
 }
 
-uvsmtp_send_t *uvsmtp__backlog_take(uvsmtp__backlog_t *queue)
+uvsmtp_send_t *uvsmtp__backlog_take_in_turn(uvsmtp__backlog_t *queue)
 {
   assert(queue->count > 0);
   uvsmtp__line_t *line = line_in_turn(queue);
@@ -130,10 +104,4 @@ uvsmtp_send_t *uvsmtp__backlog_take(uvsmtp__backlog_t *queue)
 uvsmtp_send_t *uvsmtp__backlog_late(const uvsmtp__backlog_t *queue, uint64_t now)
 {
   return uvsmtp__backlog_due(queue) <= now ? of_timer(queue->deadlines.root) : NULL;
-}
-
-uint64_t uvsmtp__backlog_due(const uvsmtp__backlog_t *queue)
-{
-  return queue->deadlines.root != NULL ? of_timer(queue->deadlines.root)->client_deadline_ms
-                                       : UINT64_MAX;
 }

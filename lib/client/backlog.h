@@ -29,16 +29,74 @@ typedef struct uvsmtp__backlog_s {
   uint64_t bytes; /* of messages whose size is known */
 } uvsmtp__backlog_t;
 
+/* How far a turn takes the line of normal priority. */
+#define UVSMTP__NORMAL_STRIDE 4
+
+static inline uvsmtp__link_t *uvsmtp__send_link(uvsmtp_send_t *send)
+{
+  return (uvsmtp__link_t *)(void *)send->links;
+}
+
+static inline uvsmtp_send_t *uvsmtp__send_of(uvsmtp__link_t *link)
+{
+  return UVSMTP__CONTAINER((void *)link, uvsmtp_send_t, links);
+}
+
+static inline uvsmtp__heap_node_t *uvsmtp__send_timer(uvsmtp_send_t *send)
+{
+  return (uvsmtp__heap_node_t *)(void *)send->client_timer;
+}
+
 void uvsmtp__backlog_init(uvsmtp__backlog_t *queue);
-void uvsmtp__backlog_push(uvsmtp__backlog_t *queue, uvsmtp_send_t *send);
 void uvsmtp__backlog_remove(uvsmtp__backlog_t *queue, uvsmtp_send_t *send);
 /* The one that is next, or NULL. */
 uvsmtp_send_t *uvsmtp__backlog_first(const uvsmtp__backlog_t *queue);
-/* Takes it; there has to be one. */
-uvsmtp_send_t *uvsmtp__backlog_take(uvsmtp__backlog_t *queue);
+/* uvsmtp__backlog_take where there are several lines, or some have come back. */
+uvsmtp_send_t *uvsmtp__backlog_take_in_turn(uvsmtp__backlog_t *queue);
 /* One whose deadline has passed, or NULL. */
 uvsmtp_send_t *uvsmtp__backlog_late(const uvsmtp__backlog_t *queue, uint64_t now);
+
 /* When the next deadline passes; UINT64_MAX: no send has one. */
-uint64_t uvsmtp__backlog_due(const uvsmtp__backlog_t *queue);
+static inline uint64_t uvsmtp__backlog_due(const uvsmtp__backlog_t *queue)
+{
+  const uvsmtp__heap_node_t *first = queue->deadlines.root;
+  return first == NULL ? UINT64_MAX
+                       : UVSMTP__CONTAINER((void *)(uintptr_t)first, uvsmtp_send_t, client_timer)
+                             ->client_deadline_ms;
+}
+
+static inline void uvsmtp__backlog_push(uvsmtp__backlog_t *queue, uvsmtp_send_t *send)
+{
+  uvsmtp__line_t *line = &queue->lines[send->client_priority];
+  if (send->client_again)
+    uvsmtp__heap_add(&line->again, (uvsmtp__heap_node_t *)(void *)send->links);
+  else
+    uvsmtp__list_push_back(&line->fresh, uvsmtp__send_link(send));
+  if (send->client_deadline_ms != UINT64_MAX)
+    uvsmtp__heap_add(&queue->deadlines, uvsmtp__send_timer(send));
+  /* Who was away saves nothing up, and still owes what it had. */
+  if (line->count++ == 0 && line->pass < queue->pass)
+    line->pass = queue->pass;
+  queue->count++;
+  queue->bytes += send->client_bytes;
+}
+
+/* Takes the one that is next; there has to be one. */
+static inline uvsmtp_send_t *uvsmtp__backlog_take(uvsmtp__backlog_t *queue)
+{
+  uvsmtp__line_t *line = &queue->lines[UVSMTP_PRIORITY_NORMAL];
+  if (line->count != queue->count || line->count == 0 || line->again.root != NULL)
+    return uvsmtp__backlog_take_in_turn(queue);
+  uvsmtp_send_t *send = uvsmtp__send_of(line->fresh.next);
+  queue->pass = line->pass;
+  line->pass += UVSMTP__NORMAL_STRIDE;
+  uvsmtp__list_remove(uvsmtp__send_link(send));
+  if (send->client_deadline_ms != UINT64_MAX)
+    uvsmtp__heap_remove(&queue->deadlines, uvsmtp__send_timer(send));
+  line->count--;
+  queue->count--;
+  queue->bytes -= send->client_bytes;
+  return send;
+}
 
 #endif

@@ -94,12 +94,22 @@ static uint64_t paced_until(const uvsmtp__pool_t *pool, const uvsmtp__waiting_t 
                   uvsmtp__bucket_ready(&pool->recipients, waiting->recipients, now));
 }
 
+/* A slot is asked once a decision; what it gets meanwhile is counted. */
+static size_t room_of(const uvsmtp__pool_t *pool, uvsmtp__slot_t *slot)
+{
+  if (slot->asked != pool->decision) {
+    slot->asked = pool->decision;
+    slot->room = pool->room(pool->ctx, slot);
+  }
+  return slot->room;
+}
+
 /* A busy connection that takes one more; those that do not are put aside until a send ends. */
 static uvsmtp__slot_t *with_room(uvsmtp__pool_t *pool, const uvsmtp__endpoint_t *endpoint)
 {
   uvsmtp__slot_t *slot;
   while ((slot = uvsmtp__pool_first(&endpoint->busy)) != NULL) {
-    if (!slot->dead && !slot->reserved && pool->takes(pool->ctx, slot))
+    if (room_of(pool, slot) > 0)
       return slot;
     uvsmtp__pool_move(pool, slot, UVSMTP__SLOT_FULL);
   }
@@ -116,6 +126,15 @@ static bool is_better(const uvsmtp__slot_t *slot, const uvsmtp__slot_t *than)
   return slot->endpoint->share < than->endpoint->share;
 }
 
+/* It says what it takes, too; its owner sees to it if that is nothing. */
+static uvsmtp__slot_t *first_idle(const uvsmtp__pool_t *pool, const uvsmtp__endpoint_t *endpoint)
+{
+  uvsmtp__slot_t *slot = uvsmtp__pool_first(&endpoint->idle);
+  if (slot != NULL)
+    room_of(pool, slot);
+  return slot;
+}
+
 /* The connection for the next send, of the best endpoints that have one. */
 static uvsmtp__slot_t *ready_slot(uvsmtp__pool_t *pool, bool idle_too, uint64_t now)
 {
@@ -129,7 +148,7 @@ static uvsmtp__slot_t *ready_slot(uvsmtp__pool_t *pool, bool idle_too, uint64_t 
         wait_for(pool, UVSMTP_WAIT_SLOWDOWN, endpoint->rest_until_ms);
       continue;
     }
-    uvsmtp__slot_t *slot = idle_too ? uvsmtp__pool_first(&endpoint->idle) : NULL;
+    uvsmtp__slot_t *slot = idle_too ? first_idle(pool, endpoint) : NULL;
     if (slot == NULL)
       slot = with_room(pool, endpoint);
     if (slot != NULL && is_better(slot, best))
@@ -315,7 +334,7 @@ static void reserve(uvsmtp__pool_t *pool, size_t borrows)
 static uvsmtp__step_t next_to_send(uvsmtp__pool_t *pool, const uvsmtp__waiting_t *waiting,
                                    bool idle_too, bool *held, uint64_t now)
 {
-  uint64_t at = paced_until(pool, waiting, now);
+  uint64_t at = pool->paced ? paced_until(pool, waiting, now) : now;
   *held = at > now;
   if (*held) {
     wait_for(pool, UVSMTP_WAIT_PACING, at);
@@ -325,7 +344,17 @@ static uvsmtp__step_t next_to_send(uvsmtp__pool_t *pool, const uvsmtp__waiting_t
   if (probe.kind != UVSMTP__STEP_NONE)
     return probe;
   uvsmtp__slot_t *slot = ready_slot(pool, idle_too, now);
-  return slot != NULL ? step(UVSMTP__STEP_SEND, slot) : no_step();
+  if (slot == NULL)
+    return no_step();
+  /* Borrowers and rates are asked about each send, and what was retired to make room goes next. */
+  bool one = pool->paced || waiting->borrows > 0 || pool->counts[UVSMTP__SLOT_SPENT] > 0;
+  return (uvsmtp__step_t){
+      .kind = UVSMTP__STEP_SEND, .slot = slot, .more = one ? 0 : waiting->sends - 1};
+}
+
+uvsmtp__slot_t *uvsmtp__pool_look_again(uvsmtp__pool_t *pool, uint64_t now)
+{
+  return ready_slot(pool, true, now);
 }
 
 static uvsmtp__step_t choose(uvsmtp__pool_t *pool, const uvsmtp__waiting_t *waiting, uint64_t now)
@@ -348,6 +377,7 @@ static uvsmtp__step_t choose(uvsmtp__pool_t *pool, const uvsmtp__waiting_t *wait
 uvsmtp__step_t uvsmtp__pool_next(uvsmtp__pool_t *pool, const uvsmtp__waiting_t *waiting,
                                  uint64_t now)
 {
+  pool->decision++;
   pool->why = UVSMTP_WAIT_NONE;
   pool->why_until_ms = pool->due_ms = UINT64_MAX;
   if (pool->aborting)

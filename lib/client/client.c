@@ -46,34 +46,38 @@ static void give_up(uvsmtp_client_t *client)
   uvsmtp__pool_gave_up(&client->pool, uv_now(client->loop));
 }
 
+static void lend(uvsmtp_client_t *client, uvsmtp__member_t *member)
+{
+  if (uvsmtp_connection_can_send(member->connection))
+    uvsmtp__borrows_lend(client, member);
+  else
+    uvsmtp__member_lost(member);
+}
+
 static void do_steps(uvsmtp_client_t *client)
 {
   for (;;) {
     uvsmtp__waiting_t waiting;
     uvsmtp__client_waiting(client, &waiting);
     uvsmtp__step_t step = uvsmtp__pool_next(&client->pool, &waiting, uv_now(client->loop));
-    uvsmtp__member_t *member =
-        step.slot == NULL ? NULL : UVSMTP__CONTAINER(step.slot, uvsmtp__member_t, slot);
     switch (step.kind) {
     case UVSMTP__STEP_OPEN:
       uvsmtp__member_open(client, uvsmtp__server_of(step.endpoint));
       break;
     case UVSMTP__STEP_SEND:
-      if (uvsmtp__member_is_alive(member))
-        uvsmtp__sends_start(client, member);
+      uvsmtp__sends_start(client, &step);
       break;
     case UVSMTP__STEP_LEND:
-      if (uvsmtp__member_is_alive(member))
-        uvsmtp__borrows_lend(client, member);
+      lend(client, uvsmtp__member_of(step.slot));
       break;
     case UVSMTP__STEP_QUIT:
-      uvsmtp__member_end(member, true);
+      uvsmtp__member_end(uvsmtp__member_of(step.slot), true);
       break;
     case UVSMTP__STEP_CLOSE:
-      uvsmtp__member_end(member, false);
+      uvsmtp__member_end(uvsmtp__member_of(step.slot), false);
       break;
     case UVSMTP__STEP_CHECK:
-      uvsmtp__member_check(member);
+      uvsmtp__member_check(uvsmtp__member_of(step.slot));
       break;
     case UVSMTP__STEP_GIVE_UP:
       give_up(client);
@@ -173,6 +177,7 @@ static void on_idle(uv_idle_t *idle)
 {
   uvsmtp_client_t *client = idle->data;
   /* First, so that whoever wakes it from now on is heard. */
+  client->awake = false;
   uv_idle_stop(idle);
   uvsmtp__sends_tell(client);
   uvsmtp__borrows_tell(client);
@@ -190,10 +195,12 @@ static void on_idle(uv_idle_t *idle)
     arm_timer(client);
 }
 
-void uvsmtp__client_wake(uvsmtp_client_t *client)
+void uvsmtp__client_rouse(uvsmtp_client_t *client)
 {
-  if (!client->handles_closing)
-    uv_idle_start(&client->idle, on_idle);
+  if (client->handles_closing)
+    return;
+  client->awake = true;
+  uv_idle_start(&client->idle, on_idle);
 }
 
 /* ---- making ------------------------------------------------------------------------------- */
@@ -210,7 +217,7 @@ static void init_pool(uvsmtp_client_t *client, const uvsmtp_client_options_t *o)
   client->send_timeout_ms = o->send_timeout_ms != 0 ? o->send_timeout_ms : UINT64_MAX;
   client->on_room = o->on_room;
   uvsmtp__pool_init(&client->pool, &limits, client->endpoints, client->server_count,
-                    uvsmtp__member_takes, client, uv_hrtime() ^ (uint64_t)(uintptr_t)client,
+                    uvsmtp__member_room, client, uv_hrtime() ^ (uint64_t)(uintptr_t)client,
                     uv_now(client->loop));
 }
 

@@ -73,6 +73,12 @@ void uvsmtp__endpoint_refused(uvsmtp__endpoint_t *endpoint, bool adapt, uvsmtp__
 void uvsmtp__endpoint_rest(uvsmtp__endpoint_t *endpoint, uvsmtp__backoff_t *backoff, uint64_t now);
 /* A session was opened; `live` counts it already. */
 void uvsmtp__endpoint_opened(uvsmtp__endpoint_t *endpoint, uint64_t now);
+/* Nothing is known that a session which delivers could change. */
+static inline bool uvsmtp__endpoint_is_well(const uvsmtp__endpoint_t *endpoint)
+{
+  return endpoint->failures == 0 && endpoint->allowed == SIZE_MAX && !endpoint->hopeless &&
+         !endpoint->made_room && endpoint->served;
+}
 /* A session has delivered something. True if it had been down before. */
 bool uvsmtp__endpoint_proved(uvsmtp__endpoint_t *endpoint, uvsmtp__backoff_t *backoff,
                              uint64_t now);

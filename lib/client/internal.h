@@ -28,6 +28,9 @@ typedef struct uvsmtp__failure_s {
   char text[512];
 } uvsmtp__failure_t;
 
+/* For what is rare, so that it is no burden on what happens with each message. */
+#define UVSMTP__RARE __attribute__((noinline, cold))
+
 /* What connections are opened with: a copy of the caller's options and all they point to. */
 typedef struct uvsmtp__settings_s {
   uvsmtp_connection_options_t options;
@@ -74,6 +77,7 @@ struct uvsmtp_client_s {
   uint64_t timer_due_ms;   /* when it goes off; UINT64_MAX: never */
   uvsmtp_poster_t *poster; /* NULL: nobody posts */
   int open_handles;
+  bool awake; /* the pump runs soon */
   bool closing, handles_closing;
   uint64_t close_deadline_ms; /* then it is aborted */
   uvsmtp_client_cb close_cb;
@@ -83,19 +87,15 @@ struct uvsmtp_client_s {
   uvsmtp_recipient_result_t *scratch, *scratch_next;
   size_t scratch_size, scratch_next_size;
   bool telling;
-  uvsmtp_client_stats_t ever; /* its counters and open_err only */
+  uvsmtp_client_stats_t ever; /* its counters, but those of sends that were told; open_err */
+  uint64_t told[UVSMTP_PARTIAL + 1], recipients_told[UVSMTP_UNKNOWN + 1]; /* by uvsmtp_status_t */
   uvsmtp_histogram_t latencies[UVSMTP_LATENCY_COUNT];
   uvsmtp__events_t events;
 };
 
-static inline uvsmtp__link_t *uvsmtp__send_link(uvsmtp_send_t *send)
+static inline uvsmtp__member_t *uvsmtp__member_of(uvsmtp__slot_t *slot)
 {
-  return (uvsmtp__link_t *)(void *)send->links;
-}
-
-static inline uvsmtp_send_t *uvsmtp__send_of(uvsmtp__link_t *link)
-{
-  return UVSMTP__CONTAINER((void *)link, uvsmtp_send_t, links);
+  return UVSMTP__CONTAINER(slot, uvsmtp__member_t, slot);
 }
 
 static inline uvsmtp__server_t *uvsmtp__server_of(uvsmtp__endpoint_t *endpoint)
@@ -134,7 +134,12 @@ int uvsmtp__settings_log_in_as(uvsmtp__settings_t *settings, uvsmtp_auth_t *cons
 void uvsmtp__settings_clear(uvsmtp__settings_t *settings, const uvsmtp_mem_t *mem);
 
 /* client.c */
-void uvsmtp__client_wake(uvsmtp_client_t *client);
+void uvsmtp__client_rouse(uvsmtp_client_t *client);
+static inline void uvsmtp__client_wake(uvsmtp_client_t *client)
+{
+  if (!client->awake)
+    uvsmtp__client_rouse(client);
+}
 void uvsmtp__client_waiting(const uvsmtp_client_t *client, uvsmtp__waiting_t *waiting);
 
 /* One of the client's handles is closed; the last one takes the client with it. */
@@ -155,16 +160,29 @@ void uvsmtp__member_open(uvsmtp_client_t *client, uvsmtp__server_t *server);
 void uvsmtp__member_check(uvsmtp__member_t *member);
 void uvsmtp__member_end(uvsmtp__member_t *member, bool politely);
 void uvsmtp__member_hurry(uvsmtp_client_t *client);
-bool uvsmtp__member_takes(void *ctx, const uvsmtp__slot_t *slot);
-/* False, and the pool knows, if an idle one has ended without having told so yet. */
-bool uvsmtp__member_is_alive(uvsmtp__member_t *member);
+size_t uvsmtp__member_room(void *ctx, const uvsmtp__slot_t *slot);
+/* It has ended, and nothing was under way on it. */
+void uvsmtp__member_lost(uvsmtp__member_t *member);
 /* Makes the connection the pool's: what it has to tell comes here. */
 void uvsmtp__member_adopt(uvsmtp__member_t *member);
 
-/* sends.c: sends on their way through queue, connection and callback */
-int uvsmtp__sends_reserve(uvsmtp_client_t *client, size_t recipients);
+/* told.c: results and callbacks */
+int uvsmtp__sends_grow(uvsmtp_client_t *client, size_t recipients);
+/* Sees to it that the results of so many recipients can be told. */
+static inline int uvsmtp__sends_reserve(uvsmtp_client_t *client, size_t recipients)
+{
+  return recipients <= client->scratch_size ? 0 : uvsmtp__sends_grow(client, recipients);
+}
 /* Takes over room for the results of so many recipients, made by somebody else. */
 void uvsmtp__sends_adopt(uvsmtp_client_t *client, uvsmtp_recipient_result_t *scratch, size_t size);
+void uvsmtp__sends_release(uvsmtp_client_t *client);
+/* Hands the outcome to the caller; `send` is the caller's again. */
+void uvsmtp__sends_give(uvsmtp_client_t *client, uvsmtp_send_t *send,
+                        const uvsmtp_result_t *result);
+/* The ends of those that no connection has seen. */
+void uvsmtp__sends_tell(uvsmtp_client_t *client);
+
+/* sends.c: sends on their way through queue and connection */
 /* Whether it can be sent at all. */
 int uvsmtp__sends_check(const uvsmtp_send_t *send, const uvsmtp_envelope_t *envelope,
                         const uvsmtp_source_t *source, uvsmtp_send_cb cb);
@@ -180,13 +198,12 @@ void uvsmtp__sends_number(uvsmtp_client_t *client, uvsmtp_send_t *send);
 void uvsmtp__sends_accept(uvsmtp_client_t *client, uvsmtp_send_t *send);
 /* Its end is to be told from the loop. */
 void uvsmtp__sends_finish(uvsmtp_client_t *client, uvsmtp_send_t *send, int err);
-void uvsmtp__sends_release(uvsmtp_client_t *client);
-void uvsmtp__sends_start(uvsmtp_client_t *client, uvsmtp__member_t *member);
+/* The first one goes to the slot of the step, and more where the pool says so. */
+void uvsmtp__sends_start(uvsmtp_client_t *client, const uvsmtp__step_t *step);
 /* All that wait are going to be told `err`, or, if that is 0, client->failure. */
 void uvsmtp__sends_fail(uvsmtp_client_t *client, int err);
 /* Those that have waited too long are going to be told so. */
 void uvsmtp__sends_expire(uvsmtp_client_t *client);
-void uvsmtp__sends_tell(uvsmtp_client_t *client);
 
 /* stats.c: a send was told, a connection is ready, a connection is closed */
 void uvsmtp__stats_told(uvsmtp_client_t *client, const uvsmtp_result_t *result);

@@ -1,17 +1,23 @@
 /*
- * What expires: idle connections, old ones, those that had their share; and keep-alive; patience
- * with what opens. A slot's
- * timer is not moved each time that it is used: it is looked at when it goes off, and set anew if
- * that was too early.
+ * What expires: idle connections, old ones, those that had their share; keep-alive; and patience
+ * with what opens. A slot's timer is not moved each time that it is used: it is looked at when it
+ * goes off, and set anew if that was too early.
  */
 #include "client/pool.h"
 
 /* Connections that were opened together shall not all be replaced together. */
 #define AGE_SPREAD 10 /* of the age, one part in so many */
 
+void uvsmtp__lifecycle_forget(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot)
+{
+  if (uvsmtp__heap_has(&slot->timer))
+    uvsmtp__heap_remove(&pool->timers, &slot->timer);
+}
+
 void uvsmtp__lifecycle_begin(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now)
 {
   uint64_t age = pool->limits.max_age_ms;
+  uvsmtp__lifecycle_forget(pool, slot); /* opening was watched */
   slot->old_ms = UINT64_MAX;
   if (age != 0)
     slot->old_ms =
@@ -52,12 +58,6 @@ static uint64_t due_of(const uvsmtp__pool_t *pool, const uvsmtp__slot_t *slot)
   return at;
 }
 
-void uvsmtp__lifecycle_forget(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot)
-{
-  if (uvsmtp__heap_has(&slot->timer))
-    uvsmtp__heap_remove(&pool->timers, &slot->timer);
-}
-
 static void look_at_from(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t due)
 {
   if (due == UINT64_MAX)
@@ -74,10 +74,9 @@ void uvsmtp__lifecycle_watch(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_
 
 void uvsmtp__lifecycle_note(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot)
 {
+  if (uvsmtp__heap_has(&slot->timer))
+    return; /* use only puts it off */
   uint64_t due = due_of(pool, slot);
-  if (uvsmtp__heap_has(&slot->timer) && slot->due_ms <= due)
-    return;
-  uvsmtp__lifecycle_forget(pool, slot);
   look_at_from(pool, slot, due);
 }
 

@@ -17,19 +17,16 @@ static uvsmtp__server_t *server_of(const uvsmtp__member_t *member)
   return uvsmtp__server_of(member->slot.endpoint);
 }
 
-bool uvsmtp__member_takes(void *ctx, const uvsmtp__slot_t *slot)
+size_t uvsmtp__member_room(void *ctx, const uvsmtp__slot_t *slot)
 {
   const uvsmtp__member_t *member =
       UVSMTP__CONTAINER((void *)(uintptr_t)slot, uvsmtp__member_t, slot);
-  return uvsmtp_connection_can_send(member->connection);
+  return uvsmtp_connection_room(member->connection);
 }
 
-bool uvsmtp__member_is_alive(uvsmtp__member_t *member)
+void uvsmtp__member_lost(uvsmtp__member_t *member)
 {
-  if (member->slot.in_flight > 0 || uvsmtp_connection_can_send(member->connection))
-    return true;
   uvsmtp__pool_lost(&member->client->pool, &member->slot, now(member->client));
-  return false;
 }
 
 /* Opportunistic TLS that is broken is worth less than a message in the clear: the next way, for a
@@ -119,7 +116,7 @@ static void on_opened(uvsmtp_connection_t *connection, const uvsmtp_error_t *err
 static void on_lost(uvsmtp_connection_t *connection, const uvsmtp_error_t *error)
 {
   uvsmtp__member_t *member = uvsmtp_connection_get_data(connection);
-  uvsmtp__pool_lost(&member->client->pool, &member->slot, now(member->client));
+  uvsmtp__member_lost(member);
   uvsmtp__client_wake(member->client);
 }
 

@@ -14,14 +14,17 @@ static bool timer_before(const uvsmtp__heap_node_t *a, const uvsmtp__heap_node_t
 
 void uvsmtp__pool_init(uvsmtp__pool_t *pool, const uvsmtp__pool_limits_t *limits,
                        uvsmtp__endpoint_t *const *endpoints, size_t endpoint_count,
-                       uvsmtp__pool_takes_fn takes, void *ctx, uint64_t seed, uint64_t now)
+                       uvsmtp__pool_room_fn room, void *ctx, uint64_t seed, uint64_t now)
 {
   memset(pool, 0, sizeof(*pool));
   pool->limits = *limits;
   pool->endpoints = endpoints;
   pool->endpoint_count = endpoint_count;
-  pool->takes = takes;
+  pool->room = room;
   pool->ctx = ctx;
+  pool->paced = limits->message_rate.count != 0 || limits->recipient_rate.count != 0;
+  pool->limited = limits->max_messages != 0 || limits->max_bytes != 0 || limits->max_age_ms != 0;
+  pool->plain = !pool->paced && !pool->limited && endpoint_count == 1;
   pool->timers.before = timer_before;
   pool->due_ms = UINT64_MAX;
   pool->backoff = (uvsmtp__backoff_t){.first_ms = limits->retry_delay_ms,
@@ -41,15 +44,18 @@ uint64_t uvsmtp__later(uint64_t from, uint64_t ms)
 
 /* ---- lists -------------------------------------------------------------------------------- */
 
-uvsmtp__slot_t *uvsmtp__pool_first(const uvsmtp__link_t *list)
-{
-  return uvsmtp__list_empty(list) ? NULL : UVSMTP__CONTAINER(list->next, uvsmtp__slot_t, link);
-}
-
 static bool is_live(uvsmtp__slot_state_t state)
 {
   return state != UVSMTP__SLOT_OPENING && state != UVSMTP__SLOT_SPENT &&
          state != UVSMTP__SLOT_CLOSING;
+}
+
+static uvsmtp__link_t *list_of(uvsmtp__pool_t *pool, const uvsmtp__slot_t *slot,
+                               uvsmtp__slot_state_t state)
+{
+  if (state == UVSMTP__SLOT_IDLE)
+    return &slot->endpoint->idle;
+  return state == UVSMTP__SLOT_BUSY ? &slot->endpoint->busy : &pool->lists[state];
 }
 
 static void leave(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot)
@@ -72,10 +78,8 @@ static void enter(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uvsmtp__slot_state
   if (state == UVSMTP__SLOT_IDLE)
     /* A stack, so that those not needed stay untouched and expire. */
     uvsmtp__list_push_front(&slot->endpoint->idle, &slot->link);
-  else if (state == UVSMTP__SLOT_BUSY)
-    uvsmtp__list_push_back(&slot->endpoint->busy, &slot->link);
   else
-    uvsmtp__list_push_back(&pool->lists[state], &slot->link);
+    uvsmtp__list_push_back(list_of(pool, slot, state), &slot->link);
 }
 
 void uvsmtp__pool_move(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uvsmtp__slot_state_t state)
@@ -97,7 +101,8 @@ static void settle(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t idle_ms,
   unreserve(pool, slot);
   slot->idle_ms = idle_ms;
   slot->used_ms = now;
-  uvsmtp__lifecycle_judge(pool, slot, now);
+  if (pool->limited)
+    uvsmtp__lifecycle_judge(pool, slot, now);
   if (slot->dead || slot->retiring) {
     uvsmtp__pool_move(pool, slot, UVSMTP__SLOT_SPENT);
     return;
@@ -207,19 +212,20 @@ void uvsmtp__pool_gave_up(uvsmtp__pool_t *pool, uint64_t now)
 /* One step of an endpoint of weight 1. */
 #define SHARE_UNIT ((uint64_t)1 << 32)
 
-void uvsmtp__pool_sent(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t recipients,
-                       uint64_t bytes, uint64_t now)
+void uvsmtp__pool_account(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t recipients,
+                          uint64_t now)
 {
-  slot->unproven = slot->unproven || (slot->state == UVSMTP__SLOT_IDLE && slot->given > 0);
-  slot->given++;
-  slot->in_flight++;
-  slot->bytes += bytes;
+  if (slot->state == UVSMTP__SLOT_IDLE && slot->given > 1)
+    slot->unproven = true;
   slot->endpoint->share += SHARE_UNIT / slot->endpoint->weight;
-  uvsmtp__lifecycle_judge(pool, slot, now);
-  uvsmtp__bucket_take(&pool->messages, 1, now);
-  uvsmtp__bucket_take(&pool->recipients, recipients, now);
-  /* To the end, so that the load goes round. */
-  uvsmtp__pool_move(pool, slot, slot->retiring ? UVSMTP__SLOT_FULL : UVSMTP__SLOT_BUSY);
+  if (pool->limited)
+    uvsmtp__lifecycle_judge(pool, slot, now);
+  if (pool->paced) {
+    uvsmtp__bucket_take(&pool->messages, 1, now);
+    uvsmtp__bucket_take(&pool->recipients, recipients, now);
+  }
+  uvsmtp__pool_move(pool, slot,
+                    slot->room == 0 || slot->retiring ? UVSMTP__SLOT_FULL : UVSMTP__SLOT_BUSY);
 }
 
 /* How many sessions of those that `endpoint` shares its rank with are its own. */
@@ -250,8 +256,45 @@ static void prove(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now)
 {
   slot->unproven = false;
   slot->delivered++;
-  if (uvsmtp__endpoint_proved(slot->endpoint, &pool->backoff, now))
+  if (!uvsmtp__endpoint_is_well(slot->endpoint) &&
+      uvsmtp__endpoint_proved(slot->endpoint, &pool->backoff, now))
     take_over(pool, slot->endpoint);
+}
+
+/* One less is under way on it. */
+static void note_done(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now)
+{
+  bool takes = !slot->dead && !slot->retiring && !slot->reserved;
+  if (slot->in_flight == 0)
+    settle(pool, slot, now, now);
+  else if (takes != (slot->state == UVSMTP__SLOT_BUSY))
+    uvsmtp__pool_move(pool, slot, takes ? UVSMTP__SLOT_BUSY : UVSMTP__SLOT_FULL);
+}
+
+void uvsmtp__pool_delivered(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now)
+{
+  slot->in_flight--;
+  if (slot->state == UVSMTP__SLOT_CLOSING)
+    return;
+  prove(pool, slot, now);
+  if (slot->state != UVSMTP__SLOT_BUSY || slot->in_flight == 0)
+    note_done(pool, slot, now);
+}
+
+/* The session ended with a send, or because one was cancelled. */
+static void note_dead(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uvsmtp__ending_t ending,
+                      uint64_t now)
+{
+  bool was_dead = slot->dead;
+  slot->dead = true;
+  if (ending == UVSMTP__ENDING_CUT) {
+    uvsmtp__slot_blame(slot, UVSMTP_RETIRE_CANCELLED);
+  } else if (!was_dead) {
+    uvsmtp__slot_blame(slot, UVSMTP_RETIRE_FAILED);
+    /* A server that ends sessions before it has taken anything wants to be left alone a while. */
+    if (slot->delivered == 0)
+      note_failure(pool, slot, false, now);
+  }
 }
 
 bool uvsmtp__pool_done(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uvsmtp__ending_t ending,
@@ -264,27 +307,20 @@ bool uvsmtp__pool_done(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uvsmtp__endin
   slot->in_flight--;
   if (slot->state == UVSMTP__SLOT_CLOSING)
     return innocent;
-  slot->refused += ending == UVSMTP__ENDING_REFUSED;
   if (ending == UVSMTP__ENDING_FINE || ending == UVSMTP__ENDING_REFUSED) {
     prove(pool, slot, now);
   } else if (ending == UVSMTP__ENDING_SLOW) {
     slot->unproven = false;
     slot->delivered++;
     uvsmtp__endpoint_rest(slot->endpoint, &pool->backoff, now);
-  } else if (ending == UVSMTP__ENDING_CUT) {
-    slot->dead = true;
-    uvsmtp__slot_blame(slot, UVSMTP_RETIRE_CANCELLED);
-  } else if (ending == UVSMTP__ENDING_DEAD && !slot->dead) {
-    slot->dead = true;
-    uvsmtp__slot_blame(slot, UVSMTP_RETIRE_FAILED);
-    /* A server that ends sessions before it has taken anything wants to be left alone a while. */
-    if (slot->delivered == 0)
-      note_failure(pool, slot, false, now);
+  } else if (ending != UVSMTP__ENDING_NONE) {
+    note_dead(pool, slot, ending, now);
   }
-  if (slot->in_flight == 0)
-    settle(pool, slot, now, now);
-  else if (slot->state == UVSMTP__SLOT_FULL && !slot->dead && !slot->retiring && !slot->reserved)
-    uvsmtp__pool_move(pool, slot, UVSMTP__SLOT_BUSY);
+  if (ending == UVSMTP__ENDING_REFUSED) {
+    slot->refused++;
+    uvsmtp__lifecycle_judge(pool, slot, now);
+  }
+  note_done(pool, slot, now);
   return innocent;
 }
 
@@ -329,6 +365,8 @@ void uvsmtp__pool_lost(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now)
   uvsmtp__slot_blame(slot, UVSMTP_RETIRE_LOST);
   if (slot->state == UVSMTP__SLOT_IDLE || slot->state == UVSMTP__SLOT_CHECKED)
     uvsmtp__pool_move(pool, slot, UVSMTP__SLOT_SPENT);
+  else if (slot->state == UVSMTP__SLOT_BUSY)
+    uvsmtp__pool_move(pool, slot, UVSMTP__SLOT_FULL);
 }
 
 void uvsmtp__pool_closing(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot)

@@ -26,12 +26,14 @@
  *   endpoint.c   what is known of one server; pacing.c  token buckets; attempt.c  trying again
  *
  * A step costs the same however many slots and sends there are, or their logarithm where one
- * expires; endpoints are few, and looked at one by one.
+ * expires; endpoints are few, and looked at one by one. What was not asked for (rates, limits of
+ * use) costs a branch.
  */
 typedef enum uvsmtp__slot_state_e {
   UVSMTP__SLOT_OPENING,
   UVSMTP__SLOT_IDLE,    /* in its endpoint's list, whose first is the one used last */
-  UVSMTP__SLOT_BUSY,    /* sends are under way, and it may take more; in its endpoint's list */
+  UVSMTP__SLOT_BUSY,    /* sends are under way, and it may take more; in its endpoint's list,
+                           whose first is next; never dead, retiring or reserved */
   UVSMTP__SLOT_FULL,    /* sends are under way, and it takes no more for now */
   UVSMTP__SLOT_CHECKED, /* NOOP was sent */
   UVSMTP__SLOT_SPENT,   /* of no use: the next step ends it */
@@ -54,8 +56,10 @@ typedef struct uvsmtp__slot_s {
   uint64_t bytes;     /* of messages given to it */
   uint64_t refused;   /* sends that went to nobody */
   size_t in_flight;   /* sends */
-  unsigned round;     /* the endpoint's failures when its opening began */
-  bool has_cause;     /* `cause` says why it is of no use any more */
+  size_t room;        /* how many more it takes, as it said in the decision number `asked` */
+  uint64_t asked;
+  unsigned round; /* the endpoint's failures when its opening began */
+  bool has_cause; /* `cause` says why it is of no use any more */
   uvsmtp_retire_t cause;
   bool dead;     /* carries nothing any more: close it */
   bool retiring; /* gets nothing any more: say QUIT once it is idle */
@@ -80,13 +84,14 @@ typedef struct uvsmtp__pool_limits_s {
   bool fixed_connections;
 } uvsmtp__pool_limits_t;
 
-/* The outside world: does the connection take one more send now? */
-typedef bool (*uvsmtp__pool_takes_fn)(void *ctx, const uvsmtp__slot_t *slot);
+/* The outside world: how many more sends does the connection take now? */
+typedef size_t (*uvsmtp__pool_room_fn)(void *ctx, const uvsmtp__slot_t *slot);
 
 typedef struct uvsmtp__pool_s {
   uvsmtp__pool_limits_t limits;
-  uvsmtp__pool_takes_fn takes;
+  uvsmtp__pool_room_fn room;
   void *ctx;
+  uint64_t decision;                    /* its number: what slots say of their room holds for one */
   uvsmtp__endpoint_t *const *endpoints; /* the best first; borrowed */
   size_t endpoint_count;
   uvsmtp__link_t lists[UVSMTP__SLOT_STATES]; /* but for those that endpoints have */
@@ -97,6 +102,9 @@ typedef struct uvsmtp__pool_s {
   uvsmtp__heap_t timers;
   uvsmtp__bucket_t messages, recipients, connections;
   uvsmtp__backoff_t backoff;
+  bool paced;     /* sends are, by a rate */
+  bool limited;   /* what a slot takes or how long it lasts is */
+  bool plain;     /* neither, and there is one endpoint */
   bool draining;  /* what is not needed any more goes */
   bool finishing; /* nothing is tried again */
   bool aborting;  /* everything but what is lent goes */
@@ -116,7 +124,7 @@ typedef struct uvsmtp__waiting_s {
 typedef enum uvsmtp__step_kind_e {
   UVSMTP__STEP_NONE,
   UVSMTP__STEP_OPEN,   /* open a connection to `endpoint`: uvsmtp__pool_add */
-  UVSMTP__STEP_SEND,   /* the first send goes to `slot`: uvsmtp__pool_sent */
+  UVSMTP__STEP_SEND,   /* the first send goes to `slot`: uvsmtp__pool_sent, uvsmtp__pool_again */
   UVSMTP__STEP_LEND,   /* the first borrower gets `slot`: uvsmtp__pool_lent */
   UVSMTP__STEP_CHECK,  /* say NOOP on `slot`: uvsmtp__pool_checking */
   UVSMTP__STEP_QUIT,   /* end `slot` politely: uvsmtp__pool_closing */
@@ -128,12 +136,13 @@ typedef struct uvsmtp__step_s {
   uvsmtp__step_kind_t kind;
   uvsmtp__slot_t *slot;
   uvsmtp__endpoint_t *endpoint;
+  size_t more; /* sends behind the first whose slots uvsmtp__pool_again says */
 } uvsmtp__step_t;
 
 /* `endpoints` in order of priority; `seed` for the jitter, any number. */
 void uvsmtp__pool_init(uvsmtp__pool_t *pool, const uvsmtp__pool_limits_t *limits,
                        uvsmtp__endpoint_t *const *endpoints, size_t endpoint_count,
-                       uvsmtp__pool_takes_fn takes, void *ctx, uint64_t seed, uint64_t now);
+                       uvsmtp__pool_room_fn room, void *ctx, uint64_t seed, uint64_t now);
 
 /*
  * The next thing to do; it changes nothing but the bookkeeping of what is full, reserved, or over
@@ -160,8 +169,8 @@ void uvsmtp__pool_opened(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t no
 void uvsmtp__pool_failed(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, int err, uint64_t now);
 /* It is given up for another way of opening, which may be tried at once: no failure. */
 void uvsmtp__pool_dropped(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot);
-void uvsmtp__pool_sent(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t recipients,
-                       uint64_t bytes, uint64_t now);
+/* uvsmtp__pool_done with ENDING_FINE. */
+void uvsmtp__pool_delivered(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now);
 /*
  * A send ended; those of one connection end in their order. True if this costs no try: its
  * connection was a parked one that turned out to be dead, or ended while the server was busy with
@@ -221,19 +230,61 @@ static inline void uvsmtp__slot_blame(uvsmtp__slot_t *slot, uvsmtp_retire_t caus
 
 uint64_t uvsmtp__later(uint64_t from, uint64_t ms);
 /* The first slot of a list, or NULL. */
-uvsmtp__slot_t *uvsmtp__pool_first(const uvsmtp__link_t *list);
+static inline uvsmtp__slot_t *uvsmtp__pool_first(const uvsmtp__link_t *list)
+{
+  return uvsmtp__list_empty(list) ? NULL : UVSMTP__CONTAINER(list->next, uvsmtp__slot_t, link);
+}
 /* Puts a slot at the end of the list of that state, or at the front of the idle ones. */
 void uvsmtp__pool_move(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uvsmtp__slot_state_t state);
 /* It begins to open: if there are other endpoints, they shall not wait for it for ever. */
 void uvsmtp__lifecycle_watch(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now);
 /* It is open: how old it may become is settled. */
 void uvsmtp__lifecycle_begin(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now);
-/* If it has had its share of messages, bytes or time, it gets no more. */
+/* If it has had its share of messages, bytes, refusals or time, it gets no more. */
 void uvsmtp__lifecycle_judge(const uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now);
 /* It has become idle: sees to it that it is looked at in time. */
 void uvsmtp__lifecycle_note(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot);
 void uvsmtp__lifecycle_forget(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot);
 /* Marks what has expired as spent; returns an idle slot that is due for NOOP, or NULL. */
 uvsmtp__slot_t *uvsmtp__lifecycle_expire(uvsmtp__pool_t *pool, uint64_t now);
+
+/* pool_again and pool_sent, where it is not all plain. */
+uvsmtp__slot_t *uvsmtp__pool_look_again(uvsmtp__pool_t *pool, uint64_t now);
+void uvsmtp__pool_account(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t recipients,
+                          uint64_t now);
+
+/* ---- once for each send ---- */
+
+/*
+ * After STEP_SEND, up to `more` times: where the next send goes, or NULL, if that takes a step. The
+ * same as a step would say, as long as nothing else has happened at this time, and much cheaper: a
+ * long queue and connections that take many are the rule where speed matters.
+ */
+static inline uvsmtp__slot_t *uvsmtp__pool_again(uvsmtp__pool_t *pool, uint64_t now)
+{
+  const uvsmtp__endpoint_t *endpoint = pool->endpoints[0];
+  uvsmtp__slot_t *slot = UVSMTP__CONTAINER(endpoint->busy.next, uvsmtp__slot_t, link);
+  if (pool->plain && uvsmtp__list_empty(&endpoint->idle) && !uvsmtp__list_empty(&endpoint->busy) &&
+      slot->asked == pool->decision && slot->room > 0)
+    return slot;
+  return uvsmtp__pool_look_again(pool, now);
+}
+
+/* A send goes to the slot that a step, or uvsmtp__pool_again, has just named. */
+static inline void uvsmtp__pool_sent(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot,
+                                     uint64_t recipients, uint64_t bytes, uint64_t now)
+{
+  uvsmtp__link_t *busy = &slot->endpoint->busy;
+  slot->given++;
+  slot->in_flight++;
+  slot->bytes += bytes;
+  slot->room--;
+  if (!pool->plain || slot->state != UVSMTP__SLOT_BUSY || slot->room == 0) {
+    uvsmtp__pool_account(pool, slot, recipients, now);
+  } else if (busy->prev != &slot->link) { /* to the end, so that the load goes round */
+    uvsmtp__list_remove(&slot->link);
+    uvsmtp__list_push_back(busy, &slot->link);
+  }
+}
 
 #endif

@@ -1,159 +1,12 @@
 /*
  * Sends on their way: queue, connection, and back to the queue or to the caller. A send lies in
  * one of three places: client->queue, a connection (its links are the connection's then), or
- * client->finished, from where the pump tells the caller of an end that no connection saw.
+ * client->finished, from where the pump tells the caller of an end that no connection saw (told.c).
  */
 #include <stdio.h>
-#include <string.h>
 
-#include "base/mem.h"
 #include "base/options.h"
 #include "client/internal.h"
-
-/* ---- results of sends that no connection has seen ----------------------------------------- */
-
-static size_t room(const uvsmtp_client_t *client)
-{
-  return client->scratch_next != NULL ? client->scratch_next_size : client->scratch_size;
-}
-
-void uvsmtp__sends_adopt(uvsmtp_client_t *client, uvsmtp_recipient_result_t *scratch, size_t size)
-{
-  if (size <= room(client)) {
-    uvsmtp__free(&client->mem, scratch);
-    return;
-  }
-  /* The caller of this may stand in a callback that is reading the present one. */
-  if (client->telling) {
-    uvsmtp__free(&client->mem, client->scratch_next);
-    client->scratch_next = scratch;
-    client->scratch_next_size = size;
-    return;
-  }
-  uvsmtp__free(&client->mem, client->scratch);
-  client->scratch = scratch;
-  client->scratch_size = size;
-}
-
-int uvsmtp__sends_reserve(uvsmtp_client_t *client, size_t recipients)
-{
-  size_t have = room(client);
-  if (recipients <= have)
-    return 0;
-  size_t size = recipients < have * 2 ? have * 2 : recipients < 16 ? 16 : recipients;
-  uvsmtp_recipient_result_t *larger = uvsmtp__calloc(&client->mem, size, sizeof(*larger));
-  if (larger == NULL)
-    return UVSMTP_ENOMEM;
-  uvsmtp__sends_adopt(client, larger, size);
-  return 0;
-}
-
-static void use_larger_scratch(uvsmtp_client_t *client)
-{
-  if (client->scratch_next == NULL)
-    return;
-  uvsmtp__free(&client->mem, client->scratch);
-  client->scratch = client->scratch_next;
-  client->scratch_size = client->scratch_next_size;
-  client->scratch_next = NULL;
-}
-
-void uvsmtp__sends_release(uvsmtp_client_t *client)
-{
-  uvsmtp__free(&client->mem, client->scratch);
-  uvsmtp__free(&client->mem, client->scratch_next);
-}
-
-/* Hands the outcome to the caller; `send` is the caller's again. */
-static void tell(uvsmtp_client_t *client, uvsmtp_send_t *send, const uvsmtp_result_t *result)
-{
-  uvsmtp_result_t told = *result;
-  told.queued_ms = send->client_queued_ms;
-  uvsmtp__stats_told(client, &told);
-  send->client_cb(send, &told);
-}
-
-/* A message that cannot be sent so is refused for good; all else may be tried again. */
-static uvsmtp_status_t status_of(int err)
-{
-  return uvsmtp_err_class(err) == UVSMTP_CLASS_USAGE ? UVSMTP_REJECTED : UVSMTP_DEFERRED;
-}
-
-static void explain_delay(const uvsmtp_client_t *client, char *text, size_t size)
-{
-  char why[400];
-  uvsmtp__state_explain(client, why, sizeof(why));
-  snprintf(text, size, "%s%s%s", uvsmtp_strerror(UVSMTP_EDEADLINE), why[0] != '\0' ? "; " : "",
-           why);
-}
-
-/* Some connection saw it, and what that said of its recipients counts. */
-static bool tell_kept(uvsmtp_client_t *client, uvsmtp_send_t *send, uvsmtp_result_t *result)
-{
-  int err = result->err;
-  const char *text = result->error_text;
-  uvsmtp_kept_t *kept = uvsmtp_send_settle(send, result->status, text, result);
-  if (kept == NULL)
-    return false;
-  result->err = err;
-  result->error_text = text;
-  tell(client, send, result);
-  uvsmtp_kept_free(kept);
-  return true;
-}
-
-static void tell_unsent(uvsmtp_client_t *client, uvsmtp_send_t *send)
-{
-  char words[512];
-  uvsmtp_result_t result = {.err = send->client_err,
-                            .status = status_of(send->client_err),
-                            .error_text = uvsmtp_strerror(send->client_err),
-                            .text = "",
-                            .peer = "",
-                            .queue_id = "",
-                            .recipients = client->scratch,
-                            .recipient_count = send->envelope->recipient_count,
-                            .retry_is_safe = true,
-                            .cancelled = send->client_err == UVSMTP_ECANCELED,
-                            .finished_ms = uv_now(client->loop)};
-  if (send->client_err == 0) {
-    /* No connection could be had, which says nothing about the message. */
-    result.err = client->failure.err;
-    result.error_text = client->failure.text;
-    result.code = client->failure.code;
-    result.status = UVSMTP_DEFERRED;
-  }
-  if (send->client_err == UVSMTP_EDEADLINE) {
-    explain_delay(client, words, sizeof(words));
-    result.error_text = words;
-  }
-  if (tell_kept(client, send, &result))
-    return;
-  for (size_t i = 0; i < result.recipient_count; i++)
-    client->scratch[i] =
-        (uvsmtp_recipient_result_t){.address = send->envelope->recipients[i].address,
-                                    .status = result.status,
-                                    .code = result.code,
-                                    .text = ""};
-  tell(client, send, &result);
-}
-
-void uvsmtp__sends_tell(uvsmtp_client_t *client)
-{
-  uvsmtp__link_t ready;
-  /* What callbacks finish is told at the next turn: one that sends in its callback cannot keep
-   * the loop here. */
-  uvsmtp__list_move(&ready, &client->finished);
-  client->telling = true;
-  while (!uvsmtp__list_empty(&ready)) {
-    uvsmtp_send_t *send = uvsmtp__send_of(ready.next);
-    uvsmtp__list_remove(ready.next);
-    send->cancel_queued = NULL;
-    tell_unsent(client, send);
-  }
-  client->telling = false;
-  use_larger_scratch(client);
-}
 
 /* ---- the queue ---------------------------------------------------------------------------- */
 
@@ -225,21 +78,17 @@ bool uvsmtp__sends_fits(const uvsmtp_client_t *client, uint64_t bytes)
   const uvsmtp__backlog_t *queue = &client->queue;
   if (queue->count >= client->max_queued)
     return false;
+  if (client->max_queued_bytes == UINT64_MAX)
+    return true;
   return queue->count == 0 || (queue->bytes <= client->max_queued_bytes &&
                                bytes <= client->max_queued_bytes - queue->bytes);
 }
 
-/* Until it is accepted, the deadline is how long it may wait; 0: as the client says. */
-int uvsmtp__sends_options(uvsmtp_send_t *send, const uvsmtp_send_options_t *options)
+static UVSMTP__RARE int read_options(uvsmtp_send_t *send, const uvsmtp_send_options_t *options)
 {
   uvsmtp_send_options_t o = UVSMTP_SEND_OPTIONS_INIT;
-  int err;
-  if (options == NULL) {
-    send->client_priority = (unsigned char)o.priority;
-    send->client_deadline_ms = o.timeout_ms;
-    return 0;
-  }
-  if ((err = uvsmtp__options_copy(&o, sizeof(o), options)) != 0)
+  int err = uvsmtp__options_copy(&o, sizeof(o), options);
+  if (err != 0)
     return err;
   if ((unsigned)o.priority > UVSMTP_PRIORITY_LOW)
     return UVSMTP_EINVAL;
@@ -248,14 +97,26 @@ int uvsmtp__sends_options(uvsmtp_send_t *send, const uvsmtp_send_options_t *opti
   return 0;
 }
 
+/* Until it is accepted, the deadline is how long it may wait; 0: as the client says. */
+int uvsmtp__sends_options(uvsmtp_send_t *send, const uvsmtp_send_options_t *options)
+{
+  if (options != NULL)
+    return read_options(send, options);
+  send->client_priority = UVSMTP_PRIORITY_NORMAL;
+  send->client_deadline_ms = 0;
+  return 0;
+}
+
 void uvsmtp__sends_number(uvsmtp_client_t *client, uvsmtp_send_t *send)
 {
   uint64_t timeout = send->client_deadline_ms;
+  if (timeout == 0)
+    timeout = client->send_timeout_ms;
   send->owner = send->transaction = NULL;
   send->client = client;
-  send->client_queued_ms = uv_now(client->loop);
+  send->queued_ms = uv_now(client->loop);
   send->client_deadline_ms =
-      uvsmtp__later(send->client_queued_ms, timeout != 0 ? timeout : client->send_timeout_ms);
+      timeout == UINT64_MAX ? timeout : uvsmtp__later(send->queued_ms, timeout);
   send->client_ticket = client->ticket++;
   send->client_tries = 0;
   send->client_err = 0;
@@ -268,7 +129,7 @@ void uvsmtp__sends_accept(uvsmtp_client_t *client, uvsmtp_send_t *send)
   enqueue(client, send);
 }
 
-static void note_full(uvsmtp_client_t *client)
+static UVSMTP__RARE void note_full(uvsmtp_client_t *client)
 {
   if (!client->was_full)
     uvsmtp__events_note(client, &(uvsmtp_client_event_t){.type = UVSMTP_CLIENT_QUEUE_FULL});
@@ -299,7 +160,6 @@ int uvsmtp_client_send_with(uvsmtp_client_t *client, uvsmtp_send_t *send,
   send->envelope = envelope;
   send->source = source;
   send->client_cb = cb;
-  send->checked = envelope;
   uvsmtp__sends_accept(client, send);
   return 0;
 }
@@ -328,16 +188,14 @@ static void note_retry(const uvsmtp__member_t *member, const uvsmtp_send_t *send
                                        .tries = send->client_tries});
 }
 
-/* It is over on its connection: true if this costs no try. */
-static bool leave_connection(uvsmtp_client_t *client, const uvsmtp_send_t *send,
-                             uvsmtp__ending_t ending)
+/* It is over on its connection. */
+static void leave_connection(uvsmtp_client_t *client, uvsmtp__member_t *member)
 {
-  uvsmtp__member_t *member = send->client_slot;
   client->in_flight--;
-  if (uvsmtp_connection_is_spent(member->connection))
-    member->slot.retiring = true; /* the server takes no more on it, and is told goodbye */
+  /* The last one: if the server takes no more on it, it is told goodbye. */
+  if (member->slot.in_flight == 1 && uvsmtp_connection_is_spent(member->connection))
+    member->slot.retiring = true;
   uvsmtp__client_wake(client);
-  return uvsmtp__pool_done(&client->pool, &member->slot, ending, uv_now(client->loop));
 }
 
 /* The same for one that may have failed: true if there may be another try. */
@@ -346,7 +204,9 @@ static bool may_go_back(uvsmtp_client_t *client, uvsmtp_send_t *send, uvsmtp__at
   uvsmtp__member_t *member = send->client_slot;
   if (attempt->cancelled)
     uvsmtp__slot_blame(&member->slot, UVSMTP_RETIRE_CANCELLED);
-  bool innocent = leave_connection(client, send, uvsmtp__attempt_ending(attempt));
+  leave_connection(client, member);
+  bool innocent = uvsmtp__pool_done(&client->pool, &member->slot, uvsmtp__attempt_ending(attempt),
+                                    uv_now(client->loop));
   /* What the session's limit left is no failure either: the next session takes some of it. */
   if (innocent || (attempt->err == UVSMTP_ELIMIT && attempt->elsewhere)) {
     send->client_tries--;
@@ -396,17 +256,12 @@ static bool is_for_nobody(const uvsmtp_result_t *result)
 /* All recipients were accepted, and the server said nothing else. */
 static bool is_delivered(const uvsmtp_result_t *result)
 {
-  return result->err == 0 && result->code / 100 == 2 && !result->cancelled;
+  return result->err == 0 && result->code >= 200 && result->code < 300 && !result->cancelled;
 }
 
-static void on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
+static UVSMTP__RARE void on_not_delivered(uvsmtp_client_t *client, uvsmtp_send_t *send,
+                                          const uvsmtp_result_t *result)
 {
-  uvsmtp_client_t *client = send->client;
-  if (is_delivered(result)) {
-    leave_connection(client, send, UVSMTP__ENDING_FINE);
-    tell(client, send, result);
-    return;
-  }
   uvsmtp__attempt_t attempt = {
       .err = result->err,
       .code = result->code,
@@ -426,11 +281,24 @@ static void on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
       return;
     }
   }
-  tell(client, send, result);
+  uvsmtp__sends_give(client, send, result);
+}
+
+static void on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
+{
+  uvsmtp_client_t *client = send->client;
+  uvsmtp__member_t *member = send->client_slot;
+  if (!is_delivered(result)) {
+    on_not_delivered(client, send, result);
+    return;
+  }
+  leave_connection(client, member);
+  uvsmtp__pool_delivered(&client->pool, &member->slot, uv_now(client->loop));
+  uvsmtp__sends_give(client, send, result);
 }
 
 /* The connection did not even take it: because it has ended, or because of the message. */
-static void refused(uvsmtp_client_t *client, uvsmtp_send_t *send, int err)
+static UVSMTP__RARE void refused(uvsmtp_client_t *client, uvsmtp_send_t *send, int err)
 {
   bool ended = err == UVSMTP_ESTATE || err == UVSMTP_ECLOSING;
   uvsmtp__attempt_t attempt = {
@@ -441,18 +309,34 @@ static void refused(uvsmtp_client_t *client, uvsmtp_send_t *send, int err)
     uvsmtp__sends_finish(client, send, err);
 }
 
-void uvsmtp__sends_start(uvsmtp_client_t *client, uvsmtp__member_t *member)
+/* The first that waits goes to the connection; false: something else has to be done before more. */
+static bool start(uvsmtp_client_t *client, uvsmtp__member_t *member, uint64_t now)
 {
+  if (member->slot.room == 0) { /* idle, and it has ended without having told so yet */
+    uvsmtp__member_lost(member);
+    return false;
+  }
   uvsmtp_send_t *send = uvsmtp__backlog_take(&client->queue);
   client->in_flight++;
   client->ever.reused += member->slot.given > 0;
-  send->cancel_queued = NULL;
   send->client_slot = member;
   send->client_tries++;
   send->client_again = true;
   uvsmtp__pool_sent(&client->pool, &member->slot, send->envelope->recipient_count,
-                    send->client_bytes, uv_now(client->loop));
+                    send->client_bytes, now);
   int err = uvsmtp_connection_resume(member->connection, send, on_sent);
   if (err != 0)
     refused(client, send, err);
+  return err == 0;
+}
+
+void uvsmtp__sends_start(uvsmtp_client_t *client, const uvsmtp__step_t *step)
+{
+  uvsmtp__slot_t *slot = step->slot;
+  uint64_t now = uv_now(client->loop);
+  for (size_t more = step->more; start(client, uvsmtp__member_of(slot), now) && more > 0; more--) {
+    slot = uvsmtp__pool_again(&client->pool, now);
+    if (slot == NULL)
+      return;
+  }
 }

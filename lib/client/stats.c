@@ -28,11 +28,13 @@ static unsigned top_bit(uint64_t n)
 }
 
 /* 0 to 1, 2, 3, 4, 5 to 6, 7 to 8, 9 to 12 …: the half of the doubling in which `ms` - 1 lies. */
-static unsigned bucket_of(uint64_t ms)
+static uint64_t bucket_of(uint64_t ms)
 {
   if (ms <= 2)
     return ms == 2;
-  unsigned top = top_bit(ms - 1), bucket = 2 * top + ((ms - 1) >> (top - 1) & 1);
+  /* The two bits at the top of `ms` - 1 are 2 or 3. */
+  unsigned below = top_bit(ms - 1) - 1;
+  uint64_t bucket = 2 * below + ((ms - 1) >> below);
   return bucket < UVSMTP_HISTOGRAM_BUCKETS - 1 ? bucket : UVSMTP_HISTOGRAM_BUCKETS - 1;
 }
 
@@ -77,15 +79,9 @@ const uvsmtp_histogram_t *uvsmtp_client_latency(const uvsmtp_client_t *client,
 
 void uvsmtp__stats_told(uvsmtp_client_t *client, const uvsmtp_result_t *result)
 {
-  uvsmtp_client_stats_t *ever = &client->ever;
-  uint64_t *const statuses[] = {&ever->accepted, &ever->rejected, &ever->deferred, &ever->unknown,
-                                &ever->partial};
-  uint64_t *const recipients[] = {&ever->recipients_accepted, &ever->recipients_rejected,
-                                  &ever->recipients_deferred, &ever->recipients_unknown};
-  ever->sent++;
-  (*statuses[result->status])++;
+  client->told[result->status]++;
   for (size_t i = 0; i < result->recipient_count; i++)
-    (*recipients[result->recipients[i].status])++;
+    client->recipients_told[result->recipients[i].status]++;
   add(&client->latencies[UVSMTP_LATENCY_SEND], result->queued_ms, result->finished_ms);
   if (result->started_ms == 0)
     return;
@@ -137,10 +133,26 @@ static void count_handshakes(const uvsmtp_client_t *client, uvsmtp_client_stats_
   }
 }
 
+static void count_told(const uvsmtp_client_t *client, uvsmtp_client_stats_t *stats)
+{
+  for (size_t i = 0; i <= UVSMTP_PARTIAL; i++)
+    stats->sent += client->told[i];
+  stats->accepted = client->told[UVSMTP_ACCEPTED];
+  stats->rejected = client->told[UVSMTP_REJECTED];
+  stats->deferred = client->told[UVSMTP_DEFERRED];
+  stats->unknown = client->told[UVSMTP_UNKNOWN];
+  stats->partial = client->told[UVSMTP_PARTIAL];
+  stats->recipients_accepted = client->recipients_told[UVSMTP_ACCEPTED];
+  stats->recipients_rejected = client->recipients_told[UVSMTP_REJECTED];
+  stats->recipients_deferred = client->recipients_told[UVSMTP_DEFERRED];
+  stats->recipients_unknown = client->recipients_told[UVSMTP_UNKNOWN];
+}
+
 void uvsmtp_client_stats(const uvsmtp_client_t *client, uvsmtp_client_stats_t *stats)
 {
   const size_t *counts = client->pool.counts;
   *stats = client->ever;
+  count_told(client, stats);
   count_handshakes(client, stats);
   UVSMTP__LIST_EACH (it, &client->members)
     add_octets(stats, UVSMTP__CONTAINER(it, uvsmtp__member_t, link)->connection);

@@ -107,6 +107,17 @@ int uvsmtp__limits_check(uvsmtp_connection_t *c, const uvsmtp__transaction_t *t,
   return UVSMTP_ELIMIT;
 }
 
+size_t uvsmtp__limits_left(const uvsmtp_connection_t *c, size_t wanted)
+{
+  uint64_t max = offered(c)->max_mails, taken = c->pump.mails + c->pump.queued;
+  if (c->pump.spent)
+    return 0;
+  if (max == 0)
+    return wanted;
+  uint64_t left = max > taken ? max - taken : 0;
+  return left < wanted ? (size_t)left : wanted;
+}
+
 void uvsmtp__limits_note_recipient(uvsmtp_connection_t *c, bool accepted)
 {
   c->pump.refused_in_row = accepted ? 0 : c->pump.refused_in_row + 1;

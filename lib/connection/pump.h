@@ -156,6 +156,8 @@ bool uvsmtp__pump_busy(const uvsmtp_connection_t *c);
 void uvsmtp__pump_fill(uvsmtp_connection_t *c);
 /* `due` was set: fills, writes, and gives back what failed before it could be issued. */
 void uvsmtp__pump_run(uvsmtp_connection_t *c);
+/* Takes a send that has all but its callback, checked. UVSMTP_ECLOSING changes nothing. */
+int uvsmtp__pump_queue(uvsmtp_connection_t *c, uvsmtp_send_t *send, uvsmtp_send_cb cb);
 /* A reply to a command of the pump, or an unsolicited one while it is busy. */
 void uvsmtp__pump_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event);
 /*
@@ -217,6 +219,8 @@ uvsmtp__limit_t uvsmtp__limits_admit(uvsmtp_connection_t *c, size_t asked, const
  * be, with a sentence in `text`; ENOMEM. */
 int uvsmtp__limits_check(uvsmtp_connection_t *c, const uvsmtp__transaction_t *t, char *text,
                          size_t size);
+/* How many of `wanted` messages the session takes besides those that are queued. */
+size_t uvsmtp__limits_left(const uvsmtp_connection_t *c, size_t wanted);
 /* The server decided about a recipient. */
 void uvsmtp__limits_note_recipient(uvsmtp_connection_t *c, bool accepted);
 void uvsmtp__limits_clear(uvsmtp_connection_t *c);

@@ -41,8 +41,7 @@ size_t uvsmtp_send_keep(uvsmtp_send_t *send, const uvsmtp_result_t *result, bool
 int uvsmtp_connection_resume(uvsmtp_connection_t *c, uvsmtp_send_t *send, uvsmtp_send_cb cb)
 {
   uvsmtp__transaction_t *t = send->transaction;
-  int err = uvsmtp_connection_send(c, send, send->envelope, send->source, cb);
-  send->transaction = t;
+  int err = uvsmtp__pump_queue(c, send, cb);
   if (err == 0 && t != NULL)
     t->order = c->pump.order++;
   return err;

@@ -598,6 +598,21 @@ static bool has_to_be_run(const uvsmtp_connection_t *c)
          (youngest(c)->step == UVSMTP__STEP_ISSUED && may_overlap(c, uvsmtp__ways(c)));
 }
 
+int uvsmtp__pump_queue(uvsmtp_connection_t *c, uvsmtp_send_t *send, uvsmtp_send_cb cb)
+{
+  if (!uvsmtp__connection_alive(c) || uvsmtp__connection_closing(c))
+    return UVSMTP_ECLOSING;
+  send->cb = cb;
+  send->owner = c;
+  send->started_ms = 0;
+  send->cancel_queued = NULL;
+  uvsmtp__list_push_back(&c->pump.queue, links_of(send));
+  c->pump.queued++;
+  if (has_to_be_run(c))
+    run_from_loop(c);
+  return 0;
+}
+
 int uvsmtp_connection_send(uvsmtp_connection_t *c, uvsmtp_send_t *send,
                            const uvsmtp_envelope_t *envelope, uvsmtp_source_t *source,
                            uvsmtp_send_cb cb)
@@ -607,23 +622,14 @@ int uvsmtp_connection_send(uvsmtp_connection_t *c, uvsmtp_send_t *send,
     return UVSMTP_EINVAL;
   if (envelope->recipient_count == 0 || envelope->recipients == NULL)
     return UVSMTP_ENORECIPIENTS;
-  if (send->checked != envelope && (err = uvsmtp_envelope_check(envelope)) != 0)
+  if ((err = uvsmtp_envelope_check(envelope)) != 0)
     return err;
-  send->checked = NULL;
-  if (!uvsmtp__connection_alive(c) || uvsmtp__connection_closing(c))
-    return UVSMTP_ECLOSING;
-  send->cb = cb;
+  if ((err = uvsmtp__pump_queue(c, send, cb)) != 0)
+    return err;
   send->envelope = envelope;
   send->source = source;
-  send->owner = c;
   send->queued_ms = uv_now(c->loop);
-  send->started_ms = 0;
   send->transaction = NULL;
-  send->cancel_queued = NULL;
-  uvsmtp__list_push_back(&c->pump.queue, links_of(send));
-  c->pump.queued++;
-  if (has_to_be_run(c))
-    run_from_loop(c);
   return 0;
 }
 
@@ -675,19 +681,24 @@ void uvsmtp_send_cancel(uvsmtp_send_t *send)
   uvsmtp__connection_fail(c, UVSMTP_ECANCELED, "a message was cancelled while it was being sent");
 }
 
-bool uvsmtp_connection_can_send(const uvsmtp_connection_t *c)
+size_t uvsmtp_connection_room(const uvsmtp_connection_t *c)
 {
   size_t pending = c->pump.queued + c->pump.flying, most = 1;
   unsigned ways;
   if (c->phase != UVSMTP__PHASE_READY || uvsmtp__connection_closing(c) ||
-      !uvsmtp__list_empty(&c->requests) || uvsmtp__limits_reached(c, c->pump.queued + 1))
-    return false;
+      uvsmtp_protocol_is_closing(c->protocol) || !uvsmtp__list_empty(&c->requests))
+    return 0;
   ways = uvsmtp__ways(c);
   /* By DATA: one whose reply is awaited, one whose commands are out, and one whose commands leave
    * with the content of that. */
   if ((ways & UVSMTP_WAY_OVERLAP) != 0)
     most = (ways & UVSMTP_WAY_CHUNKING) != 0 ? most_in_flight(c) : 3;
-  return pending < most && !uvsmtp_protocol_is_closing(c->protocol);
+  return pending < most ? uvsmtp__limits_left(c, most - pending) : 0;
+}
+
+bool uvsmtp_connection_can_send(const uvsmtp_connection_t *c)
+{
+  return uvsmtp_connection_room(c) > 0;
 }
 
 bool uvsmtp_connection_is_spent(const uvsmtp_connection_t *c)

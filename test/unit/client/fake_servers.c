@@ -128,9 +128,15 @@ const uvsmtp_connection_info_t *uvsmtp_connection_info(const uvsmtp_connection_t
   return &info;
 }
 
+size_t uvsmtp_connection_room(const uvsmtp_connection_t *c)
+{
+  bool takes = c->open && !c->dead && !c->closing && !c->quitting && c->noop == NULL;
+  return takes && c->pending < 4 ? 4 - c->pending : 0;
+}
+
 bool uvsmtp_connection_can_send(const uvsmtp_connection_t *c)
 {
-  return c->open && !c->dead && !c->closing && !c->quitting && c->noop == NULL && c->pending < 4;
+  return uvsmtp_connection_room(c) > 0;
 }
 
 bool uvsmtp_connection_is_open(const uvsmtp_connection_t *c)
@@ -303,9 +309,9 @@ static void complete(uvsmtp_connection_t *c, const outcome_t *outcome)
                                          .status = outcome->status,
                                          .code = outcome->code,
                                          .text = "",
-                                         .try_elsewhere = outcome->status == UVSMTP_DEFERRED &&
-                                                          (outcome->code == 0 ||
-                                                           outcome->code == 421)};
+                                         .try_elsewhere =
+                                             outcome->status == UVSMTP_DEFERRED &&
+                                             (outcome->code == 0 || outcome->code == 421)};
   uvsmtp_result_t result = {.status = outcome->status,
                             .err = outcome->err,
                             .code = outcome->code,

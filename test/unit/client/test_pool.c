@@ -173,11 +173,9 @@ static void a_parked_connection_found_dead_costs_no_try_and_another_does(void **
   assert_true(uvsmtp__pool_done(&w.pool, &w.slots[0], UVSMTP__ENDING_DEAD, w.now));
   assert_int_equal(w.endpoints[0].failures, 0);
   world_start(&w, &limits);
-  w.room[0] = 2;
-  PLAY(&w, rows);
   w.room[0] = 3;
-  w.waiting.sends = 1;
-  static const row_t third[] = {{"", "s0"}};
+  PLAY(&w, rows);
+  static const row_t third[] = {{"+1", "s0"}};
   PLAY(&w, third);
   assert_false(uvsmtp__pool_done(&w.pool, &w.slots[0], UVSMTP__ENDING_FINE, w.now));
   /* Not parked any more: the oldest has had its try, the one behind it has not. */
@@ -473,6 +471,71 @@ static void a_random_life_keeps_the_cap_and_serves_everybody(void **state)
   }
 }
 
+/* What may happen to a slot, by its state; 0: nothing. */
+static char something(const uvsmtp__slot_t *slot)
+{
+  static const char endings[] = "DDDDDDDMSK", *const kinds[] = {[UVSMTP__SLOT_OPENING] = "OOOF",
+                                                                [UVSMTP__SLOT_IDLE] = "L",
+                                                                [UVSMTP__SLOT_CHECKED] = "NNL",
+                                                                [UVSMTP__SLOT_LENT] = "GGU"};
+  if (slot->in_flight > 0)
+    return endings[(size_t)rand() % (sizeof(endings) - 1)];
+  if (slot->state == UVSMTP__SLOT_CLOSING)
+    return 'E';
+  const char *kind = slot->state <= UVSMTP__SLOT_LENT ? kinds[slot->state] : NULL;
+  return kind != NULL ? kind[(size_t)rand() % strlen(kind)] : 0;
+}
+
+/* The same happens in a world where each send is decided by itself. */
+static void one_decision_for_many_sends_is_what_many_would_be(void **state)
+{
+  static const char *const ranks[] = {"0", "00", "0011"};
+  static world_t w[2];
+  for (unsigned seed = 1; seed <= 300; seed++) {
+    uvsmtp__pool_limits_t limits = world_limits();
+    size_t slots[2] = {0, 0}, many = 0;
+    srand(seed);
+    limits.max_connections = 1 + (size_t)rand() % 8;
+    limits.max_connect_tries = UINT_MAX;
+    limits.retry_delay_ms = 10;
+    limits.max_retry_delay_ms = 100;
+    limits.max_messages = rand() % 3 == 0 ? 9 : 0;
+    limits.max_refused = 3;
+    limits.keepalive_ms = rand() % 3 == 0 ? 30 : 0;
+    limits.message_rate.count = rand() % 5 == 0 ? 100 : 0;
+    for (size_t k = 0; k < 2; k++) {
+      world_start_with(&w[k], &limits, ranks[seed % 3]);
+      w[k].one_by_one = k == 0;
+      for (size_t i = 0; i < SLOTS; i++)
+        w[k].room[i] = 1 + (i * seed) % 7;
+    }
+    for (int turn = 0; turn < 400; turn++) {
+      char kinds[2];
+      unsigned i = (unsigned)rand() % (unsigned)limits.max_connections;
+      unsigned come = rand() % 4 == 0 ? (unsigned)rand() % 20 : 0, borrow = rand() % 40 == 0;
+      char kind = w[0].used[i] ? something(&w[0].slots[i]) : 0;
+      for (size_t k = 0; k < 2; k++) {
+        world_happen(&w[k], '+', come);
+        world_happen(&w[k], 'T', turn % 3 == 0 ? 7 : 0);
+        if (borrow)
+          world_happen(&w[k], 'b', 1);
+        if (kind != 0)
+          world_happen(&w[k], kind, i);
+      }
+      do {
+        for (size_t k = 0; k < 2; k++)
+          kinds[k] = world_step(&w[k], &slots[k]);
+        if (kinds[0] != kinds[1] || slots[0] != slots[1])
+          fail_msg("seed %u, turn %d: %c%zu, but %c%zu one by one", seed, turn, kinds[1], slots[1],
+                   kinds[0], slots[0]);
+        many += w[1].more > 0;
+      } while (kinds[0] != '-');
+      assert_true(w[0].pool.due_ms == w[1].pool.due_ms && w[0].pool.why == w[1].pool.why);
+    }
+    assert_true(many > 0 || limits.message_rate.count != 0);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -503,6 +566,7 @@ int main(void)
       cmocka_unit_test(only_what_cannot_have_been_delivered_is_tried_again),
       cmocka_unit_test(
           replies_about_the_server_ask_to_slow_down_and_those_about_the_message_do_not),
-      cmocka_unit_test(a_random_life_keeps_the_cap_and_serves_everybody)};
+      cmocka_unit_test(a_random_life_keeps_the_cap_and_serves_everybody),
+      cmocka_unit_test(one_decision_for_many_sends_is_what_many_would_be)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,10 +5,11 @@ static size_t index_of(const world_t *w, const uvsmtp__slot_t *slot)
   return (size_t)(slot - w->slots);
 }
 
-static bool takes(void *ctx, const uvsmtp__slot_t *slot)
+static size_t room(void *ctx, const uvsmtp__slot_t *slot)
 {
-  world_t *w = ctx;
-  return slot->in_flight < w->room[index_of(w, slot)];
+  const world_t *w = ctx;
+  size_t most = w->room[index_of(w, slot)];
+  return slot->in_flight < most ? most - slot->in_flight : 0;
 }
 
 void world_start_with(world_t *w, const uvsmtp__pool_limits_t *limits, const char *ranks)
@@ -20,7 +21,7 @@ void world_start_with(world_t *w, const uvsmtp__pool_limits_t *limits, const cha
     uvsmtp__endpoint_init(&w->endpoints[i], (unsigned)(ranks[i] - '0'), 1, SIZE_MAX);
     w->table[i] = &w->endpoints[i];
   }
-  uvsmtp__pool_init(&w->pool, limits, w->table, count, takes, w, 12345, w->now);
+  uvsmtp__pool_init(&w->pool, limits, w->table, count, room, w, 12345, w->now);
   for (size_t i = 0; i < SLOTS; i++)
     w->room[i] = 1;
 }
@@ -41,9 +42,21 @@ uvsmtp__pool_limits_t world_limits(void)
                                  .max_retry_delay_ms = 60000};
 }
 
+static uvsmtp__step_t next_step(world_t *w)
+{
+  uvsmtp__step_t step = {.kind = UVSMTP__STEP_SEND};
+  if (w->more > 0 && (step.slot = uvsmtp__pool_again(&w->pool, w->now)) != NULL) {
+    w->more--;
+    return step;
+  }
+  step = uvsmtp__pool_next(&w->pool, &w->waiting, w->now);
+  w->more = step.kind == UVSMTP__STEP_SEND && !w->one_by_one ? step.more : 0;
+  return step;
+}
+
 char world_step(world_t *w, size_t *slot)
 {
-  uvsmtp__step_t step = uvsmtp__pool_next(&w->pool, &w->waiting, w->now);
+  uvsmtp__step_t step = next_step(w);
   size_t i = 0;
   if (step.kind == UVSMTP__STEP_NONE)
     return '-';
@@ -111,6 +124,7 @@ static void run(world_t *w, char *out)
 void world_happen(world_t *w, char kind, unsigned n)
 {
   uvsmtp__slot_t *slot = n < SLOTS ? &w->slots[n] : NULL;
+  w->more = 0;
   switch (kind) {
   case '+':
     w->waiting.sends += n;

@@ -7,9 +7,9 @@
  *
  * Events: "+N" N sends come, "bN" N borrowers come first, "BN" behind the sends, "ON" slot N has
  * opened, "FN" failed to (network), "XN" (certificate), "DN" a send on it is done, "MN" done
- * but for nobody, "SN" done with a wish to slow down, "KN" done with the connection dead, "LN" lost, "GN" given back, "UN" given
- * back unusable, "NN" NOOP was answered, "EN" closed, "TN" N ms later, "R0" drain, "I0"
- * others log in: renew.
+ * but for nobody, "SN" done with a wish to slow down, "KN" done with the connection dead, "LN"
+ * lost, "GN" given back, "UN" given back unusable, "NN" NOOP was answered, "EN" closed, "TN" N ms
+ * later, "R0" drain, "I0" others log in: renew.
  *
  * Steps: "oN" a connection is opened in slot N (and, if there are several endpoints, the letter of
  * the one to which), "sN" the first send goes to it, "lN" it is lent, "nN" NOOP, "qN" QUIT, "cN"
@@ -39,6 +39,8 @@ typedef struct world_s {
   bool used[SLOTS];
   uvsmtp__waiting_t waiting;
   uint64_t now;
+  bool one_by_one; /* a decision for each send, where one may do for several */
+  size_t more;     /* sends that the last decision was for besides */
 } world_t;
 
 typedef struct row_s {
