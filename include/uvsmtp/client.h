@@ -95,7 +95,8 @@ typedef struct uvsmtp_client_options_s {
   unsigned max_tries;         /* of a message that cannot have been delivered; default 3. When a
                                  connection ends, that is a try of the oldest message under way on
                                  it, not of those behind; and of none if it had been parked and was
-                                 found dead at its first command */
+                                 found dead at its first command, or if it had served others before
+                                 (this only ten times a message: it might be what ends them) */
   bool resend_unknown; /* messages go again, within max_tries, also where all of them may have
                           reached the server and its answer was not read: they may arrive twice;
                           those whose second try fails too stay unknown */

@@ -432,6 +432,7 @@ struct uvsmtp_send_s {
   int client_err;
   unsigned char client_priority;
   bool client_again;
+  unsigned char client_spared;
 };
 
 /**

@@ -210,6 +210,7 @@ typedef struct uvsmtp__attempt_s {
   unsigned tries; /* this one included */
   bool elsewhere; /* some of its recipients have no result for no fault of the message */
   bool refused;   /* nobody got it */
+  bool doubtful;  /* some of it may have been delivered */
   bool cancelled;
   bool open; /* its connection still is */
 } uvsmtp__attempt_t;

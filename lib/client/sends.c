@@ -8,6 +8,8 @@
 #include "base/options.h"
 #include "client/internal.h"
 
+enum { MOST_SPARED = 10 }; /* how often a message was only the next one when its session ended */
+
 /* ---- the queue ---------------------------------------------------------------------------- */
 
 static void cancel_finished(uvsmtp_send_t *send)
@@ -119,6 +121,7 @@ void uvsmtp__sends_number(uvsmtp_client_t *client, uvsmtp_send_t *send)
       timeout == UINT64_MAX ? timeout : uvsmtp__later(send->queued_ms, timeout);
   send->client_ticket = client->ticket++;
   send->client_tries = 0;
+  send->client_spared = 0;
   send->client_err = 0;
   send->client_again = false;
 }
@@ -198,17 +201,32 @@ static void leave_connection(uvsmtp_client_t *client, uvsmtp__member_t *member)
   uvsmtp__client_wake(client);
 }
 
+/* A session that ended under a message after it had served others may have taken all that it takes.
+ * Where it is the message that ends them, that has an end. */
+static bool is_spared(uvsmtp_send_t *send, bool served, const uvsmtp__attempt_t *attempt)
+{
+  if (!served || attempt->doubtful || send->client_spared >= MOST_SPARED ||
+      uvsmtp__attempt_ending(attempt) != UVSMTP__ENDING_DEAD)
+    return false;
+  send->client_spared++;
+  return true;
+}
+
 /* The same for one that may have failed: true if there may be another try. */
 static bool may_go_back(uvsmtp_client_t *client, uvsmtp_send_t *send, uvsmtp__attempt_t *attempt)
 {
   uvsmtp__member_t *member = send->client_slot;
   if (attempt->cancelled)
     uvsmtp__slot_blame(&member->slot, UVSMTP_RETIRE_CANCELLED);
+  if (attempt->code != 0)
+    member->slot.unproven = false; /* it was not dead: the server has said a word */
+  bool served = member->slot.delivered > 0;
   leave_connection(client, member);
   bool innocent = uvsmtp__pool_done(&client->pool, &member->slot, uvsmtp__attempt_ending(attempt),
                                     uv_now(client->loop));
   /* What the session's limit left is no failure either: the next session takes some of it. */
-  if (innocent || (attempt->err == UVSMTP_ELIMIT && attempt->elsewhere)) {
+  if (innocent || (attempt->err == UVSMTP_ELIMIT && attempt->elsewhere) ||
+      is_spared(send, served, attempt)) {
     send->client_tries--;
     attempt->tries--;
   }
@@ -269,6 +287,7 @@ static UVSMTP__RARE void on_not_delivered(uvsmtp_client_t *client, uvsmtp_send_t
       .tries = send->client_tries,
       .elsewhere = any_elsewhere(client, result),
       .refused = is_for_nobody(result),
+      .doubtful = !result->retry_is_safe,
       .cancelled = result->cancelled,
       .open = uvsmtp_connection_is_open(((uvsmtp__member_t *)send->client_slot)->connection)};
   if (uvsmtp__attempt_ending(&attempt) == UVSMTP__ENDING_DEAD)

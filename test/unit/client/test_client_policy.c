@@ -437,6 +437,61 @@ static void a_server_that_takes_three_messages_a_connection_gets_them_all(void *
   free(b);
 }
 
+/* Whether the server says why it ends a session or not; and nobody has a second try. */
+static void a_session_that_has_served_others_ends_at_nobodys_cost(void **state)
+{
+  static const struct {
+    const char *script;
+    unsigned without;
+  } rows[] = {
+      {"mail nth 4 : reply \"421 too many messages in this connection\", close\n", 0},
+      {"mail nth 4 : reply \"421 too many messages in this connection\", close\n", SINK_CHUNKING},
+      {"rcpt nth 7 : reply \"421 too many recipients\", close\n", SINK_CHUNKING},
+      /* With CHUNKING the content would have left, and be in doubt. */
+      {"mail nth 4 : close\n", SINK_CHUNKING},
+      {"mail nth 4 : close\n", SINK_CHUNKING | SINK_PIPELINING},
+  };
+  for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    for (size_t connections = 1; connections <= 4; connections += 3) {
+      bench_t *b = malloc(sizeof(*b));
+      sink_options_t sink = {.script = rows[i].script, .without = rows[i].without};
+      uvsmtp_client_options_t options = quick(connections);
+      options.max_tries = 1;
+      begin(b, &sink, &options);
+      bench_post_many(b, 200);
+      bench_end(b, UVSMTP_CLOSE_DRAIN);
+      bench_finish(b);
+      if (bench_count_of(b, UVSMTP_ACCEPTED) != 200)
+        fail_msg("row %zu, %zu connections: %zu accepted", i, connections,
+                 bench_count_of(b, UVSMTP_ACCEPTED));
+      free(b);
+    }
+}
+
+static void a_message_that_ends_sessions_is_given_up(void **state)
+{
+  static const char *const scripts[] = {"rcpt match \"u7@*\" : close\n",
+                                        "rcpt match \"u7@*\" : reply \"421 4.3.0 Oh\", close\n"};
+  for (size_t i = 0; i < 2; i++)
+    for (size_t connections = 1; connections <= 4; connections += 3) {
+      bench_t *b = malloc(sizeof(*b));
+      sink_options_t sink = {.script = scripts[i], .without = SINK_CHUNKING};
+      uvsmtp_client_options_t options = quick(connections);
+      uvsmtp_send_options_t low = UVSMTP_SEND_OPTIONS_INIT;
+      low.priority = UVSMTP_PRIORITY_LOW; /* so that each session serves others first */
+      options.max_tries = 2;
+      begin(b, &sink, &options);
+      for (size_t m = 0; m < 500; m++)
+        assert_int_equal(bench_post_with(b, m, m == 7 ? &low : NULL), 0);
+      bench_end(b, UVSMTP_CLOSE_DRAIN);
+      bench_finish(b);
+      assert_int_equal(b->mails[7].status, UVSMTP_DEFERRED);
+      assert_int_equal(bench_count_of(b, UVSMTP_ACCEPTED), 499);
+      assert_in_range(b->counters.connections, 2, 4 + 10 + 2);
+      free(b);
+    }
+}
+
 static void a_second_dead_connection_costs_a_try(void **state)
 {
   bench_t *b = malloc(sizeof(*b));
@@ -695,6 +750,8 @@ int main(void)
       cmocka_unit_test(a_send_that_waits_too_long_is_told_why),
       cmocka_unit_test(a_parked_connection_found_dead_costs_no_try),
       cmocka_unit_test(a_server_that_takes_three_messages_a_connection_gets_them_all),
+      cmocka_unit_test(a_session_that_has_served_others_ends_at_nobodys_cost),
+      cmocka_unit_test(a_message_that_ends_sessions_is_given_up),
       cmocka_unit_test(a_second_dead_connection_costs_a_try),
       cmocka_unit_test(the_idle_minimum_is_there_before_the_first_send_and_kept_by_noop),
       cmocka_unit_test(a_connection_ends_after_its_bytes),
