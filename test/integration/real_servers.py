@@ -7,6 +7,7 @@ DIGEST_MD5 is examples/digest_md5.c.
 """
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -157,12 +158,54 @@ def postfix():
           errors)
 
 
+def says_for_each(name, url, folder, want, count=3):
+    """Messages one behind the other on one connection: a reply for each recipient of each, the
+    envelope in one group, and the next envelope behind the content."""
+    mark = b"mixed-%d-%d-" % (os.getpid(), next(serial))
+    with tempfile.TemporaryDirectory() as place:
+        files = [Path(place, str(i)) for i in range(count)]
+        for i, path in enumerate(files):
+            path.write_bytes(b"Subject: %s%d.\n\nHello\n" % (mark, i))
+        command = [program, "send", "--server", url, "--json", "--trace", "--connections", "1",
+                   "--ehlo", "client.test.example", "--from", "ada@test.example"]
+        for address in want:
+            command += ["--to", address]
+        done = subprocess.run(command + [str(path) for path in files], capture_output=True,
+                              timeout=90, text=True)
+    for line in done.stdout.splitlines():
+        got = {r["address"]: (r["status"], r["code"]) for r in json.loads(line)["recipients"]}
+        check(name + ": each recipient's own reply", got == want, got)
+    verbs, group = [], []
+    for line in done.stderr.splitlines():
+        if line.startswith("1 C: "):
+            group.append(line.split()[2])
+        elif group:
+            verbs.append(group)
+            group = []
+    envelope = ["MAIL"] + ["RCPT"] * len(want) + ["DATA"]
+    behind = [v for v in verbs if v[0] == "[message" and v[-len(envelope):] == envelope]
+    check(name + ": groups", envelope in verbs and len(behind) == count - 1, verbs)
+    check(name + ": exit status", done.returncode == 69 and done.stdout.count("\n") == count,
+          done.returncode, done.stdout, done.stderr)
+    for address, (status, _) in want.items():
+        for i in range(count if status == "accepted" else 0):
+            box = Path(folder, address.split("@")[0])
+            check("%s: message %d arrives for %s" % (name, i, address),
+                  arrived(b"%s%d." % (mark, i), box) != b"")
+
+
 def dovecot():
     logs_in_by_digest_md5()
     for name in ("lmtp://%s:%s" % (HOST, port("PORT_LMTP")),
                  "lmtp+unix://%s" % port("SOCKET_LMTP")):
         delivers("LMTP " + name.split(":")[0], name + "?tls=none", user=None,
                  folder=env["DOVECOT_MAILDIR"])
+        says_for_each("LMTP, mixed, " + name.split(":")[0], name + "?tls=none",
+                      env["DOVECOT_MAILDIR"],
+                      {"ada@test.example": ("accepted", 250),
+                       "nobody@test.example": ("rejected", 550),
+                       "full@test.example": ("rejected", 552),
+                       "grace@test.example": ("accepted", 250)})
     submission = "smtp://%s:%s" % (HOST, port("PORT"))
     for mechanism in ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256"):
         delivers("AUTH " + mechanism, submission, "--auth", mechanism,
