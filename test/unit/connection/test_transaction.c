@@ -68,6 +68,9 @@ typedef struct world_s {
   const char *ehlo[2];
   uint64_t starts[MAILS];  /* octets received when a content was about to come; in lockstep */
   uint64_t received, sent; /* by the server, when the session was ready */
+  size_t lines, cancel_at; /* of the dialogue, as the server sees it; when to cancel, 0: never */
+  mail_t *cancelled;
+  bool begun; /* the server had seen the MAIL of that one before */
 } world_t;
 
 /* ---- the server's side ---- */
@@ -102,6 +105,11 @@ static void on_sink_trace(sink_t *sink, uint64_t connection, char direction, con
   size_t m = w->answered;
   if (direction == 'C' && len >= 4 && memcmp(text, "DATA", 4) == 0 && m < MAILS)
     w->starts[m] = sink_counters(sink)->received;
+  if (w->cancelled != NULL && direction == 'C' && len > 12 &&
+      memcmp(text, "MAIL FROM:<m", 12) == 0 && text[12] == w->cancelled->sender[1])
+    w->begun = true;
+  if (++w->lines == w->cancel_at)
+    uvsmtp_send_cancel(&w->cancelled->send);
 }
 
 static void on_sink_closed(sink_t *sink, void *data)
@@ -953,6 +961,54 @@ static void behind_a_masked_greeting_the_final_dot_leaves_alone(void **state)
   }
 }
 
+/* ---- cancelling ---- */
+
+static void check_cancelled(const world_t *w)
+{
+  char text[64];
+  told(w, text);
+  for (size_t m = 0; m < w->mail_count; m++) {
+    const mail_t *mail = &w->mails[m];
+    bool meant = mail == w->cancelled;
+    if (!is_true(mail, w->recipient_count))
+      fail_msg("line %zu: %s is not the truth", w->cancel_at, text);
+    if (mail->err != 0 && mail->err != UVSMTP_ECANCELED)
+      fail_msg("line %zu: %s ended with %s", w->cancel_at, mail->sender, mail->words);
+    /* Those that were under way beside it cannot go on here, and may elsewhere. */
+    if (strchr(mail->told, 'd') != NULL && mail->try_elsewhere == meant)
+      fail_msg("line %zu: of %s, message %zu", w->cancel_at, text, m);
+  }
+}
+
+/* Each of three messages at each line, whole and in pieces. It is told its real outcome; one of
+ * which nothing had left is only taken out of the queue. */
+static void a_message_cancelled_at_any_line_is_told_the_truth(void **state)
+{
+  for (unsigned i = 0; i < 2 * 3 * MODES; i++) {
+    flow_t mode = (flow_t)(i % MODES);
+    bool done = false;
+    for (size_t line = 1; !done; line++) {
+      world_t w;
+      init(&w, mode, 3, 2);
+      for (size_t m = 0; m < 3; m++)
+        if (i / MODES % 2 == 0)
+          body(&w, m, SHORT, strlen(SHORT));
+        else
+          body_in_pieces(&w, m, SHORT, strlen(SHORT), 5, 0);
+      w.cancelled = &w.mails[i / MODES / 2];
+      w.cancel_at = line;
+      go(&w, NULL);
+      free(w.body);
+      done = w.lines < line;
+      check_cancelled(&w);
+      if (mode == LOCKSTEP && !w.begun && w.cancelled != &w.mails[0] && !done) {
+        assert_string_equal(w.cancelled->told, "dd");
+        assert_string_equal(w.mails[0].told, "aa");
+      }
+    }
+  }
+}
+
 /* ---- progress ---- */
 
 static uint64_t progress_last;
@@ -1294,6 +1350,7 @@ int main(int argc, char **argv)
       cmocka_unit_test(manners_outlive_the_connection),
       cmocka_unit_test(ways_at_which_connections_get_lost_are_left),
       cmocka_unit_test(behind_a_masked_greeting_the_final_dot_leaves_alone),
+      cmocka_unit_test(a_message_cancelled_at_any_line_is_told_the_truth),
       cmocka_unit_test(progress_is_told_as_it_is_made),
       cmocka_unit_test(xclient_begins_the_session_anew),
       cmocka_unit_test(xforward_goes_in_as_many_commands_as_it_takes),
