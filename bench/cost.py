@@ -7,8 +7,8 @@ Nothing is timed. Each figure is the difference of two runs of different length,
 messages between them, so that starting and stopping do not count: allocations, and the system calls
 that move bytes, by a preloaded library; instructions by callgrind (left out where valgrind is
 missing). A figure above its bound fails; one far below it too, so that what was won is written down
-here. How often the client waits for the loop depends on the machine's other work: it is told, and
-not judged.
+here. How often the client waits for the loop depends on the machine's other work, and what it costs
+to encrypt on the processor: these are told, and not judged.
 """
 import json
 import os
@@ -25,7 +25,9 @@ BOUNDS = {
     "chunking": {"allocations": 0, "transfers": 0.15, "instructions": 6300},
     "group": {"allocations": 0, "transfers": 2.1, "instructions": 11800},
     "none": {"allocations": 0, "transfers": 8.2, "instructions": 16000},
+    "tls": {"allocations": 0, "transfers": 0.15},
 }
+OFFERS = {"tls": "chunking"}  # what the server of a mode offers, if not the mode itself
 SLACK = 0.6  # of a bound: what is below is worth a lower one
 FEW, MANY = 10000, 30000  # messages of the two runs; all are more than the client's window
 VALGRIND = 5000, 9000     # likewise under valgrind
@@ -38,14 +40,19 @@ def free_port():
 
 
 class Server:
-    """The server that takes everything, on a port of its own."""
+    """The server that takes everything, on a port of its own; `ready` is false if it cannot TLS."""
 
-    def __init__(self, program, mode):
-        self.port = free_port()
-        self.process = subprocess.Popen([program, str(self.port), mode], stdout=subprocess.PIPE)
+    def __init__(self, program, mode, folder):
+        self.mode, self.port = mode, str(free_port())
+        self.certificate = os.path.join(folder, "ca.pem")
+        command = [program, self.port, OFFERS.get(mode, mode)]
+        if mode == "tls":
+            command.append(self.certificate)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
 
     def __enter__(self):
-        if not self.process.stdout.readline().startswith(b"listening"):
+        self.ready = self.process.stdout.readline().startswith(b"listening")
+        if not self.ready and self.mode != "tls":
             sys.exit("cost: the server did not start")
         return self
 
@@ -53,36 +60,41 @@ class Server:
         self.process.send_signal(signal.SIGTERM)
         self.process.communicate()
 
+    def serve(self, program, messages, prefix=(), **environment):
+        """Runs the client against it."""
+        command = [*prefix, program, "127.0.0.1", self.port, str(messages), "1024", "10"]
+        if self.mode == "tls":
+            command.append("tls")
+        env = dict(os.environ, UVSMTP_BENCH_PIPELINING=OFFERS.get(self.mode, self.mode),
+                   UVSMTP_BENCH_CA=self.certificate, **environment)
+        done = subprocess.run(command, env=env, capture_output=True, text=True)
+        if done.returncode != 0:
+            sys.exit("cost: %s failed:\n%s%s" % (" ".join(command), done.stdout, done.stderr))
+        return done
 
-def run(program, port, messages, mode, prefix=(), **environment):
-    command = [*prefix, program, "127.0.0.1", str(port), str(messages), "1024", "10"]
-    env = dict(os.environ, UVSMTP_BENCH_PIPELINING=mode, **environment)
-    done = subprocess.run(command, env=env, capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit("cost: %s failed:\n%s%s" % (" ".join(command), done.stdout, done.stderr))
-    return done
 
-
-def counted(program, counters, port, messages, mode, folder):
+def counted(server, program, counters, messages, folder):
     name = os.path.join(folder, "counted")
-    run(program, port, messages, mode, LD_PRELOAD=counters, UVSMTP_BENCH_COUNT=name)
+    server.serve(program, messages, LD_PRELOAD=counters, UVSMTP_BENCH_COUNT=name)
     with open(name) as file:
         return json.load(file)
 
 
-def instructions(program, port, messages, mode):
+def instructions(server, program, messages):
     prefix = ("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null")
-    done = run(program, port, messages, mode, prefix)
+    done = server.serve(program, messages, prefix)
     return int(re.search(r"I\s+refs:\s+([\d,]+)", done.stderr).group(1).replace(",", ""))
 
 
 def measure(program, server, counters, mode):
-    """What a message costs, by the names of BOUNDS, and waits."""
-    with tempfile.TemporaryDirectory() as folder, Server(server, mode) as peer:
-        few, many = (counted(program, counters, peer.port, n, mode, folder) for n in (FEW, MANY))
+    """What a message costs, by the names of BOUNDS, and waits; nothing if it cannot be counted."""
+    with tempfile.TemporaryDirectory() as folder, Server(server, mode, folder) as peer:
+        if not peer.ready:
+            return {}
+        few, many = (counted(peer, program, counters, n, folder) for n in (FEW, MANY))
         figures = {k: (many[k] - few[k]) / (MANY - FEW) for k in few}
         if shutil.which("valgrind") is not None:
-            low, high = (instructions(program, peer.port, n, mode) for n in VALGRIND)
+            low, high = (instructions(peer, program, n) for n in VALGRIND)
             figures["instructions"] = (high - low) / (VALGRIND[1] - VALGRIND[0])
         return figures
 

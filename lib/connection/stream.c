@@ -18,6 +18,7 @@
 #include "connection/connection.h"
 
 #define SLICES 64
+#define RECORD_SLICES 256            /* for a record of small messages */
 #define RECORD_SIZE ((size_t)16384)  /* RFC 8446 section 5.1 */
 #define BUDGET ((size_t)1024 * 1024) /* octets a turn of the loop, for the sake of others */
 #define WRITE_ERR_GRACE_MS 2000      /* for the server's last words after writing failed */
@@ -165,10 +166,10 @@ static bool drain(uvsmtp_connection_t *c, size_t *budget)
   }
 }
 
-/* One record's worth of the protocol's output. */
-static size_t next_record(uvsmtp_connection_t *c, uvsmtp_slice_t *slices)
+/* Cuts slices to one record's worth; how many are left. */
+static size_t cut(uvsmtp_slice_t *slices, size_t count)
 {
-  size_t count = uvsmtp_protocol_output(c->protocol, slices, SLICES), left = RECORD_SIZE;
+  size_t left = RECORD_SIZE;
   for (size_t i = 0; i < count; i++) {
     if (slices[i].len >= left) {
       slices[i].len = left;
@@ -176,6 +177,15 @@ static size_t next_record(uvsmtp_connection_t *c, uvsmtp_slice_t *slices)
     }
     left -= slices[i].len;
   }
+  return count;
+}
+
+/* One record's worth of the protocol's output, also where that is many small pieces. */
+static size_t next_record(uvsmtp_connection_t *c, uvsmtp_slice_t *slices)
+{
+  size_t count = cut(slices, uvsmtp_protocol_output(c->protocol, slices, SLICES));
+  if (count == SLICES)
+    count = cut(slices, uvsmtp_protocol_output(c->protocol, slices, RECORD_SLICES));
   return count;
 }
 
@@ -207,7 +217,7 @@ static bool have_records(uvsmtp_connection_t *c)
 /* Makes records as far as there is room for them; false if the engine broke. */
 static bool encrypt(uvsmtp_connection_t *c)
 {
-  uvsmtp_slice_t slices[SLICES];
+  uvsmtp_slice_t slices[RECORD_SLICES];
   size_t count, taken;
   if (uvsmtp_protocol_output_len(c->protocol) != 0 && !have_records(c))
     return false;

@@ -16,6 +16,7 @@
 #include "../tls/certs.h"
 #include "connection/connection.h"
 #include "sink/internal.h"
+#include "tls/internal.h"
 #include "uvsmtp.h"
 
 /* ---- what the tests share ---- */
@@ -1195,6 +1196,68 @@ static void quit_lets_what_is_queued_finish(void **state)
 enum { CROWD = 30000 };
 static uvsmtp_recipient_t crowd[CROWD];
 
+/* ---- records ---- */
+
+/* What TLS has put around the octets of the protocol so far. */
+static uint64_t around(const uvsmtp_connection_t *c)
+{
+  return c->info.octets_sent - uvsmtp_protocol_total_sent(c->protocol);
+}
+
+#define MANY 400
+
+static int sent;
+static uint64_t around_before, octets_before, records, record_octets;
+
+static void on_one_of_many(uvsmtp_send_t *send, const uvsmtp_result_t *result)
+{
+  world_t *w = send->data;
+  assert_int_equal(result->status, UVSMTP_ACCEPTED);
+  if (++sent < MANY)
+    return;
+  records = (around(w->connection) - around_before) /
+            (uint64_t)mbedtls_ssl_get_record_expansion(&w->connection->tls->ssl);
+  record_octets = uvsmtp_protocol_total_sent(w->connection->protocol) - octets_before;
+  uvsmtp_connection_quit(w->connection, on_closed);
+}
+
+static void send_many(world_t *w)
+{
+  static const uvsmtp_recipient_t to = {.address = "b@x.example"};
+  static uvsmtp_envelope_t envelope = UVSMTP_ENVELOPE_INIT;
+  static uvsmtp_source_t source;
+  static uvsmtp_send_t sends[MANY];
+  static char text[300]; /* so much is not copied: each message has two pieces */
+  envelope.sender = "a@x.example";
+  envelope.recipients = &to;
+  envelope.recipient_count = 1;
+  memset(text, 'x', sizeof(text));
+  memcpy(text + sizeof(text) - 2, "\r\n", 2);
+  uvsmtp_source_memory(&source, text, sizeof(text));
+  around_before = around(w->connection);
+  octets_before = uvsmtp_protocol_total_sent(w->connection->protocol);
+  sent = 0;
+  for (size_t i = 0; i < MANY; i++) {
+    sends[i].data = w;
+    assert_int_equal(
+        uvsmtp_connection_send(w->connection, &sends[i], &envelope, &source, on_one_of_many), 0);
+  }
+}
+
+static void messages_of_one_turn_share_full_records(void **state)
+{
+  world_t w;
+  init(&w);
+  with_tls(&w, UVSMTP_TLS_IMPLICIT);
+  w.options.max_in_doubt = 2 * MANY;
+  w.on_open = send_many;
+  go(&w, "");
+  assert_int_equal(w.messages, MANY);
+  assert_true(record_octets > (uint64_t)MANY * 300);
+  /* All are full but the last, and the first, which does not wait for the others. */
+  assert_true(records <= record_octets / 16384 + 2);
+}
+
 static void send_to_a_crowd(world_t *w)
 {
   static uvsmtp_envelope_t envelope = UVSMTP_ENVELOPE_INIT;
@@ -1237,6 +1300,7 @@ static void a_flight_larger_than_all_buffers_arrives_at_a_server_that_reads_late
 int main(void)
 {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(messages_of_one_turn_share_full_records),
       cmocka_unit_test(a_flight_larger_than_all_buffers_arrives_at_a_server_that_reads_late),
       cmocka_unit_test(a_session_opens_and_quits),
       cmocka_unit_test(starttls_and_implicit_tls_open),
