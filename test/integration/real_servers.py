@@ -7,7 +7,6 @@ DIGEST_MD5 is examples/digest_md5.c.
 """
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
