@@ -145,6 +145,10 @@ static int check_family(const plan_t *plan, family_t family)
     return complain(STATUS_USAGE, "send", "--user is missing");
   if (family == PASSWORD && plan->password == NULL)
     return complain(STATUS_USAGE, "send", "no password: --password-file or UVSMTP_PASSWORD");
+  if ((family == PASSWORD || family == OAUTH) && plan->user[0] == '\0')
+    return complain(STATUS_USAGE, "send", "the user's name is empty");
+  if (family == PASSWORD && plan->password[0] == '\0')
+    return complain(STATUS_USAGE, "send", "the password is empty");
   if (family == OAUTH && plan->settings->token_command == NULL)
     return complain(STATUS_USAGE, "send", "--token-command is missing");
   return STATUS_OK;

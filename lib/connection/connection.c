@@ -158,14 +158,22 @@ void uvsmtp__connection_trace(uvsmtp_connection_t *c)
     c->config.o.trace(c->config.o.trace_data, c, kind, line.base, line.len);
 }
 
+/* A server that begins with TLS waits in silence for who waits for its greeting. */
+static const char *hint_of_silence(const uvsmtp_connection_t *c, const uvsmtp_event_t *event)
+{
+  bool silent = event->err == UVSMTP_ETIMEOUT && c->tls == NULL && c->info.octets_received == 0;
+  return silent ? "; if TLS begins at once on this port, ask for implicit TLS (smtps)" : "";
+}
+
 static void deliver_error(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
 {
   char whom[UVSMTP__PEER_SIZE];
   if (c->phase == UVSMTP__PHASE_QUITTING)
     uvsmtp__connection_end(c);
   else
-    uvsmtp__connection_fail(c, event->err, "%s: %s", uvsmtp__connection_whom(c, whom, sizeof(whom)),
-                            uvsmtp_protocol_error_text(c->protocol));
+    uvsmtp__connection_fail(c, event->err, "%s: %s%s",
+                            uvsmtp__connection_whom(c, whom, sizeof(whom)),
+                            uvsmtp_protocol_error_text(c->protocol), hint_of_silence(c, event));
 }
 
 /* A reply that nobody asked for: 421 before the server goes, as a rule. */

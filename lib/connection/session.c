@@ -19,6 +19,26 @@ static void refuse(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply, const ch
   uvsmtp__connection_fail_reply(c, err, reply, what);
 }
 
+static bool needs_tls(const uvsmtp_connection_t *c)
+{
+  return c->config.o.tls == UVSMTP_TLS_REQUIRED && !c->tls_done;
+}
+
+/* HELO would do for a server that does not know EHLO, but neither for TLS nor for a login. */
+static void refuse_ehlo(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply,
+                        uvsmtp_command_t command)
+{
+  bool unknown = reply->code >= 500 && reply->code <= 504;
+  if (unknown && needs_tls(c))
+    uvsmtp__connection_fail_reply(c, UVSMTP_ETLSREQUIRED, reply,
+                                  "EHLO, without which there is no TLS");
+  else if (unknown && c->config.auth_count != 0)
+    uvsmtp__connection_fail_reply(c, UVSMTP_EMECHANISM, reply,
+                                  "EHLO, without which there is no login");
+  else
+    refuse(c, reply, uvsmtp_command_name(command));
+}
+
 /* A command could not be issued: out of memory, or the server is closing. */
 static void cannot_issue(uvsmtp_connection_t *c, int err, const char *what)
 {
@@ -41,8 +61,7 @@ static int find_name(uvsmtp_connection_t *c)
 static void say_ehlo(uvsmtp_connection_t *c)
 {
   const char *name = c->config.o.ehlo_domain;
-  bool needs_ehlo =
-      c->config.auth_count != 0 || (c->config.o.tls == UVSMTP_TLS_REQUIRED && !c->tls_done);
+  bool needs_ehlo = c->config.auth_count != 0 || needs_tls(c);
   int err = 0;
   if (name == NULL && c->ehlo_name == NULL)
     err = find_name(c);
@@ -192,7 +211,7 @@ void uvsmtp__session_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
     if (accepted)
       after_ehlo(c, &event->reply);
     else if (event->last)
-      refuse(c, &event->reply, uvsmtp_command_name(event->command));
+      refuse_ehlo(c, &event->reply, event->command);
     break;
   case UVSMTP_COMMAND_STARTTLS:
     after_starttls(c, &event->reply);

@@ -119,12 +119,25 @@ static int decode(const parser_t *p, uvsmtp_slice_t s, char **out)
 
 static int check_characters(const parser_t *p, const char *text)
 {
+  const char *hash = strchr(text, '#');
   if (strpbrk(text, "\r\n") != NULL)
     return say(p, UVSMTP_EINJECTION, "the URL has a line break");
   for (const char *s = text; *s != '\0'; s++)
     if (*s <= ' ' || *s > '~' || strchr("\"<>\\^`{|}", *s) != NULL)
       return refuse(p, "the URL has a character that must be written as %XX");
-  return strchr(text, '#') != NULL ? refuse(p, "a server URL has no fragment (#)") : 0;
+  if (hash != NULL)
+    return refuse(p, strchr(hash, '@') != NULL ? "a # in the user or password is written %23"
+                                               : "a server URL has no fragment (#)");
+  return 0;
+}
+
+/* An @ behind the host can only be that of a user, or of a password with a / or ? in it. */
+static int check_at(const parser_t *p, uvsmtp_slice_t rest)
+{
+  const char *at = find(rest, '@'), *slash = find(rest, '/'), *mark = find(rest, '?');
+  if (p->is_unix || at == NULL || ((slash == NULL || at < slash) && (mark == NULL || at < mark)))
+    return 0;
+  return refuse(p, "a / in the user or password is written %2F, a ? %3F");
 }
 
 /* ---- the parts ----------------------------------------------------------------------------- */
@@ -353,6 +366,8 @@ static int parse(parser_t *p, const char *text)
   if (err != 0)
     return err;
   rest = uvsmtp_slice(colon + 3);
+  if ((err = check_at(p, rest)) != 0)
+    return err;
   query = cut(&rest, '?');
   slash = find(rest, '/');
   if (slash != NULL) {
@@ -432,6 +447,8 @@ static int parse_proxy(parser_t *p, uvsmtp__proxy_t *proxy, const char *text)
   rest = uvsmtp_slice(colon + 3);
   if (rest.len > 0 && rest.base[rest.len - 1] == '/')
     rest.len--;
+  if ((err = check_at(p, rest)) != 0)
+    return err;
   if (find(rest, '/') != NULL || find(rest, '?') != NULL)
     return refuse(p, "the URL has something behind the host");
   err = parse_authority(p, rest);

@@ -190,7 +190,9 @@ static int explain_rest(uvsmtp_tls_t *engine, int ret, uvsmtp__tls_say_t *say)
     return UVSMTP_ETLSCLIENTCERT;
   }
   if (!engine->done && is_no_tls(engine))
-    uvsmtp__tls_say(say, "the %s does not speak TLS here", peer);
+    uvsmtp__tls_say(say, "the %s does not speak TLS here%s", peer,
+                    engine->first_byte == '2' ? ", but greets in the clear: STARTTLS follows that"
+                                              : "");
   else if (!engine->done)
     uvsmtp__tls_say(say, "the TLS handshake failed");
   else

@@ -257,8 +257,9 @@ static const refusal_t refusals[] = {
      "refused the session: 554", UVSMTP_EPERMANENT, 554, UVSMTP_TLS_NONE, true, false, 1},
     {"ehlo 550, then QUIT", "ehlo : reply \"550 5.7.1 Unknown you\"", "Unknown you",
      UVSMTP_EPERMANENT, 550, UVSMTP_TLS_NONE, true, false, 2},
-    {"no EHLO, and no HELO where TLS is required", "ehlo : reply \"502 5.5.1 What?\"", "What?",
-     UVSMTP_EPERMANENT, 502, UVSMTP_TLS_REQUIRED, true, false, 2},
+    {"no EHLO, and no HELO where TLS is required", "ehlo : reply \"502 5.5.1 What?\"",
+     "refused EHLO, without which there is no TLS: 502 What?; use the port", UVSMTP_ETLSREQUIRED,
+     502, UVSMTP_TLS_REQUIRED, true, false, 2},
     {"closed at once", "connect : close", "127.0.0.1", UVSMTP_ECONNLOST, 0, UVSMTP_TLS_NONE, true,
      false},
     {"no STARTTLS", NULL, "does not offer STARTTLS", UVSMTP_ETLSREQUIRED, 0, UVSMTP_TLS_REQUIRED,
@@ -671,6 +672,8 @@ static void silence_ends_in_a_timeout(void **state)
     go(&w, rows[i].script);
     assert_int_equal(w.err, UVSMTP_ETIMEOUT);
     assert_string_equal(w.order, "OC");
+    /* Where the server says nothing at all, it may be waiting for TLS. */
+    assert_true((strstr(w.text, "smtps") != NULL) == (i == 0));
   }
 }
 

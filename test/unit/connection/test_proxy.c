@@ -512,6 +512,7 @@ static void urls_of_proxies_are_read_strictly(void **state)
       {"socks5://", UVSMTP_EURL, "the URL has no host"},
       {"socks5://p/path", UVSMTP_EURL, "the URL has something behind the host"},
       {"socks5://p?x=y", UVSMTP_EURL, "the URL has something behind the host"},
+      {"socks5://u:p/w@p", UVSMTP_EURL, "a / in the user or password is written %2F, a ? %3F"},
       {"socks5://p:0", UVSMTP_EURL, "the URL's port is not a number from 1 to 65535"},
       {"http://a%3Ab:c@p", UVSMTP_EURL, "the user of an HTTP proxy cannot have a colon"},
       {"socks5://a:b%0d@p", UVSMTP_EINJECTION, "the URL has an encoded CR, LF or NUL"},
