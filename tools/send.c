@@ -124,8 +124,12 @@ static void start_more(run_t *run)
 static void on_interrupt(uv_signal_t *handle, int number)
 {
   run_t *run = handle->data;
+  uvsmtp_client_waiting_t waiting;
 
   (void)number;
+  uvsmtp_client_waiting(run->client, &waiting);
+  if (waiting.sends > 0)
+    complain(STATUS_TEMPORARY, "send", "interrupted: %s", waiting.text);
   uv_signal_stop(&run->interrupt);
   uv_signal_stop(&run->terminate);
   uvsmtp_client_close(run->client, UVSMTP_CLOSE_ABORT, on_client_closed);

@@ -53,10 +53,11 @@ static void explain_code(gssapi_t *g, OM_uint32 code, int type)
   gss_release_buffer(&ignored, &text);
 }
 
-/* GSS_S_FAILURE only means that Kerberos knows more. */
+/* Kerberos knows more than GSS_S_FAILURE; and where it has looked for tickets. */
 static void explain(gssapi_t *g, OM_uint32 major, OM_uint32 minor)
 {
-  if (minor != 0 && GSS_ROUTINE_ERROR(major) == GSS_S_FAILURE)
+  OM_uint32 error = GSS_ROUTINE_ERROR(major);
+  if (minor != 0 && (error == GSS_S_FAILURE || error == GSS_S_NO_CRED))
     explain_code(g, minor, GSS_C_MECH_CODE);
   else
     explain_code(g, major, GSS_C_GSS_CODE);

@@ -35,7 +35,8 @@ void uvsmtp__state_explain(const uvsmtp_client_t *client, char *text, size_t siz
   unsigned long long left = left_until(client, pool->why_until_ms);
   switch (pool->why) {
   case UVSMTP_WAIT_OPENING:
-    snprintf(text, size, "connections are being opened (%zu)", pool->counts[UVSMTP__SLOT_OPENING]);
+    snprintf(text, size, "connections to %s are being opened (%zu)", server->name,
+             pool->counts[UVSMTP__SLOT_OPENING]);
     break;
   case UVSMTP_WAIT_CONNECTIONS:
     snprintf(text, size, "all %zu connections are in use", pool->limits.max_connections);

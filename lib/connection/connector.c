@@ -568,6 +568,8 @@ static void fail_resolving(uvsmtp__connector_t *c, int status)
     say_error(c, status);
   else
     say(c, "it has no %saddress", kind);
+  if (status != 0 && c->family != AF_UNSPEC)
+    say(c, "; only %saddresses were asked for", kind); /* it may have others */
   finish(c, status == UV_ENOMEM || status == UV_EAI_MEMORY ? UVSMTP_ENOMEM : UVSMTP_ERESOLVE);
 }
 

@@ -236,6 +236,13 @@ static bool takes_whole(uvsmtp__transaction_t *t)
   return true;
 }
 
+/* Line ends that are made whole only add to what the source gives. */
+static bool is_too_big(const uvsmtp_connection_t *c, const uvsmtp__transaction_t *t)
+{
+  uint64_t max = uvsmtp_protocol_capabilities(c->protocol)->max_message_size;
+  return max != 0 && t->info.length != UVSMTP_LENGTH_UNKNOWN && t->info.length > max;
+}
+
 static int open_source(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   uvsmtp_source_t *source = t->send->source;
@@ -257,7 +264,7 @@ static int open_source(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   apply_info(t, target);
   t->clean = is_known(t);
   t->size = t->needs.size;
-  return 0;
+  return is_too_big(c, t) ? UVSMTP_ETOOBIG : 0;
 }
 
 int uvsmtp__content_open(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)

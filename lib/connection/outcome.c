@@ -58,13 +58,16 @@ void uvsmtp__outcome_rest(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, uvsm
   t->decided = true;
 }
 
-/* Why a command could not be issued: for an extension or a field of the envelope, its name too. */
+/* Why a command could not be issued: which extension is missing, or field wrong, or the limit. */
 static void say_refused(const uvsmtp_connection_t *c, int err, char *words)
 {
   const char *fault = uvsmtp_protocol_fault(c->protocol);
   if (err == UVSMTP_EEXTENSION)
     snprintf(words, WORDS_MAX, "%s (%s)", uvsmtp_strerror(err),
              uvsmtp_protocol_missing(c->protocol));
+  else if (err == UVSMTP_ETOOBIG)
+    snprintf(words, WORDS_MAX, "%s (at most %llu octets)", uvsmtp_strerror(err),
+             (unsigned long long)uvsmtp_protocol_capabilities(c->protocol)->max_message_size);
   else
     snprintf(words, WORDS_MAX, "%s%s%s", uvsmtp_strerror(err), *fault != '\0' ? ": " : "", fault);
 }

@@ -85,6 +85,17 @@ def bare_line_feeds_become_crlf_and_the_last_line_gets_an_end():
 
 
 @test
+def what_is_too_large_as_it_is_is_not_sent_to_be_refused():
+    letter = HEAD.replace(b'\r', b'') + b'\n' + b'a line\n' * 100_000
+    write('letter', letter)
+    with Sink('--max-size', str(len(letter) - 1)) as sink:
+        run = send(sink.plain, *TO, '--json', '--trace', 'letter', status=69)
+    equal(run.result()['error']['name'], 'UVSMTP_ETOOBIG')
+    contains(run.result()['error']['text'], f'at most {len(letter) - 1} octets')
+    lacks(run.err, 'C: MAIL')
+
+
+@test
 def several_files_go_and_each_has_its_result():
     names = []
     for i in range(100):

@@ -339,6 +339,16 @@ def a_lost_final_reply_is_unknown_and_75():
 
 
 @test
+def a_server_without_ehlo_lets_nobody_log_in():
+    write('letter', LETTER)
+    with Sink('--no', 'ehlo') as sink:
+        result = send(sink.plain, *TO, '--user', 'ann', '--json', 'letter', status=77,
+                      env={'UVSMTP_PASSWORD': 'x'}).result()
+    equal(result['error']['name'], 'UVSMTP_EMECHANISM')
+    contains(result['error']['text'], 'refused EHLO, without which there is no login: 502')
+
+
+@test
 def nobody_listening_is_75():
     write('letter', LETTER)
     with socket.socket() as free:
@@ -391,6 +401,21 @@ def a_signal_ends_it_and_tells_what_became_of_the_message():
 
 
 @test
+def a_signal_while_it_connects_tells_what_was_waited_for():
+    write('letter', LETTER)
+    with socket.create_server(('127.0.0.1', 0)) as server:
+        whom = '127.0.0.1:%d' % server.getsockname()[1]
+        process = subprocess.Popen([tool.PROGRAM, 'send', '--server', f'smtp://{whom}', *TO,
+                                    'letter'], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        silent, _ = server.accept()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        silent.close()
+    equal(process.returncode, 75)
+    contains(err.decode(), f'interrupted: 1 wait: connections to {whom} are being opened')
+
+
+@test
 def usage_is_64():
     write('letter', LETTER)
     for args in (('send',),
@@ -409,6 +434,9 @@ def usage_is_64():
                  ('compose',), ('demo', 'x'), ('nonsense',), ()):
         run = Run(*args, status=64)
         contains(run.err, 'uvsmtp')
+    run = send('smtp://localhost', *TO, '--user', 'me', 'letter', status=64,
+               env={'UVSMTP_PASSWORD': ''})
+    contains(run.err, 'the password is empty')
 
 
 @test

@@ -377,6 +377,7 @@ static void a_send_that_waits_too_long_is_told_why(void **state)
   uvsmtp_client_options_t options = quick(1);
   uvsmtp_send_options_t soon = UVSMTP_SEND_OPTIONS_INIT, never = soon;
   uvsmtp_client_waiting_t waiting;
+  char text[128];
   soon.timeout_ms = 20;
   never.timeout_ms = UINT64_MAX;
   options.send_timeout_ms = 40;
@@ -387,13 +388,15 @@ static void a_send_that_waits_too_long_is_told_why(void **state)
   run_until_done(b, 2);
   assert_int_equal(b->mails[0].err, UVSMTP_EDEADLINE);
   assert_int_equal(b->mails[0].status, UVSMTP_DEFERRED);
-  assert_string_equal(b->mails[0].text, "the deadline of the send has passed; "
-                                        "connections are being opened (1)");
+  snprintf(text, sizeof(text),
+           "the deadline of the send has passed; connections to 127.0.0.1:%u are being opened (1)",
+           sink_port(b->sink));
+  assert_string_equal(b->mails[0].text, text);
   assert_int_equal(b->mails[1].err, UVSMTP_EDEADLINE);
   uvsmtp_client_waiting(b->client, &waiting);
   assert_int_equal(waiting.why, UVSMTP_WAIT_OPENING);
   assert_string_equal(uvsmtp_wait_name(waiting.why), "opening");
-  assert_string_equal(waiting.text, "1 wait: connections are being opened (1)");
+  assert_memory_equal(waiting.text, "1 wait: connections to 127.0.0.1:", 33);
   bench_end(b, UVSMTP_CLOSE_ABORT);
   bench_finish(b);
   assert_int_equal(b->mails[2].err, UVSMTP_ECANCELED);
