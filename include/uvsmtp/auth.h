@@ -69,7 +69,8 @@ typedef struct uvsmtp_token_request_s uvsmtp_token_request_t;
  * same authenticator before the last request has been answered or has timed out.
  * Returns    0: uvsmtp_auth_token_set(request, …) will be called exactly once, at once or at any
  *            time later, even if the request is cancelled meanwhile. A negative error: it will not
- *            be called, and those who wait fail.
+ *            be called, and those who wait fail. What is returned behind a call from inside does not
+ *            count, so that its result may be.
  * Inside     everything is legal but to block. `data` is that of the options.
  * Since 0.1
  */

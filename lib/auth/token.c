@@ -29,6 +29,7 @@ struct uvsmtp_token_request_s {
   uvsmtp_mem_t mem;
   uvsmtp__token_cache_t *cache; /* NULL: cut loose */
   const void *thread;           /* where the answer is awaited */
+  bool *answered;               /* while fetch runs, which may answer at once; else NULL */
   uint64_t started_ms, overdue_ms;
 };
 
@@ -204,6 +205,7 @@ static void expire(uvsmtp__token_cache_t *cache, uint64_t now_ms)
 static int start_fetch(uvsmtp__token_cache_t *cache, uint64_t now_ms)
 {
   uvsmtp_token_request_t *request = uvsmtp__malloc(&cache->mem, sizeof(*request));
+  bool answered = false;
   int err;
   if (request == NULL)
     return UVSMTP_ENOMEM;
@@ -212,8 +214,12 @@ static int start_fetch(uvsmtp__token_cache_t *cache, uint64_t now_ms)
   request->thread = uvsmtp__auth_thread();
   request->started_ms = now_ms;
   request->overdue_ms = add_ms(now_ms, cache->timeout_ms);
+  request->answered = &answered;
   cache->request = request;
   err = cache->fetch(cache->auth, request, cache->data);
+  if (answered) /* whatever it returns: that of uvsmtp_auth_token_set, as a rule */
+    return 0;
+  request->answered = NULL;
   if (err >= 0)
     return 0;
   cache->request = NULL;
@@ -316,6 +322,8 @@ int uvsmtp_auth_token_set(uvsmtp_token_request_t *request, int err, const char *
   if (request->thread != uvsmtp__auth_thread())
     return UVSMTP_EAUTHTHREAD;
   answered = *request;
+  if (answered.answered != NULL)
+    *answered.answered = true;
   if (err > 0)
     err = UVSMTP_EAUTHTOKEN;
   uvsmtp__free(&answered.mem, request);

@@ -362,6 +362,20 @@ static void a_fetch_that_cannot_start_is_a_failed_one(void **state)
   uvsmtp_auth_free(auth);
 }
 
+/* An answer is an answer, whatever fetch returns after it. */
+static void a_fetch_that_answers_what_is_no_token_has_answered(void **state)
+{
+  issuer_t issuer;
+  uvsmtp_auth_t *auth = fetching(&issuer, 0);
+  peer_t peer;
+  issuer.at_once = "no token"; /* so that fetch returns the refusal of it */
+  assert_int_equal(start_at(&peer, auth, 0), UVSMTP_EAUTHTOKEN);
+  peer_end(&peer);
+  issuer.at_once = NULL;
+  fetch_token(auth, &issuer, 1000, "good", 3600);
+  uvsmtp_auth_free(auth);
+}
+
 static void what_is_no_token_is_refused(void **state)
 {
   static const char *const rows[] = {"", "a b", "a\1b", "a\r\nb", "t\xc3\xa9", "a\x7f"};
@@ -567,6 +581,7 @@ int main(void)
       cmocka_unit_test(a_failed_fetch_says_why_to_those_who_wait_and_those_who_come),
       cmocka_unit_test(after_failures_fetches_back_off),
       cmocka_unit_test(a_fetch_that_cannot_start_is_a_failed_one),
+      cmocka_unit_test(a_fetch_that_answers_what_is_no_token_has_answered),
       cmocka_unit_test(what_is_no_token_is_refused),
       cmocka_unit_test(identities_cannot_add_a_field),
       cmocka_unit_test(an_overdue_fetch_is_given_up),
