@@ -71,8 +71,8 @@ typedef struct uvsmtp_client_options_s {
                                none */
   uint64_t keepalive_ms;    /* NOOP on a connection that is idle for so long; 0: none */
   uint64_t max_messages;    /* on one connection; 0: no limit */
-  uint64_t max_bytes;       /* of messages on one connection, as far as their sizes are known when
-                               they are sent; 0: no limit */
+  uint64_t max_bytes;       /* of messages on one connection, as uvsmtp_source_length tells; 0: no
+                               limit */
   uint64_t max_refused;     /* messages that went to nobody on one connection: servers count errors
                                and the RSETs behind them, and cut off whom they take for a spammer
                                (Exim after ten); default 6, UINT64_MAX: no limit */
@@ -80,8 +80,9 @@ typedef struct uvsmtp_client_options_s {
                                which were opened together are not replaced together; 0: no limit */
   /* ---- the queue ---- */
   size_t max_queued;         /* sends that wait; then UVSMTP_EQUEUEFULL; default 10 000 000 */
-  uint64_t max_queued_bytes; /* of messages that wait, as far as their sizes are known; a message
-                                larger than it is taken by an empty queue; 0: no limit */
+  uint64_t max_queued_bytes; /* of messages that wait, as uvsmtp_source_length tells: a source of
+                                unknown length counts nothing; a message larger than it is taken by
+                                an empty queue; 0: no limit */
   uvsmtp_client_cb on_room;  /* after UVSMTP_EQUEUEFULL: the queue is half empty again (a "drain"
                                 callback); on the loop's thread; NULL: nobody is told */
   uint64_t send_timeout_ms;  /* for sends that say none of their own, see

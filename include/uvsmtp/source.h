@@ -70,7 +70,8 @@ typedef struct uvsmtp_source_ops_s {
   /** What the last failure of open or next was about, one line that joins the result's text; ""
    *  if there is no more to say. May be NULL. */
   const char *(*detail)(uvsmtp_source_t *source);
-  /** What it holds, told without opening it; optional. Any time from making it on. */
+  /** About how many bytes it will give, told without opening it; optional. Any time from making it
+   *  on. */
   uint64_t (*length)(const uvsmtp_source_t *source);
   /**
    * All that it holds, if that lies in one piece which stays in place as long as the source is in
@@ -103,7 +104,12 @@ UVSMTP_EXTERN void uvsmtp_source_memory(uvsmtp_source_t *source, const void *byt
 UVSMTP_EXTERN void uvsmtp_source_buffers(uvsmtp_source_t *source, const uvsmtp_slice_t *slices,
                                          size_t count);
 
-/** How many bytes it holds, if that is known without opening it, or UVSMTP_LENGTH_UNKNOWN. Since 0.1 */
+/**
+ * How many bytes it will give, if that is known without opening it, or UVSMTP_LENGTH_UNKNOWN: what
+ * the queue of a client counts. Exact for memory and files; for a message that is built, raw or
+ * signed what it is made of: its parts as they are before they are encoded, as far as they are
+ * known, without their headers and signatures. Since 0.1
+ */
 UVSMTP_EXTERN uint64_t uvsmtp_source_length(const uvsmtp_source_t *source);
 
 /**

@@ -487,12 +487,31 @@ static const char *message_source_detail(uvsmtp_source_t *source)
   return r != NULL ? r->detail : m->source_detail;
 }
 
+/* What its parts hold, before they are encoded: how much of that there will be depends on the
+ * server.
+ */
+static uint64_t message_length(const uvsmtp_source_t *source)
+{
+  const uvsmtp_message_t *m = source->data;
+  const uvsmtp_part_t *part = m->pattern != NULL ? m->pattern->parts : m->parts;
+  uint64_t total = 0;
+  for (; part != NULL; part = part->next_made) {
+    uint64_t len = part->kind == UVSMTP__PART_MEMORY   ? uvsmtp__part_view(m, part)->len
+                   : part->kind == UVSMTP__PART_FILE   ? part->file_len
+                   : part->kind == UVSMTP__PART_SOURCE ? uvsmtp_source_length(part->source)
+                                                       : 0;
+    total += part->replaced || len == UVSMTP_LENGTH_UNKNOWN ? 0 : len;
+  }
+  return total;
+}
+
 static const uvsmtp_source_ops_t message_ops = {
     .size = sizeof(uvsmtp_source_ops_t),
     .open = message_open,
     .next = message_next,
     .close = message_close,
     .detail = message_source_detail,
+    .length = message_length,
 };
 
 int uvsmtp_message_source(uvsmtp_message_t *m, uvsmtp_source_t *source)

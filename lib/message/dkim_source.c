@@ -546,12 +546,20 @@ static const char *source_detail(uvsmtp_source_t *source)
   return uvsmtp_signing_detail(source->data);
 }
 
+/* Without the signatures. */
+static uint64_t signing_length(const uvsmtp_source_t *source)
+{
+  const uvsmtp_signing_t *s = source->data;
+  return uvsmtp_source_length(s->given);
+}
+
 static const uvsmtp_source_ops_t signing_ops = {
     .size = sizeof(uvsmtp_source_ops_t),
     .open = signing_open,
     .next = signing_next,
     .close = signing_close,
     .detail = source_detail,
+    .length = signing_length,
 };
 
 void uvsmtp_signing_source(uvsmtp_signing_t *s, uvsmtp_source_t *source)

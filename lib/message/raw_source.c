@@ -42,6 +42,15 @@ static int make_slices(uvsmtp_raw_t *raw)
   return 0;
 }
 
+static uint64_t raw_length(const uvsmtp_source_t *source)
+{
+  const uvsmtp_raw_t *raw = source->data;
+  uint64_t length = 0;
+  for (size_t i = 0; i < raw->slice_count; i++)
+    length += raw->slices[i].len;
+  return length;
+}
+
 static int raw_open(uvsmtp_source_t *source, unsigned target, uvsmtp_source_info_t *info)
 {
   uvsmtp_raw_t *raw = source->data;
@@ -55,8 +64,7 @@ static int raw_open(uvsmtp_source_t *source, unsigned target, uvsmtp_source_info
   if (!raw->fed && why != 0)
     return uvsmtp__recode_open((uvsmtp__recode_t **)&source->impl, raw, why, &info->length);
   info->content = UVSMTP_CONTENT_STABLE;
-  for (size_t i = 0; i < raw->slice_count; i++)
-    info->length += raw->slices[i].len;
+  info->length = raw_length(source);
   return 0;
 }
 
@@ -88,6 +96,7 @@ static const uvsmtp_source_ops_t raw_ops = {
     .next = raw_next,
     .close = raw_close,
     .detail = raw_source_detail,
+    .length = raw_length,
 };
 
 int uvsmtp_raw_source(uvsmtp_raw_t *raw, uvsmtp_source_t *source)
@@ -210,12 +219,19 @@ static void filter_close(uvsmtp_source_t *source)
   whole->ops->close(whole);
 }
 
+/* With what is left out, which is little. */
+static uint64_t filter_length(const uvsmtp_source_t *source)
+{
+  return uvsmtp_source_length(source->impl);
+}
+
 static const uvsmtp_source_ops_t filter_ops = {
     .size = sizeof(uvsmtp_source_ops_t),
     .open = filter_open,
     .next = filter_next,
     .close = filter_close,
     .detail = raw_source_detail,
+    .length = filter_length,
 };
 
 int uvsmtp_raw_filter(uvsmtp_raw_t *raw, uvsmtp_source_t *source, uvsmtp_source_t *whole)

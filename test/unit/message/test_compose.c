@@ -361,6 +361,39 @@ static void an_attached_source_may_keep_the_reader_waiting(void **state)
   uvsmtp_message_free(m);
 }
 
+static uint64_t length_of(uvsmtp_message_t *m)
+{
+  uvsmtp_source_t source;
+  assert_int_equal(uvsmtp_message_source(m, &source), 0);
+  return uvsmtp_source_length(&source);
+}
+
+static void what_the_parts_hold_is_known_before_it_is_opened(void **state)
+{
+  slow_t slow = {.pieces = 100};
+  uvsmtp_source_t unknown = {.data = &slow, .ops = &slow_ops}, known;
+  uvsmtp_attachment_t a = UVSMTP_ATTACHMENT_INIT;
+  uvsmtp_message_t *m = minimal(UVSMTP_MESSAGE_TEMPLATE), *copy;
+  uvsmtp_source_memory(&known, "four", 4);
+  uvsmtp_message_text(m, "replaced", SIZE_MAX);
+  uvsmtp_message_text(m, "Dear {{who}}\r\n", SIZE_MAX); /* "Dear Ann" */
+  attach_bytes(m, "m.bin", "0123456789", 10);
+  a.path = temporary_file("0123456789", 10);
+  uvsmtp_message_attach(m, &a);
+  remove(a.path);
+  a = (uvsmtp_attachment_t)UVSMTP_ATTACHMENT_INIT;
+  a.filename = "s.bin";
+  a.source = &unknown;
+  uvsmtp_message_attach(m, &a);
+  a.source = &known;
+  assert_int_equal(uvsmtp_message_attach(m, &a), 0);
+  assert_int_equal(uvsmtp_message_copy(&copy, m), 0);
+  uvsmtp_message_mark(copy, "who", "Ann");
+  assert_int_equal(length_of(copy), strlen("Dear Ann\r\n") + 10 + 10 + 4);
+  uvsmtp_message_free(copy);
+  uvsmtp_message_free(m);
+}
+
 static void two_readers_do_not_disturb_each_other(void **state)
 {
   uvsmtp_message_t *m = with_everything();
@@ -1047,6 +1080,7 @@ int main(void)
       cmocka_unit_test(a_file_that_changed_fails_the_message),
       cmocka_unit_test(a_file_that_cannot_be_read_is_refused_when_attached),
       cmocka_unit_test(an_attached_source_may_keep_the_reader_waiting),
+      cmocka_unit_test(what_the_parts_hold_is_known_before_it_is_opened),
       cmocka_unit_test(two_readers_do_not_disturb_each_other),
       cmocka_unit_test(line_breaks_are_refused_with_the_name_of_the_field),
       cmocka_unit_test(text_that_is_not_utf8_is_refused_with_its_place),

@@ -269,6 +269,7 @@ static void the_field_says_what_is_signed_and_how(void **state)
     uvsmtp_source_memory(&given, message, sizeof(message) - 1);
     signing = new_signing(&given, &signer, 1, 0);
     uvsmtp_signing_source(signing, &source);
+    assert_int_equal(uvsmtp_source_length(&source), sizeof(message) - 1);
     got = slurp(&source, 0, &info, &len);
     assert_int_equal(info.length, len);
     at = strstr(got, "From: Ann");

@@ -95,6 +95,7 @@ static void a_message_in_memory_gives_envelope_and_source(void **state)
       sent = slurp(&source, UVSMTP_TARGET_8BITMIME, &info, &len);
       assert_string_equal(sent, good[i].sent);
       assert_int_equal(info.length, len);
+      assert_int_equal(uvsmtp_source_length(&source), len);
       assert_int_equal(info.content, UVSMTP_CONTENT_STABLE);
       free(sent);
     }
@@ -181,6 +182,7 @@ static void a_filter_leaves_out_the_same_whatever_the_pieces(void **state)
         sent = slurp(&source, 0, &info, &len);
         assert_string_equal(sent, good[i].sent);
         assert_int_equal(info.length, len);
+        assert_int_equal(uvsmtp_source_length(&source), strlen(good[i].message));
         free(sent);
       }
       uvsmtp_raw_free(raw);
