@@ -28,8 +28,8 @@ extern "C" {
  *   uvsmtp_raw_free         after the last callback of the send
  *
  * The header ends at the first empty line; CRLF, LF and CR alone all end a line, as they do for
- * the sender, which makes them CRLF or refuses them. A leading "From " line of an mbox is left
- * out. One thread at a time.
+ * the sender, which makes them CRLF or refuses them. A leading "From " line of an mbox, or byte
+ * order mark, is left out. One thread at a time.
  */
 typedef struct uvsmtp_raw_s uvsmtp_raw_t;
 
@@ -114,7 +114,8 @@ UVSMTP_EXTERN const uvsmtp_range_t *uvsmtp_raw_omitted(const uvsmtp_raw_t *raw, 
  * Makes `source` the message without the omitted bytes; nothing is copied. After uvsmtp_raw_feed
  * it is the header alone, with its empty line: the body is the caller's.
  * If the server takes no 8-bit bytes and a message that was read has some, or if that has lines of
- * over 998 octets, its parts are encoded anew where that is safe. Opening fails with UVSMTP_E8BIT
+ * over 998 octets, or parts that are not text and have Content-Transfer-Encoding: binary and bare
+ * CR or LF, its parts are encoded anew where that is safe. Opening fails with UVSMTP_E8BIT
  * or UVSMTP_ELINETOOLONG and the reason in uvsmtp_raw_detail where it is not: in a header, in what
  * is signed or encrypted, or under a DKIM signature.
  * Ownership  `source` borrows `raw`.
@@ -126,7 +127,8 @@ UVSMTP_EXTERN int uvsmtp_raw_source(uvsmtp_raw_t *raw, uvsmtp_source_t *source);
 /**
  * Makes `source` the bytes of `whole` without the omitted ones; `whole` gives the very message
  * that was read or fed, from its first byte on. It is not encoded anew: reading fails with
- * UVSMTP_ELINETOOLONG at a line of over 998 octets.
+ * UVSMTP_ELINETOOLONG at a line of over 998 octets, and the sender treats bare CR and LF of binary
+ * parts like all others: it changes or refuses them (uvsmtp_connection_options_t.lines).
  * Ownership  `source` borrows `raw` and `whole`, each until the send's callback. One such source
  *            at a time.
  * Returns    0; UVSMTP_ESTATE: the header is not complete                            Since 0.1

@@ -52,9 +52,15 @@ void uvsmtp_raw_free(uvsmtp_raw_t *raw)
 
 /* ---- Reading ---- */
 
+/* "From ann@here.example Thu Jan …", and not the field "From : ann@here.example". */
 static bool is_mbox_line(const char *bytes, size_t len)
 {
-  return len >= 5 && memcmp(bytes, "From ", 5) == 0;
+  size_t at = 5;
+  if (len < 5 || memcmp(bytes, "From ", 5) != 0)
+    return false;
+  while (at < len && (bytes[at] == ' ' || bytes[at] == '\t'))
+    at++;
+  return at == len || bytes[at] != ':';
 }
 
 /* Adds a range to those left out, or lengthens the last one if it reaches this. */
@@ -77,10 +83,18 @@ static int omit(uvsmtp_raw_t *raw, size_t start, size_t end)
   return 0;
 }
 
-/* A place at the first field, behind the From_ line of an mbox if there is one. */
+/* UTF-8's byte order mark, which some editors put in front of every text. */
+static bool has_mark(const char *bytes, size_t len)
+{
+  return len >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0;
+}
+
+/* A place at the first field, behind a byte order mark, or the From_ line of an mbox. */
 uvsmtp__fields_t uvsmtp__raw_fields(const uvsmtp_raw_t *raw)
 {
   uvsmtp__fields_t fields = {.bytes = raw->bytes, .len = raw->header_len};
+  if (has_mark(raw->bytes, raw->header_len))
+    fields.at = 3;
   if (is_mbox_line(raw->bytes, raw->header_len)) {
     while (fields.at < fields.len && raw->bytes[fields.at] != '\r' && raw->bytes[fields.at] != '\n')
       fields.at++;

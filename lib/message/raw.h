@@ -46,6 +46,7 @@ uvsmtp__fields_t uvsmtp__raw_fields(const uvsmtp_raw_t *raw);
 enum {
   UVSMTP__RAW_8BIT = 1,    /* bytes above 127, for a server that takes none */
   UVSMTP__RAW_LONG = 2,    /* lines of over 998 octets */
+  UVSMTP__RAW_BINARY = 8,  /* perhaps parts that only BINARYMIME would carry */
   UVSMTP__RAW_ATTACHED = 4 /* a DKIM signature on it is no hindrance: nobody checks it on the way */
 };
 
@@ -60,6 +61,9 @@ int uvsmtp__recode_open(uvsmtp__recode_t **recode, uvsmtp_raw_t *raw, unsigned w
 int uvsmtp__recode_next(uvsmtp__recode_t *recode, uvsmtp_slice_t *piece);
 /* NULL is fine. */
 void uvsmtp__recode_close(uvsmtp__recode_t *recode);
+
+/* Whether a line says "Content-Transfer-Encoding: binary", in a header or not. */
+bool uvsmtp__mentions_binary(const char *bytes, size_t len);
 
 /* Frees what uvsmtp_raw_envelope made. */
 void uvsmtp__raw_drop_envelope(uvsmtp_raw_t *raw);

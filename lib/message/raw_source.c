@@ -10,6 +10,26 @@
 #include "base/text.h"
 #include "message/scan.h"
 
+bool uvsmtp__mentions_binary(const char *bytes, size_t len)
+{
+  static const char name[] = "content-transfer-encoding", value[] = "binary";
+  const char *at = bytes, *end = bytes + len;
+  while (at != NULL) {
+    const char *from = at;
+    if ((size_t)(end - at) > sizeof(name) - 1 &&
+        uvsmtp__ascii_equal(at, sizeof(name) - 1, name, sizeof(name) - 1)) {
+      for (at += sizeof(name) - 1; at < end && strchr(": \t\r\n", *at) != NULL && *at != '\0';)
+        at++;
+      if ((size_t)(end - at) >= sizeof(value) - 1 &&
+          uvsmtp__ascii_equal(at, sizeof(value) - 1, value, sizeof(value) - 1))
+        return true;
+    }
+    at = memchr(from, '\n', (size_t)(end - from));
+    at = at != NULL ? at + 1 : NULL;
+  }
+  return false;
+}
+
 /* Looks once at what will be sent. */
 static void look(uvsmtp_raw_t *raw)
 {
@@ -20,6 +40,8 @@ static void look(uvsmtp_raw_t *raw)
     if ((raw->flags & UVSMTP_RAW_LONG_LINES) == 0 &&
         uvsmtp__long_line(s->base, s->len, UVSMTP__RAW_LINE) != 0)
       raw->has |= UVSMTP__RAW_LONG;
+    if ((raw->has & UVSMTP__RAW_8BIT) != 0 && uvsmtp__mentions_binary(s->base, s->len))
+      raw->has |= UVSMTP__RAW_BINARY;
   }
 }
 

@@ -2,10 +2,11 @@
 
 /*
  * A raw message whose bytes cannot go as they are: 8-bit ones to a server without 8BITMIME (RFC
- * 6152 section 3), or lines of over 998 octets. Every part that has such is encoded anew,
- * quoted-printable if it is text, else base64; base64 in lines that are too long gets new ones; all
- * other bytes stay where they are. The result is a list of stretches: slices of the message,
- * written fields, and contents that run through an encoder while they are read.
+ * 6152 section 3), lines of over 998 octets, or binary parts, whose bare CR and LF would be taken
+ * for line ends. Every part that has such is encoded anew, quoted-printable if it is text, else
+ * base64; base64 in lines that are too long gets new ones; all other bytes stay where they are. The
+ * result is a list of stretches: slices of the message, written fields, and contents that run
+ * through an encoder while they are read.
  *
  * It is refused, with the reason,
  *   - in a header, which only SMTPUTF8 could carry;
@@ -22,6 +23,7 @@
 #include "message/scan.h"
 
 #define MAX_DEPTH 50
+#define UNDER_DKIM "under a DKIM signature, which a change would break"
 #define CHUNK (256 * (UVSMTP__B64_LINE_OUT + 2))
 
 typedef enum { AS_IT_IS, QUOTED, BASE64, REWRAPPED } encoding_t;
@@ -39,6 +41,7 @@ struct uvsmtp__recode_s {
   stretch_t *stretches;
   size_t count, room, at;
   uint64_t length;
+  bool is_signed;
 
   /* reading */
   bool begun;
@@ -102,19 +105,30 @@ static int test_8bit(uvsmtp__recode_t *rc, const char *bytes, size_t len)
   return uvsmtp__has_8bit(bytes, len);
 }
 
-/* Refuses to change bytes: says what they have, and where that is. */
-static int refuse(uvsmtp__recode_t *rc, const char *from, const char *to, const char *where)
-{
-  bool eight = (rc->why & UVSMTP__RAW_8BIT) != 0 && each_kept(rc, from, to, test_8bit) != 0;
-  return uvsmtp__detail(rc->raw->detail, sizeof(rc->raw->detail),
-                        eight ? UVSMTP_E8BIT : UVSMTP_ELINETOOLONG, "%s %s",
-                        eight ? "8-bit bytes" : "a line of over 998 octets", where);
-}
-
 /* Whether bytes, whole lines, cannot go as they are. */
 static bool must_change(uvsmtp__recode_t *rc, const char *from, const char *to)
 {
   return each_kept(rc, from, to, test_bytes) != 0;
+}
+
+/* Refuses to change bytes: says what they have, and where that is. */
+static int refuse(uvsmtp__recode_t *rc, const char *from, const char *to, const char *where)
+{
+  bool eight = (rc->why & UVSMTP__RAW_8BIT) != 0 && each_kept(rc, from, to, test_8bit) != 0;
+  bool line = !eight && must_change(rc, from, to);
+  return uvsmtp__detail(rc->raw->detail, sizeof(rc->raw->detail),
+                        line ? UVSMTP_ELINETOOLONG : UVSMTP_E8BIT, "%s %s",
+                        line    ? "a line of over 998 octets"
+                        : eight ? "8-bit bytes"
+                                : "binary bytes",
+                        where);
+}
+
+/* Whether there may be something in a range that cannot go as it is. */
+static bool may_change(uvsmtp__recode_t *rc, const char *from, const char *to)
+{
+  return must_change(rc, from, to) || ((rc->why & UVSMTP__RAW_BINARY) != 0 &&
+                                       uvsmtp__mentions_binary(from, (size_t)(to - from)));
 }
 
 /* ---- Stretches ---- */
@@ -179,6 +193,12 @@ static int add_as_it_is(uvsmtp__recode_t *rc, const char *bytes, size_t len)
 static int keep(uvsmtp__recode_t *rc, const char *from, const char *to)
 {
   return each_kept(rc, from, to, add_as_it_is);
+}
+
+/* A range that must not be touched: refused if it cannot go so. */
+static int leave(uvsmtp__recode_t *rc, const char *from, const char *to, const char *where)
+{
+  return must_change(rc, from, to) ? refuse(rc, from, to, where) : keep(rc, from, to);
 }
 
 /* ---- What the header says ---- */
@@ -286,14 +306,27 @@ static int read_entity(uvsmtp__recode_t *rc, entity_t *e, const char *start, con
       copy_lower(e->encoding, sizeof(e->encoding), field.value + at,
                  word_len(field.value + at, field.value_len - at));
     } else if (is_signature(rc, start, &field)) {
-      return refuse(rc, start, end, "under a DKIM signature, which a change would break");
+      rc->is_signed = true;
+      if (must_change(rc, start, end))
+        return refuse(rc, start, end, UNDER_DKIM);
     }
   }
-  if (found < 0)
+  if (found < 0 && must_change(rc, start, end))
     return refuse(rc, start, end, "in a part whose header cannot be read");
   if (must_change(rc, e->start, e->body))
     return refuse(rc, e->start, e->body, "in a header");
   return 0;
+}
+
+/* The field that goes into the header; without MIME-Version it would mean nothing (RFC 2045 section
+ * 4). */
+static int put_encoding(uvsmtp__recode_t *rc, const char *encoding, bool version)
+{
+  char lines[80];
+  int n = snprintf(lines, sizeof(lines), "%sContent-Transfer-Encoding: %s\r\n",
+                   version ? "MIME-Version: 1.0\r\n" : "", encoding);
+  char *text = uvsmtp__arena_dup(&rc->arena, lines, (size_t)n);
+  return text != NULL ? add(rc, text, (size_t)n, AS_IT_IS) : UVSMTP_ENOMEM;
 }
 
 /* Keeps the header of a part, with another Content-Transfer-Encoding. */
@@ -302,14 +335,12 @@ static int put_header(uvsmtp__recode_t *rc, const entity_t *e, const char *encod
   uvsmtp__fields_t place = {.bytes = e->start, .len = (size_t)(e->body - e->start)};
   uvsmtp__field_t field;
   const char *from = e->start;
-  char line[64];
-  int n = snprintf(line, sizeof(line), "Content-Transfer-Encoding: %s\r\n", encoding), err = 0;
-  char *text = uvsmtp__arena_dup(&rc->arena, line, (size_t)n);
-  if (text == NULL)
-    return UVSMTP_ENOMEM;
-  if (e->start == rc->raw->bytes)
+  bool root = e->start == rc->raw->bytes, version = root;
+  int err = 0;
+  if (root)
     place = uvsmtp__raw_fields(rc->raw);
   while (err == 0 && uvsmtp__fields_next(&place, &field, NULL, 0) > 0) {
+    version = version && !uvsmtp__field_is(&field, "MIME-Version");
     if (!uvsmtp__field_is(&field, "Content-Transfer-Encoding"))
       continue;
     err = keep(rc, from, e->start + field.start);
@@ -318,8 +349,15 @@ static int put_header(uvsmtp__recode_t *rc, const entity_t *e, const char *encod
   if (err == 0)
     err = keep(rc, from, e->start + place.at);
   if (err == 0)
-    err = add(rc, text, (size_t)n, AS_IT_IS);
+    err = put_encoding(rc, encoding, version);
   return err != 0 ? err : keep(rc, e->start + place.at, e->body);
+}
+
+/* The same for what is made of parts, which stay 8-bit where the server takes that. */
+static int put_outer_header(uvsmtp__recode_t *rc, const entity_t *e)
+{
+  bool eight = (rc->why & UVSMTP__RAW_8BIT) == 0 && each_kept(rc, e->body, e->end, test_8bit) != 0;
+  return put_header(rc, e, eight ? "8bit" : "7bit");
 }
 
 /* ---- Parts ---- */
@@ -357,12 +395,30 @@ static int rewrap(uvsmtp__recode_t *rc, const entity_t *e, bool root)
   return err == 0 && root ? add(rc, "\r\n", 2, AS_IT_IS) : err;
 }
 
+/* Whether only BINARYMIME would carry it as it is. */
+static bool needs_binary(const entity_t *e)
+{
+  if (type_is(e, "text/") || strcmp(e->encoding, "binary") != 0)
+    return false;
+  for (const char *at = e->body; at < e->end; at++)
+    if (*at == '\0' || (*at == '\r' && (at + 1 == e->end || at[1] != '\n')) ||
+        (*at == '\n' && (at == e->body || at[-1] != '\r')))
+      return true;
+  return false;
+}
+
 static int put_leaf(uvsmtp__recode_t *rc, const entity_t *e, bool root)
 {
   const char *bytes;
   size_t len;
   bool text = type_is(e, "text/");
   int err;
+  if (!must_change(rc, e->start, e->end)) {
+    if (!needs_binary(e))
+      return keep(rc, e->start, e->end);
+    if (rc->is_signed)
+      return refuse(rc, e->start, e->end, UNDER_DKIM);
+  }
   if (strcmp(e->encoding, "base64") == 0 && !uvsmtp__has_8bit(e->body, (size_t)(e->end - e->body)))
     return rewrap(rc, e, root);
   if (e->encoding[0] != '\0' && strcmp(e->encoding, "7bit") != 0 &&
@@ -419,10 +475,10 @@ static bool is_boundary(const line_t *line, const char *boundary, bool *last)
 static int put_part(uvsmtp__recode_t *rc, const entity_t *multipart, const char *start,
                     const char *end, bool outside, size_t depth)
 {
-  if (!must_change(rc, start, end))
-    return keep(rc, start, end);
   if (outside)
-    return refuse(rc, start, end, "outside the parts of a multipart");
+    return leave(rc, start, end, "outside the parts of a multipart");
+  if (!may_change(rc, start, end))
+    return keep(rc, start, end);
   return put_entity(rc, start, end, depth + 1, type_is(multipart, "multipart/digest"));
 }
 
@@ -432,10 +488,10 @@ static int put_multipart(uvsmtp__recode_t *rc, const entity_t *e, size_t depth)
   bool outside = true, last = false;
   int err;
   if (type_is(e, "multipart/signed") || type_is(e, "multipart/encrypted"))
-    return refuse(rc, e->start, e->end, "in a part that is signed or encrypted");
+    return leave(rc, e->start, e->end, "in a part that is signed or encrypted");
   if (e->boundary[0] == '\0')
-    return refuse(rc, e->start, e->end, "in a multipart without a boundary that can be read");
-  if ((err = put_header(rc, e, "7bit")) != 0)
+    return leave(rc, e->start, e->end, "in a multipart without a boundary that can be read");
+  if ((err = put_outer_header(rc, e)) != 0)
     return err;
   for (const char *at = e->body; at < e->end && !last;) {
     line_t line = read_line(at, e->end);
@@ -460,17 +516,17 @@ static int put_entity(uvsmtp__recode_t *rc, const char *start, const char *end, 
 {
   entity_t e;
   int err;
-  if (!must_change(rc, start, end))
+  if (!may_change(rc, start, end))
     return keep(rc, start, end);
   if (depth > MAX_DEPTH)
-    return refuse(rc, start, end, "in a part that lies too deep in others");
+    return leave(rc, start, end, "in a part that lies too deep in others");
   if ((err = read_entity(rc, &e, start, end, in_digest)) != 0)
     return err;
   if (type_is(&e, "multipart/"))
     return put_multipart(rc, &e, depth);
   if (!type_is(&e, "message/"))
     return put_leaf(rc, &e, depth == 0);
-  if ((err = put_header(rc, &e, "7bit")) != 0)
+  if ((err = put_outer_header(rc, &e)) != 0)
     return err;
   return put_entity(rc, e.body, e.end, depth + 1, false);
 }

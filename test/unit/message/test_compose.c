@@ -99,7 +99,7 @@ static void an_attached_message_is_never_encoded_but_its_parts(void **state)
   assert_null(strstr(got, "8bit"));
   assert_non_null(strstr(got, "name=m.eml\r\nContent-Transfer-Encoding: 7bit\r\n"));
   assert_non_null(strstr(got,
-                         "\r\n\r\nFrom: x@y\r\nDKIM-Signature: old\r\n"
+                         "\r\n\r\nFrom: x@y\r\nDKIM-Signature: old\r\nMIME-Version: 1.0\r\n"
                          "Content-Transfer-Encoding: quoted-printable\r\n\r\nx=C3=A4\r\n\r\n--"));
   free(got);
   uvsmtp_message_free(m);

@@ -64,6 +64,13 @@ static const struct {
      "new@s > new@u",
      "Received: 1\r\nResent-From: new@s\r\nX-Y: z\r\nResent-To: new@u\r\nReceived: 2\r\n"
      "Resent-Cc: old@u\r\n\r\n"},
+    {"a From with a blank before the colon is no line of an mbox",
+     "From : a@b\r\nTo \t: c@d\r\n\r\nHi\r\n", "a@b > c@d",
+     "From : a@b\r\nTo \t: c@d\r\n\r\nHi\r\n"},
+    {"a byte order mark is left out",
+     "\xef\xbb\xbf"
+     "From: a@b\r\nTo: c@d\r\n\r\n",
+     "a@b > c@d", "From: a@b\r\nTo: c@d\r\n\r\n"},
     {"the From_ line of an mbox is left out",
      "From a@b Sat Jan  3 01:05:34 1996\nFrom: a@b\nTo: c@d\n\nB", "a@b > c@d",
      "From: a@b\nTo: c@d\n\nB"},
@@ -502,24 +509,33 @@ static const struct {
 } recoded[] = {
     {"7-bit messages stay as they are", "From: a@b\nX: y\n\nplain\n", "From: a@b\nX: y\n\nplain\n"},
     {"text without MIME fields", "From: a@b\r\n\r\n" AE " = \r\n",
-     "From: a@b\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n=C3=A4 =3D=20\r\n"},
+     "From: a@b\r\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n=C3=A4 "
+     "=3D=20\r\n"},
     {"the old encoding is replaced, Bcc is left out, folds stay",
      "Bcc: x@y\r\nContent-Transfer-Encoding:\r\n 8bit\r\nFrom: a@b\r\n\r\nx" AE "\r\n",
-     "From: a@b\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nx=C3=A4\r\n"},
+     "From: a@b\r\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: "
+     "quoted-printable\r\n\r\nx=C3=A4\r\n"},
+    {"a version that is there stays alone", "mime-version: 1.0\r\nFrom: a@b\r\n\r\n" AE " = \r\n",
+     "mime-version: 1.0\r\nFrom: a@b\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+     "=C3=A4 =3D=20\r\n"},
     {"8-bit bytes in Bcc do not matter", "Bcc: " AE " <x@y>\r\nFrom: a@b\r\n\r\nb\r\n",
      "From: a@b\r\n\r\nb\r\n"},
     {"what is not text becomes base64",
      "Content-Type: image/png\r\nContent-Transfer-Encoding: BINARY\r\n\r\n\xff\n\xfe",
-     "Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\n/wr+\r\n"},
+     "Content-Type: image/png\r\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: "
+     "base64\r\n\r\n/wr+\r\n"},
     {"much 8-bit text becomes base64", "From: a@b\r\n\r\n" AE AE AE AE AE "\r\n",
-     "From: a@b\r\nContent-Transfer-Encoding: base64\r\n\r\nw6TDpMOkw6TDpA0K\r\n"},
+     "From: a@b\r\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: "
+     "base64\r\n\r\nw6TDpMOkw6TDpA0K\r\n"},
     {"line ends become CRLF before they are encoded", "From: a@b\n\nx" AE "\ny\rz",
-     "From: a@b\nContent-Transfer-Encoding: quoted-printable\r\n\nx=C3=A4\r\ny\r\nz"},
+     "From: a@b\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: "
+     "quoted-printable\r\n\nx=C3=A4\r\ny\r\nz"},
     {"only parts that need it, and the multipart's encoding",
      "Content-Type: multipart/mixed;\r\n boundary=\"=b?\"\r\nContent-Transfer-Encoding: 8bit\r\n"
      "\r\npreamble\r\n--=b?\r\n\r\nplain\r\n--=b?\t\r\nContent-Type: text/html\r\n\r\n<p>" AE
      "</p>\r\n--=b?\r\nContent-Type: application/x\r\n\r\n\xff\r\n--=b?--\r\nepilogue\r\n",
-     "Content-Type: multipart/mixed;\r\n boundary=\"=b?\"\r\nContent-Transfer-Encoding: 7bit\r\n"
+     "Content-Type: multipart/mixed;\r\n boundary=\"=b?\"\r\nMIME-Version: "
+     "1.0\r\nContent-Transfer-Encoding: 7bit\r\n"
      "\r\npreamble\r\n--=b?\r\n\r\nplain\r\n--=b?\t\r\nContent-Type: text/html\r\n"
      "Content-Transfer-Encoding: quoted-printable\r\n\r\n<p>=C3=A4</p>\r\n--=b?\r\n"
      "Content-Type: application/x\r\nContent-Transfer-Encoding: base64\r\n\r\n/w==\r\n"
@@ -529,7 +545,8 @@ static const struct {
      "Content-Transfer-Encoding: 8bit\n\nFrom: x@y\nDKIM-Signature: old\n"
      "Content-Type: Multipart/Alternative; x=\"; boundary=no\"; Boundary = \"b\"\n\n--b\n\ntext "
      "x" AE "\n--b--\n--a--\n",
-     "Content-Type: multipart/mixed; boundary=a\nContent-Transfer-Encoding: 7bit\r\n\n--a\n"
+     "Content-Type: multipart/mixed; boundary=a\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: "
+     "7bit\r\n\n--a\n"
      "Content-Type: message/rfc822\nContent-Transfer-Encoding: 7bit\r\n\nFrom: x@y\n"
      "DKIM-Signature: old\n"
      "Content-Type: Multipart/Alternative; x=\"; boundary=no\"; Boundary = \"b\"\n"
@@ -537,13 +554,15 @@ static const struct {
      "\ntext x=C3=A4\n--b--\n--a--\n"},
     {"a message in a digest is one though its header does not say so",
      "Content-Type: multipart/digest; boundary=a\n\n--a\n\nFrom: x@y\n\ntext x" AE "\n--a--\n",
-     "Content-Type: multipart/digest; boundary=a\nContent-Transfer-Encoding: 7bit\r\n\n--a\n"
+     "Content-Type: multipart/digest; boundary=a\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: "
+     "7bit\r\n\n--a\n"
      "Content-Transfer-Encoding: 7bit\r\n\nFrom: x@y\nContent-Transfer-Encoding: "
      "quoted-printable\r\n\ntext x=C3=A4\n--a--\n"},
     {"signed parts that are 7-bit are no hindrance",
      "Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\nContent-Type: multipart/signed; "
      "boundary=s\r\n\r\n--s--\r\n--a\r\n\r\ntext x" AE "\r\n--a--\r\n",
-     "Content-Type: multipart/mixed; boundary=a\r\nContent-Transfer-Encoding: 7bit\r\n\r\n--a\r\n"
+     "Content-Type: multipart/mixed; boundary=a\r\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: "
+     "7bit\r\n\r\n--a\r\n"
      "Content-Type: multipart/signed; boundary=s\r\n\r\n--s--\r\n--a\r\n"
      "Content-Transfer-Encoding: quoted-printable\r\n\r\ntext x=C3=A4\r\n--a--\r\n"},
 };
@@ -656,14 +675,16 @@ static void a_line_that_is_too_long_is_encoded_or_refused(void **state)
       {"998 octets are allowed", "From: a@b\r\n\r\n" L998 "\r\n" L998 "\n" L998 "\r", 0, 0, NULL,
        "\r\n\r\n" L998 "\r\n" L998 "\n" L998 "\r"},
       {"999 are not", "From: a@b\n\nx\n" L998 "9\n", 0, 0, NULL,
-       "From: a@b\nContent-Transfer-Encoding: quoted-printable\r\n\nx\r\n012"},
+       "From: a@b\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: quoted-printable\r\n\nx\r\n012"},
       {"unless somebody says so", "From: a@b\n\n" L998 "9\n", UVSMTP_RAW_LONG_LINES, 0, NULL,
        "From: a@b\n\n" L998 "9\n"},
       {"the last line counts too", "Content-Type: a/b\n\n" L998 "9", 0, 0, NULL,
-       "Content-Type: a/b\nContent-Transfer-Encoding: base64\r\n\nMDEy"},
+       "Content-Type: a/b\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: base64\r\n\nMDEy"},
       {"8-bit parts with short lines stay",
        "Content-Type: multipart/mixed; boundary=b\n\n--b\n\n" AE "\n--b\n\n" L998 "9\n--b--\n", 0,
-       0, NULL, "\n--b\n\n" AE "\n--b\nContent-Transfer-Encoding: quoted-printable\r\n\n012"},
+       0, NULL,
+       "boundary=b\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: 8bit\r\n\n--b\n\n" AE
+       "\n--b\nContent-Transfer-Encoding: quoted-printable\r\n\n012"},
       {"base64 gets new lines",
        "Content-Type: a/b\nContent-Transfer-Encoding: base64\n\n" L76 L76 "\r\n01" L998 "\n", 0, 0,
        NULL, "base64\n\n" L76 "\r\n" L76 "\r\n01" TEN},
@@ -718,6 +739,56 @@ static void a_filter_refuses_lines_that_are_too_long(void **state)
   }
 }
 
+/* ---- Binary parts ---- */
+
+#define BIN "Content-Transfer-Encoding: Binary\r\n"
+#define V "MIME-Version: 1.0\r\n"
+
+/* A server with 8BITMIME would get them in lines, and their bare CR and LF changed. */
+static void what_only_binarymime_would_carry_is_encoded(void **state)
+{
+  static const struct {
+    const char *name, *message, *sent; /* NULL: refused */
+  } rows[] = {
+      {"a message", V "Content-Type: a/b\r\n" BIN "\r\n\xff\n\xfe\r",
+       V "Content-Type: a/b\r\nContent-Transfer-Encoding: base64\r\n\r\n/wr+DQ==\r\n"},
+      {"a part, and not those beside it",
+       V "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n" AE
+         "\r\n--b\r\nContent-Type: a/b\r\n" BIN "\r\n\xff\n\xfe\r\n--b--\r\n",
+       V "Content-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+         "--b\r\n\r\n" AE "\r\n--b\r\nContent-Type: a/b\r\n"
+         "Content-Transfer-Encoding: base64\r\n\r\n/wr+\r\n--b--\r\n"},
+      {"lines that only say so", V "Content-Type: a/b\r\n" BIN "\r\n" AE "\r\nx\r\n",
+       V "Content-Type: a/b\r\n" BIN "\r\n" AE "\r\nx\r\n"},
+      {"text", V BIN "\r\n" AE "\nx\n", V BIN "\r\n" AE "\nx\n"},
+      {"text that speaks of it", V "\r\n" BIN AE "\n", V "\r\n" BIN AE "\n"},
+      {"signed lines", V "DKIM-Signature: x\r\nContent-Type: a/b\r\n" BIN "\r\n" AE "\r\n",
+       V "DKIM-Signature: x\r\nContent-Type: a/b\r\n" BIN "\r\n" AE "\r\n"},
+      {"signed", V "DKIM-Signature: x\r\nContent-Type: a/b\r\n" BIN "\r\n" AE "\n", NULL},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    uvsmtp_raw_t *raw = new_raw();
+    uvsmtp_source_t source;
+    uvsmtp_source_info_t info;
+    size_t len;
+    char *sent;
+    assert_int_equal(uvsmtp_raw_read(raw, rows[i].message, strlen(rows[i].message)), 0);
+    assert_int_equal(uvsmtp_raw_source(raw, &source), 0);
+    if (rows[i].sent == NULL) {
+      assert_int_equal(source.ops->open(&source, UVSMTP_TARGET_8BITMIME, &info), UVSMTP_E8BIT);
+      assert_string_equal(uvsmtp_raw_detail(raw),
+                          "binary bytes under a DKIM signature, which a change would break");
+    } else {
+      sent = slurp(&source, UVSMTP_TARGET_8BITMIME, &info, &len);
+      if (strcmp(sent, rows[i].sent) != 0)
+        fail_msg("%s: %s", rows[i].name, sent);
+      assert_int_equal(info.length, len);
+      free(sent);
+    }
+    uvsmtp_raw_free(raw);
+  }
+}
+
 static void a_long_8bit_part_is_encoded_in_pieces(void **state)
 {
   size_t len, size = 300000, n;
@@ -751,7 +822,7 @@ static int recode_with(const uvsmtp_mem_t *mem)
   options.mem = mem;
   if ((err = uvsmtp_raw_new(&raw, &options)) != 0)
     return err;
-  err = uvsmtp_raw_read(raw, recoded[8].message, strlen(recoded[8].message));
+  err = uvsmtp_raw_read(raw, recoded[9].message, strlen(recoded[9].message));
   if (err == 0 && (err = uvsmtp_raw_source(raw, &source)) == 0 &&
       (err = source.ops->open(&source, 0, &info)) == 0)
     source.ops->close(&source);
@@ -797,6 +868,7 @@ int main(void)
       cmocka_unit_test(what_must_not_be_touched_is_refused_with_the_reason),
       cmocka_unit_test(a_line_that_is_too_long_is_encoded_or_refused),
       cmocka_unit_test(a_filter_refuses_lines_that_are_too_long),
+      cmocka_unit_test(what_only_binarymime_would_carry_is_encoded),
       cmocka_unit_test(a_long_8bit_part_is_encoded_in_pieces),
       cmocka_unit_test(encoding_survives_running_out_of_memory),
   };
