@@ -87,7 +87,8 @@ typedef struct uvsmtp_client_options_s {
                                 callback); on the loop's thread; NULL: nobody is told */
   uint64_t send_timeout_ms;  /* for sends that say none of their own, see
                                 uvsmtp_send_options_t.timeout_ms; 0: none */
-  /* ---- pacing, applied before a send is begun and before a connection is opened ---- */
+  /* ---- pacing, applied before a send is begun and before a connection is opened; of the client,
+   * over all of its endpoints ---- */
   uvsmtp_rate_t message_rate;
   uvsmtp_rate_t recipient_rate; /* a message with more recipients than `burst` waits for the whole
                                    burst, and those after it wait for the difference */

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The guides: each C snippet stands in a program, each program does what its guide says, and each
-link leads somewhere. Usage: test_docs.py UVSMTP MKCERTS ROOT LOGIN TLS SOURCE THREADS"""
+link leads somewhere. Usage: test_docs.py UVSMTP MKCERTS ROOT LOGIN TLS SOURCE THREADS POOL"""
 import os
 import pathlib
 import re
@@ -12,7 +12,7 @@ import tool
 from tool import Sink, contains, equal, test
 
 ROOT = pathlib.Path(sys.argv[3]).resolve()
-LOGIN, TLS, SOURCE, THREADS = (os.path.abspath(name) for name in sys.argv[4:8])
+LOGIN, TLS, SOURCE, THREADS, POOL = (os.path.abspath(name) for name in sys.argv[4:9])
 PAGES = sorted(ROOT.glob('docs/*.md'))
 COMPILED = ('authentication.md', 'messages.md')  # test_snippets.py compiles what these say
 
@@ -99,6 +99,19 @@ def threads_post_and_numbers_come_out():
     contains(err, ' opened: \n')
     contains(err, ' retired: idle\n')
     contains(err, '99 of 100 took at most ')
+
+
+@test
+def a_pool_has_a_server_that_stands_in():
+    with Sink() as first:
+        dead = first.plain
+    with Sink() as sink:
+        out, _ = run(POOL, dead, sink.plain)
+        alone, _ = run(POOL, sink.plain, dead)
+    equal(len(sink.messages), 6)
+    equal(alone, 3 * 'accepted \n')
+    equal(out.count('accepted \n'), 3)
+    contains(out, ', down: connecting to 127.0.0.1:')
 
 
 sys.argv[3:] = []
