@@ -495,6 +495,49 @@ static void a_message_that_ends_sessions_is_given_up(void **state)
     }
 }
 
+/* Which connections had a command leave before the reply to the one before it. */
+typedef struct {
+  uint64_t last, grouped[20];
+  size_t connections, count;
+  bool sent;
+} groups_t;
+
+static void note_group(void *data, uvsmtp_connection_t *c, uvsmtp_trace_t kind, const char *line,
+                       size_t len)
+{
+  groups_t *g = data;
+  uint64_t id = uvsmtp_connection_id(c);
+  bool group = kind == UVSMTP_TRACE_SENT && g->sent && id == g->last;
+  g->connections += id != g->last;
+  if (group && (g->count == 0 || g->grouped[g->count - 1] != id) && g->count < 20)
+    g->grouped[g->count++] = id;
+  g->last = id;
+  g->sent = kind == UVSMTP_TRACE_SENT && line[0] != '['; /* an end of a content is no command */
+}
+
+static void a_server_that_punishes_pipelining_is_asked_once(void **state)
+{
+  bench_t *b = malloc(sizeof(*b));
+  groups_t groups = {0};
+  /* Without CHUNKING no content leaves before the server has let it. */
+  sink_options_t sink = {
+      .without = SINK_CHUNKING,
+      .script = "rcpt conn 1 nth 1 : reply \"554 SMTP synchronization error\", close\n"};
+  uvsmtp_connection_options_t connection = UVSMTP_CONNECTION_OPTIONS_INIT;
+  uvsmtp_client_options_t options = quick(1);
+  connection.trace = note_group;
+  connection.trace_data = &groups;
+  options.max_messages = 10;
+  bench_start_with(b, &sink, &options, &connection);
+  bench_post_many(b, 40);
+  bench_end(b, UVSMTP_CLOSE_DRAIN);
+  bench_finish(b);
+  assert_int_equal(bench_count_of(b, UVSMTP_ACCEPTED), 40);
+  assert_int_equal(groups.connections, 5);
+  assert_int_equal(groups.count, 1);
+  free(b);
+}
+
 static void a_second_dead_connection_costs_a_try(void **state)
 {
   bench_t *b = malloc(sizeof(*b));
@@ -755,6 +798,7 @@ int main(void)
       cmocka_unit_test(a_server_that_takes_three_messages_a_connection_gets_them_all),
       cmocka_unit_test(a_session_that_has_served_others_ends_at_nobodys_cost),
       cmocka_unit_test(a_message_that_ends_sessions_is_given_up),
+      cmocka_unit_test(a_server_that_punishes_pipelining_is_asked_once),
       cmocka_unit_test(a_second_dead_connection_costs_a_try),
       cmocka_unit_test(the_idle_minimum_is_there_before_the_first_send_and_kept_by_noop),
       cmocka_unit_test(a_connection_ends_after_its_bytes),
