@@ -6,13 +6,26 @@
 
 #define SERVICE_NOT_AVAILABLE 421 /* RFC 5321 section 3.8: the server ends the session */
 
+/* The connection ended for what another message did, or was answered. */
+static bool is_carried_along(const uvsmtp__attempt_t *attempt)
+{
+  return !attempt->open && attempt->elsewhere && attempt->err != UVSMTP_ELIMIT;
+}
+
+/* We ended it ourselves: a send was cancelled, or its source failed in the middle. */
+static bool is_cut(const uvsmtp__attempt_t *attempt)
+{
+  return attempt->err == UVSMTP_ECANCELED ||
+         (!attempt->open && uvsmtp_err_class(attempt->err) == UVSMTP_CLASS_USAGE);
+}
+
 static bool is_dead(const uvsmtp__attempt_t *attempt)
 {
   uvsmtp_err_class_t klass = uvsmtp_err_class(attempt->err);
-  return attempt->cancelled || attempt->code == SERVICE_NOT_AVAILABLE ||
-         klass == UVSMTP_CLASS_NETWORK || klass == UVSMTP_CLASS_TLS ||
-         attempt->err == UVSMTP_ECLOSING || attempt->err == UVSMTP_EPROTOCOL ||
-         attempt->err == UVSMTP_EREPLYTOOLONG;
+  return is_carried_along(attempt) || attempt->cancelled ||
+         attempt->code == SERVICE_NOT_AVAILABLE || klass == UVSMTP_CLASS_NETWORK ||
+         klass == UVSMTP_CLASS_TLS || attempt->err == UVSMTP_ECLOSING ||
+         attempt->err == UVSMTP_EPROTOCOL || attempt->err == UVSMTP_EREPLYTOOLONG;
 }
 
 /*
@@ -35,7 +48,7 @@ uvsmtp__ending_t uvsmtp__attempt_ending(const uvsmtp__attempt_t *attempt)
 {
   if (attempt->cancelled && attempt->open)
     return UVSMTP__ENDING_NONE;
-  if (attempt->err == UVSMTP_ECANCELED)
+  if (is_cut(attempt))
     return UVSMTP__ENDING_CUT;
   if (is_dead(attempt))
     return UVSMTP__ENDING_DEAD;

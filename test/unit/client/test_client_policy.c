@@ -538,6 +538,50 @@ static void a_server_that_punishes_pipelining_is_asked_once(void **state)
   free(b);
 }
 
+/* A source of which the second piece cannot be had. */
+static int failing_open(uvsmtp_source_t *source, unsigned target, uvsmtp_source_info_t *info)
+{
+  *(int *)source->data = 0;
+  *info = (uvsmtp_source_info_t){.length = UVSMTP_LENGTH_UNKNOWN};
+  return 0;
+}
+
+static int failing_next(uvsmtp_source_t *source, uvsmtp_slice_t *piece)
+{
+  *piece = (uvsmtp_slice_t){"Subject: cut\r\n", 14};
+  return ++*(int *)source->data > 1 ? UVSMTP_ESOURCE : 0;
+}
+
+static void failing_close(uvsmtp_source_t *source)
+{
+}
+
+static const uvsmtp_source_ops_t failing = {sizeof(failing), failing_open, failing_next,
+                                            failing_close};
+
+/* Three of them among others, which share their connection and have no second try. */
+static void a_source_that_fails_costs_the_others_nothing(void **state)
+{
+  static const unsigned without[] = {0, SINK_CHUNKING, SINK_CHUNKING | SINK_PIPELINING};
+  for (size_t i = 0; i < 3; i++) {
+    bench_t *b = malloc(sizeof(*b));
+    sink_options_t sink = {.without = without[i]};
+    uvsmtp_client_options_t options = quick(1);
+    int pieces[3];
+    options.max_tries = 1;
+    begin(b, &sink, &options);
+    bench_post_many(b, 40);
+    for (size_t n = 0; n < 3; n++)
+      b->mails[n * 13].source = (uvsmtp_source_t){.data = &pieces[n], .ops = &failing};
+    bench_end(b, UVSMTP_CLOSE_DRAIN);
+    bench_finish(b);
+    for (size_t n = 0; n < 3; n++)
+      assert_int_equal(b->mails[n * 13].err, UVSMTP_ESOURCE);
+    assert_int_equal(bench_count_of(b, UVSMTP_ACCEPTED), 37);
+    free(b);
+  }
+}
+
 static void a_second_dead_connection_costs_a_try(void **state)
 {
   bench_t *b = malloc(sizeof(*b));
@@ -799,6 +843,7 @@ int main(void)
       cmocka_unit_test(a_session_that_has_served_others_ends_at_nobodys_cost),
       cmocka_unit_test(a_message_that_ends_sessions_is_given_up),
       cmocka_unit_test(a_server_that_punishes_pipelining_is_asked_once),
+      cmocka_unit_test(a_source_that_fails_costs_the_others_nothing),
       cmocka_unit_test(a_second_dead_connection_costs_a_try),
       cmocka_unit_test(the_idle_minimum_is_there_before_the_first_send_and_kept_by_noop),
       cmocka_unit_test(a_connection_ends_after_its_bytes),

@@ -369,26 +369,33 @@ static void only_what_cannot_have_been_delivered_is_tried_again(void **state)
     bool retry;
     uvsmtp__ending_t ending;
   } rows[] = {
-#define ENDS(name, e, c, n, else_where, gone, again, how)                                          \
+#define ENDS(name, e, c, n, else_where, gone, up, again, how)                                      \
   {name,                                                                                           \
-   {.err = e, .code = c, .tries = n, .elsewhere = else_where, .cancelled = gone},                  \
+   {.err = e, .code = c, .tries = n, .elsewhere = else_where, .cancelled = gone, .open = up},      \
    again,                                                                                          \
    UVSMTP__ENDING_##how}
-      ENDS("cut before it was sent", UVSMTP_ECONNLOST, 0, 1, true, false, true, DEAD),
-      ENDS("a reset", UV_ECONNRESET, 0, 1, true, false, true, DEAD),
-      ENDS("421", UVSMTP_ETEMPORARY, 421, 2, true, false, true, DEAD),
-      ENDS("the connection was closing", UVSMTP_ECLOSING, 0, 1, true, false, true, DEAD),
-      ENDS("another was cancelled", UVSMTP_ECANCELED, 0, 1, true, false, true, CUT),
-      ENDS("the server takes no more in a session", UVSMTP_ELIMIT, 0, 1, true, false, true, FINE),
-      ENDS("the last try", UVSMTP_ECONNLOST, 0, 3, true, false, false, DEAD),
-      ENDS("unknown, or nobody is left", UVSMTP_ECONNLOST, 0, 1, false, false, false, DEAD),
-      ENDS("cancelled", UVSMTP_ECANCELED, 0, 1, true, true, false, CUT),
+      ENDS("cut before it was sent", UVSMTP_ECONNLOST, 0, 1, true, false, false, true, DEAD),
+      ENDS("a reset", UV_ECONNRESET, 0, 1, true, false, false, true, DEAD),
+      ENDS("421", UVSMTP_ETEMPORARY, 421, 2, true, false, false, true, DEAD),
+      ENDS("the connection was closing", UVSMTP_ECLOSING, 0, 1, true, false, false, true, DEAD),
+      ENDS("another was cancelled", UVSMTP_ECANCELED, 0, 1, true, false, false, true, CUT),
+      ENDS("the server takes no more in a session", UVSMTP_ELIMIT, 0, 1, true, false, true, true,
+           FINE),
+      ENDS("the last try", UVSMTP_ECONNLOST, 0, 3, true, false, false, false, DEAD),
+      ENDS("unknown, or nobody is left", UVSMTP_ECONNLOST, 0, 1, false, false, false, false, DEAD),
+      ENDS("cancelled", UVSMTP_ECANCELED, 0, 1, true, true, false, false, CUT),
       ENDS("cancelled when the connection had broken", UVSMTP_ECONNLOST, 0, 1, true, true, false,
+           false, DEAD),
+      ENDS("its source failed", UVSMTP_ESOURCE, 0, 1, false, false, false, false, CUT),
+      ENDS("another's source failed", UVSMTP_ESOURCE, 0, 1, true, false, false, true, CUT),
+      ENDS("another was refused before its end", UVSMTP_EPERMANENT, 0, 1, true, false, false, true,
            DEAD),
-      ENDS("greylisted", UVSMTP_ETEMPORARY, 451, 1, false, false, false, FINE),
-      ENDS("refused", UVSMTP_EPERMANENT, 550, 1, false, false, false, FINE),
-      ENDS("not an address", UVSMTP_EADDRESS, 0, 1, false, false, false, FINE),
-      ENDS("accepted", 0, 250, 1, false, false, false, FINE)
+      ENDS("the server took no more and is gone", UVSMTP_ELIMIT, 0, 1, true, false, false, true,
+           FINE),
+      ENDS("greylisted", UVSMTP_ETEMPORARY, 451, 1, false, false, true, false, FINE),
+      ENDS("refused", UVSMTP_EPERMANENT, 550, 1, false, false, true, false, FINE),
+      ENDS("not an address", UVSMTP_EADDRESS, 0, 1, false, false, true, false, FINE),
+      ENDS("accepted", 0, 250, 1, false, false, true, false, FINE)
 #undef ENDS
   };
   for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
