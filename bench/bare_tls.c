@@ -117,16 +117,22 @@ static ssize_t result_of(int n)
   return -1;
 }
 
+/* TLS 1.3 tells of tickets as if they were errors. */
+static bool is_ticket(int n)
+{
+#if defined(MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET)
+  return n == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET;
+#else
+  return false;
+#endif
+}
+
 ssize_t bare_tls_read(bare_tls_t *tls, void *bytes, size_t size)
 {
   int n;
   do
     n = mbedtls_ssl_read(&tls->ssl, bytes, size);
-#if defined(MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET)
-  while (n == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET);
-#else
-  while (false);
-#endif
+  while (is_ticket(n));
   return result_of(n);
 }
 
