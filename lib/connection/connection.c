@@ -263,6 +263,7 @@ void uvsmtp__connection_ready(uvsmtp_connection_t *c)
   static const uvsmtp_error_t none = {0, "", 0};
   uvsmtp_connection_cb cb = c->open_cb;
   c->phase = UVSMTP__PHASE_READY;
+  uvsmtp__pump_ready(c);
   c->info.ready_ms = uv_now(c->loop);
   c->open_cb = NULL;
   uvsmtp__free(&c->mem, c->ehlo_name);

@@ -218,7 +218,7 @@ void uvsmtp__connection_ready(uvsmtp_connection_t *c);
 void uvsmtp__connection_end(uvsmtp_connection_t *c);
 /* Delivers all events of the protocol, then writes. */
 void uvsmtp__connection_deliver(uvsmtp_connection_t *c);
-/* Lets the pump do what is due from the loop, then writes. */
+/* Lets the pump do what is due from the loop, then fills and writes. */
 void uvsmtp__connection_run(uvsmtp_connection_t *c);
 /* Issues what is due after events or writes: QUIT. */
 void uvsmtp__connection_advance(uvsmtp_connection_t *c);
@@ -297,7 +297,7 @@ uint64_t uvsmtp__connection_reached(const uvsmtp_connection_t *c);
 
 /* A reply to a request. */
 void uvsmtp__request_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event);
-/* Hands over more of the content of uvsmtp_connection_data. */
+/* Hands over more of the content of uvsmtp_connection_data; there is one. */
 void uvsmtp__request_fill(uvsmtp_connection_t *c);
 void uvsmtp__request_fail(uvsmtp_connection_t *c, const uvsmtp_error_t *error);
 

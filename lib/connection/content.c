@@ -225,13 +225,12 @@ static int judge_look(const uvsmtp_connection_t *c, uvsmtp__transaction_t *t, co
 }
 
 /* All of it lies in one piece: true, and nothing has to be opened. */
-static bool takes_whole(uvsmtp__transaction_t *t)
+static bool keep_whole(uvsmtp__transaction_t *t)
 {
   const uvsmtp_source_t *source = t->send->source;
   if (!HAS_OP(source->ops, whole) || !source->ops->whole(source, &t->kept[0]))
     return false;
   t->kept_count = 1;
-  t->whole = t->kept_all = true;
   t->info = (uvsmtp_source_info_t){.length = t->kept[0].len, .content = UVSMTP_CONTENT_STABLE};
   return true;
 }
@@ -267,12 +266,29 @@ static int open_source(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   return is_too_big(c, t) ? UVSMTP_ETOOBIG : 0;
 }
 
-int uvsmtp__content_open(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
+/* Most contents are whole lines of seven bits: true, and what a look would find is noted. */
+static bool is_plain(const uvsmtp_connection_t *c, uvsmtp__transaction_t *t, uvsmtp_slice_t content)
+{
+  bool by_data = (c->pump.ways & UVSMTP_WAY_CHUNKING) == 0, high = false;
+  size_t clean = by_data ? uvsmtp__clean_data(content.base, content.len, &high)
+                         : uvsmtp__clean_lines(content.base, content.len, &high);
+  if (clean != content.len || high || content.base[content.len - 1] != '\n' ||
+      (by_data && *content.base == '.'))
+    return false;
+  t->needs = (uvsmtp_mail_needs_t){.size = content.len};
+  t->size = content.len;
+  t->dotless = by_data;
+  t->seven_bit = t->at_end = t->read = false;
+  t->clean = t->open = true;
+  return true;
+}
+
+/* Any other has to be looked at line by line, or to be opened. */
+static int open_carefully(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   look_t look;
-  t->clean = t->dotless = t->seven_bit = t->at_end = t->read = t->kept_all = t->whole = false;
-  t->kept_at = 0;
-  if (!takes_whole(t))
+  t->clean = t->dotless = t->seven_bit = t->at_end = t->read = false;
+  if (!t->whole)
     return open_source(c, t);
   t->needs = (uvsmtp_mail_needs_t){.size = UVSMTP_SIZE_UNKNOWN};
   look = begin_look(c);
@@ -281,11 +297,11 @@ int uvsmtp__content_open(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   return judge_look(c, t, &look);
 }
 
-/* By BDAT goes what can: a content in place only if it needs no change, an empty one never. */
-void uvsmtp__content_plan(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
+int uvsmtp__content_open(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
-  bool fits = is_looked_at(t) ? t->clean && t->size > 0 : true;
-  t->chunked = is_binary(t) || (fits && (c->pump.ways & UVSMTP_WAY_CHUNKING) != 0);
+  t->kept_at = 0;
+  t->whole = t->kept_all = keep_whole(t);
+  return t->whole && is_plain(c, t, t->kept[0]) ? 0 : open_carefully(c, t);
 }
 
 void uvsmtp__content_close(uvsmtp__transaction_t *t)

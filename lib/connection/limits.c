@@ -65,7 +65,7 @@ uvsmtp__limit_t uvsmtp__limits_admit(uvsmtp_connection_t *c, size_t asked, const
   if (o->max_domains == 0 || address == NULL)
     return UVSMTP__LIMIT_NONE;
   if (!has_room_for(c, address) || add_domain(c, address) != 0) {
-    c->pump.spent = true;
+    c->pump.left = 0;
     return UVSMTP__LIMIT_SESSION;
   }
   return UVSMTP__LIMIT_NONE;
@@ -101,27 +101,17 @@ int uvsmtp__limits_check(uvsmtp_connection_t *c, const uvsmtp__transaction_t *t,
   }
   if (n > 0 && (!all || n == open))
     return 0;
-  c->pump.spent = true;
+  c->pump.left = 0;
   snprintf(text, size, "the server takes recipients of %u domains in one session",
            (unsigned)o->max_domains);
   return UVSMTP_ELIMIT;
 }
 
-size_t uvsmtp__limits_left(const uvsmtp_connection_t *c, size_t wanted)
-{
-  uint64_t max = offered(c)->max_mails, taken = c->pump.mails + c->pump.queued;
-  if (c->pump.spent)
-    return 0;
-  if (max == 0)
-    return wanted;
-  uint64_t left = max > taken ? max - taken : 0;
-  return left < wanted ? (size_t)left : wanted;
-}
-
 void uvsmtp__limits_note_recipient(uvsmtp_connection_t *c, bool accepted)
 {
   c->pump.refused_in_row = accepted ? 0 : c->pump.refused_in_row + 1;
-  c->pump.spent |= c->pump.refused_in_row >= c->config.o.max_refused_recipients;
+  if (c->pump.refused_in_row >= c->config.o.max_refused_recipients)
+    c->pump.left = 0;
 }
 
 void uvsmtp__limits_clear(uvsmtp_connection_t *c)

@@ -82,7 +82,7 @@ static unsigned note_loss(uvsmtp_manners_t *m, unsigned used)
   return 0;
 }
 
-static void note_success(uvsmtp_manners_t *m, unsigned used)
+void uvsmtp__manners_worked(uvsmtp_manners_t *m, unsigned used)
 {
   m->proven |= used;
   if (++m->good >= FORGIVEN) {
@@ -98,15 +98,7 @@ static void note_success(uvsmtp_manners_t *m, unsigned used)
 
 unsigned uvsmtp__manners_note(uvsmtp_manners_t *m, const uvsmtp__incident_t *i)
 {
-  switch (i->kind) {
-  case UVSMTP__INCIDENT_REFUSED:
-    return note_refusal(m, i);
-  case UVSMTP__INCIDENT_LOST:
-    return note_loss(m, i->used);
-  default:
-    note_success(m, i->used);
-    return 0;
-  }
+  return i->kind == UVSMTP__INCIDENT_REFUSED ? note_refusal(m, i) : note_loss(m, i->used);
 }
 
 bool uvsmtp__speaks_of_step(const char *text)

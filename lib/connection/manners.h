@@ -10,7 +10,6 @@
 #include "uvsmtp/connection.h"
 
 typedef enum {
-  UVSMTP__INCIDENT_WORKED,  /* a message was taken in all these ways */
   UVSMTP__INCIDENT_REFUSED, /* a command was, though what came before it was accepted */
   UVSMTP__INCIDENT_LOST     /* the connection, or replies, with commands unanswered */
 } uvsmtp__incident_kind_t;
@@ -28,6 +27,9 @@ typedef struct uvsmtp__incident_s {
  * question deserves another try if there is one.
  */
 unsigned uvsmtp__manners_note(uvsmtp_manners_t *manners, const uvsmtp__incident_t *incident);
+
+/* A message was taken in all these ways. */
+void uvsmtp__manners_worked(uvsmtp_manners_t *manners, unsigned used);
 
 /* Do the words of a refusal say that the client was out of step? */
 bool uvsmtp__speaks_of_step(const char *text);

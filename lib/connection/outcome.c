@@ -13,8 +13,6 @@
 #include "connection/connection.h"
 #include "connection/manners.h"
 
-#define WORDS_MAX 512
-
 /* A server that has said goodbye may refuse the rest for good: that is about the session. */
 static uvsmtp_status_t status_of(const uvsmtp_connection_t *c, const uvsmtp_reply_t *reply)
 {
@@ -63,19 +61,20 @@ static void say_refused(const uvsmtp_connection_t *c, int err, char *words)
 {
   const char *fault = uvsmtp_protocol_fault(c->protocol);
   if (err == UVSMTP_EEXTENSION)
-    snprintf(words, WORDS_MAX, "%s (%s)", uvsmtp_strerror(err),
+    snprintf(words, UVSMTP__WORDS_MAX, "%s (%s)", uvsmtp_strerror(err),
              uvsmtp_protocol_missing(c->protocol));
   else if (err == UVSMTP_ETOOBIG)
     snprintf(words, WORDS_MAX, "%s (at most %llu octets)", uvsmtp_strerror(err),
              (unsigned long long)uvsmtp_protocol_capabilities(c->protocol)->max_message_size);
   else
-    snprintf(words, WORDS_MAX, "%s%s%s", uvsmtp_strerror(err), *fault != '\0' ? ": " : "", fault);
+    snprintf(words, UVSMTP__WORDS_MAX, "%s%s%s", uvsmtp_strerror(err), *fault != '\0' ? ": " : "",
+             fault);
 }
 
 void uvsmtp__outcome_refused_recipient(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, size_t i,
                                        int err)
 {
-  char words[WORDS_MAX];
+  char words[UVSMTP__WORDS_MAX];
   say_refused(c, err, words);
   set_result(c, t, i, UVSMTP_REJECTED, NULL, UVSMTP_COMMAND_RCPT, words);
   t->err = t->err != 0 ? t->err : err;
@@ -84,7 +83,7 @@ void uvsmtp__outcome_refused_recipient(uvsmtp_connection_t *c, uvsmtp__transacti
 void uvsmtp__outcome_local(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, int err,
                            const char *text)
 {
-  char words[WORDS_MAX];
+  char words[UVSMTP__WORDS_MAX];
   uvsmtp_err_class_t klass = uvsmtp_err_class(err);
   bool all = (t->send->envelope->flags & UVSMTP_ENVELOPE_ALL_OR_NONE) != 0;
   bool later = klass == UVSMTP_CLASS_RESOURCE || klass == UVSMTP_CLASS_CANCELLED ||
@@ -150,8 +149,10 @@ static void refuse_rest(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
 {
   bool again = blames_way(c, t, event, text);
   uvsmtp_status_t status = status_of(c, &event->reply);
-  if (!again && ends_session(c, t, event))
-    again = c->pump.spent = true;
+  if (!again && ends_session(c, t, event)) {
+    again = true;
+    c->pump.left = 0;
+  }
   if (status == UVSMTP_ACCEPTED)
     status = UVSMTP_DEFERRED; /* a 2yz that makes no sense here */
   uvsmtp__outcome_rest(c, t, again ? (uvsmtp_status_t)UVSMTP__RCPT_LEFT : status, &event->reply,
@@ -297,12 +298,6 @@ static void on_taken_without_sender(uvsmtp_connection_t *c, uvsmtp__transaction_
   t->blamed = 0;
 }
 
-static void note_success(uvsmtp_connection_t *c, const uvsmtp__transaction_t *t)
-{
-  uvsmtp__incident_t incident = {.kind = UVSMTP__INCIDENT_WORKED, .used = t->used};
-  uvsmtp__manners_note(c->manners, &incident);
-}
-
 static void decide_end(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
                        const uvsmtp_event_t *event, const char *text)
 {
@@ -320,7 +315,7 @@ static void decide_end(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
   } else {
     on_last_end(c, t, event, text);
     if (yes)
-      note_success(c, t);
+      uvsmtp__manners_worked(c->manners, t->used);
   }
 }
 
@@ -398,11 +393,13 @@ static void on_reply(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvs
 }
 
 /* Nobody asked for this reply. */
-static void on_unsolicited(uvsmtp_connection_t *c, const uvsmtp_event_t *event, const char *text)
+static void on_unsolicited(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
 {
   uvsmtp__transaction_t *t = uvsmtp__pump_front(c);
   int klass = event->reply.code / 100;
   bool in_content = t != NULL && t->step == UVSMTP__STEP_CONTENT;
+  char text[UVSMTP__WORDS_MAX];
+  uvsmtp_reply_text(&event->reply, text, sizeof(text));
   c->pump.farewell |= event->reply.code == 421;
   if (in_content && klass >= 4) {
     /* The server has heard enough of this message (a refusal before its end). */
@@ -423,8 +420,8 @@ static void on_unsolicited(uvsmtp_connection_t *c, const uvsmtp_event_t *event, 
 static bool matters(const uvsmtp_event_t *event)
 {
   int usual = event->command == UVSMTP_COMMAND_DATA ? 3 : 2;
-  return event->type == UVSMTP_EVENT_UNSOLICITED || UVSMTP_REPLY_CLASS(&event->reply) != usual ||
-         event->command == UVSMTP_COMMAND_DATA_END || event->command == UVSMTP_COMMAND_BDAT_LAST;
+  return UVSMTP_REPLY_CLASS(&event->reply) != usual || event->command == UVSMTP_COMMAND_DATA_END ||
+         event->command == UVSMTP_COMMAND_BDAT_LAST;
 }
 
 /* 421 ends the session (RFC 5321 section 3.8), unless the server goes on as if nothing was. */
@@ -447,12 +444,19 @@ static void on_reset(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvs
     t->reset_refused = refused;
 }
 
+/* From now on it says of each recipient of a flight what is known. */
+static void speak(uvsmtp__transaction_t *t)
+{
+  t->quiet = false;
+  for (size_t i = 0; i < t->count; i++)
+    t->results[i].status = (uvsmtp_status_t)UVSMTP__RCPT_ASKED;
+}
+
 /* Of the first `count` recipients of a flight nothing was told, so they were accepted. */
 static void catch_up(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, size_t count)
 {
   if (count > 0)
     uvsmtp__limits_note_recipient(c, true);
-  t->quiet = false;
   t->mail_ok = true;
   t->awaited -= count;
   t->accepted += count;
@@ -463,18 +467,18 @@ static void catch_up(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, size_t co
 /* The first event of a flight tells what was accepted before it. */
 static void end_quiet(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsmtp_event_t *event)
 {
+  speak(t);
   if (event->command == UVSMTP_COMMAND_RCPT)
     catch_up(c, t, (size_t)((uvsmtp_recipient_result_t *)event->tag - t->results));
   else if (event->command != UVSMTP_COMMAND_MAIL)
     catch_up(c, t, t->awaited);
-  t->quiet = false;
 }
 
 /* The connection is over: what was accepted of a flight, the protocol knows. */
 static void end_quiet_lost(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   uvsmtp_last_reply_t last = uvsmtp_protocol_last_reply(c->protocol);
-  t->quiet = false;
+  speak(t);
   if (last.told || (last.command != UVSMTP_COMMAND_MAIL && last.command != UVSMTP_COMMAND_RCPT))
     return;
   catch_up(c, t, last.command == UVSMTP_COMMAND_RCPT ? last.accepted : 0);
@@ -488,53 +492,36 @@ static void end_quiet_lost(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 static bool went_well(const uvsmtp_connection_t *c, const uvsmtp__transaction_t *t,
                       const uvsmtp_event_t *event)
 {
-  return (event->command == UVSMTP_COMMAND_BDAT_LAST ||
+  return UVSMTP_REPLY_CLASS(&event->reply) == 2 &&
+         (event->command == UVSMTP_COMMAND_BDAT_LAST ||
           event->command == UVSMTP_COMMAND_DATA_END) &&
-         UVSMTP_REPLY_CLASS(&event->reply) == 2 && event->last && event->index == 0 &&
-         (t->quiet || (t->mail_ok && t->accepted == t->count)) && !t->decided && t->end != 0 &&
-         uvsmtp__connection_reached(c) >= t->end;
+         event->last && event->index == 0 && t->end != 0 && !t->decided &&
+         (t->quiet || (t->mail_ok && t->accepted == t->count)) &&
+         /* in the clear the protocol has seen to it */
+         (!c->tls_done || uvsmtp__connection_reached(c) >= t->end);
 }
 
 /* Most messages end so. */
-static void on_well(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsmtp_event_t *event,
-                    const char *text)
+static void on_well(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsmtp_event_t *event)
 {
   c->pump.farewell = false;
   c->pump.refused_in_row = 0;
   c->pump.served = true;
   note_reply(t, event);
-  for (size_t i = 0; i < t->count; i++) {
-    t->results[i].status = UVSMTP_ACCEPTED;
-    note_code(&t->results[i], &event->reply, event->command);
-  }
   t->quiet = false;
   t->taken = t->decided = true;
-  note_success(c, t);
-  uvsmtp__result_give(c, t, text);
+  uvsmtp__manners_worked(c->manners, t->used);
+  uvsmtp__result_give_accepted(c, t, &event->reply);
 }
 
-void uvsmtp__pump_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
+/* A reply to a command that was issued for a transaction. */
+static void on_transaction(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
+                           const uvsmtp_event_t *event)
 {
-  uvsmtp__transaction_t *t = uvsmtp__pump_front(c);
-  char text[WORDS_MAX];
+  char text[UVSMTP__WORDS_MAX];
   text[0] = '\0';
   if (matters(event))
     uvsmtp_reply_text(&event->reply, text, sizeof(text));
-  if (event->type == UVSMTP_EVENT_UNSOLICITED) {
-    on_unsolicited(c, event, text);
-    return;
-  }
-  if (t != NULL && went_well(c, t, event)) {
-    on_well(c, t, event, text);
-    return;
-  }
-  note_farewell(c, &event->reply);
-  if (event->command == UVSMTP_COMMAND_RSET) {
-    on_reset(c, t, event);
-    return;
-  }
-  if (t == NULL || event->command == UVSMTP_COMMAND_OTHER) /* XFORWARD */
-    return;
   if (t->quiet)
     end_quiet(c, t, event);
   if (!t->decided || t->phase == UVSMTP_COMMAND_DATA_END)
@@ -542,6 +529,24 @@ void uvsmtp__pump_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
   on_reply(c, t, event, text);
   if (uvsmtp__connection_alive(c) && is_over(t, event))
     uvsmtp__result_over(c, t, false, text);
+}
+
+void uvsmtp__pump_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
+{
+  uvsmtp__transaction_t *t = uvsmtp__pump_front(c);
+  if (event->type == UVSMTP_EVENT_UNSOLICITED) {
+    on_unsolicited(c, event);
+    return;
+  }
+  if (t != NULL && went_well(c, t, event)) {
+    on_well(c, t, event);
+    return;
+  }
+  note_farewell(c, &event->reply);
+  if (event->command == UVSMTP_COMMAND_RSET)
+    on_reset(c, t, event);
+  else if (t != NULL && event->command != UVSMTP_COMMAND_OTHER) /* XFORWARD */
+    on_transaction(c, t, event);
 }
 
 /* ---- the end of the connection ---- */
@@ -589,6 +594,8 @@ static void decide_lost(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
                         const uvsmtp_error_t *error)
 {
   bool own = t->err != 0 || t->cancelled; /* it is what the connection ended for */
+  if (t->quiet)
+    speak(t);
   for (size_t i = 0; i < t->send->envelope->recipient_count; i++) {
     uvsmtp_recipient_result_t *r = &t->results[i];
     if (!is_open(r))

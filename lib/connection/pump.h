@@ -43,6 +43,7 @@ enum {
 };
 
 #define UVSMTP__KEPT 4
+#define UVSMTP__WORDS_MAX 512 /* of a reply, and an end */
 
 typedef struct uvsmtp__transaction_s {
   /* What stays as long as its memory is used again. */
@@ -54,62 +55,67 @@ typedef struct uvsmtp__transaction_s {
   bool *doubts;        /* for each: it may have been delivered at a try before: `doubtful` */
   uvsmtp_slice_t kept[UVSMTP__KEPT]; /* pieces of a source whose pieces stay in place */
 
-  /* From here on all is nought for a new one. */
+  /* What is set when it is made, and by whoever opens the source. */
   uvsmtp_send_t *send;
-  bool carried;        /* with its send, for another connection (resume.c) */
   uint64_t order;      /* of its send among those of the connection */
-  unsigned rounds;     /* transactions begun for it */
-  uvsmtp__step_t step;
+  size_t count;        /* recipients */
+  uint64_t size;       /* octets, UVSMTP_SIZE_UNKNOWN */
+  uvsmtp_source_info_t info;
+  uvsmtp_mail_needs_t needs;
+  size_t kept_count;
+  size_t kept_at;      /* the next of them to be given out */
+
+  /* What begins at nought: numbers, */
   size_t next;         /* recipient to issue */
   size_t asked;        /* RCPT commands issued */
   size_t awaited;      /* replies to RCPT */
   size_t accepted;     /* recipients the server took */
-  size_t count;        /* recipients */
   size_t chunks;       /* replies to BDAT that are owed, without that to the last */
   uint64_t begin;      /* octets issued before its content */
   uint64_t end;        /* octets issued up to the end of its content; 0: not issued */
-  uint64_t size;       /* octets, UVSMTP_SIZE_UNKNOWN */
-  uvsmtp_source_info_t info;
-  uvsmtp_mail_needs_t needs;
+  uint64_t told;       /* octets of progress, when it was told last */
   uvsmtp_slice_t piece; /* of the source, not taken by the protocol yet */
-  unsigned used;        /* ways of talking (UVSMTP_WAY_…) it was sent in */
-  unsigned blamed;      /* ways to blame for its refusals: left from now on */
-  int err;              /* why it cannot be sent, or its source failed */
-  size_t kept_count;
-  size_t kept_at;       /* the next of them to be given out */
-  bool kept_all;        /* they are all of it: the source has been read to its end */
-  bool whole;           /* they are, without the source having been opened */
-  bool opening;         /* the source cannot say yet what it will give */
-  bool open;            /* it is being read */
-  bool read;            /* something was taken from it */
-  bool clean;           /* the content can go as it lies */
-  bool dotless;         /* by DATA too, for no line begins with a dot, and all of it is kept */
-  bool seven_bit;       /* the server takes no 8-bit octets, and whether there are any is unknown */
-  bool at_end;          /* of the source */
-  bool chunked;         /* goes by BDAT */
-  bool after_cr, line_start; /* framing of what gather.c makes */
-  bool reset;           /* RSET has to go before its MAIL */
-  bool reset_refused;   /* that was refused, and MAIL is behind it already */
-  bool quiet;           /* it was issued as a flight, and nothing was told of it yet */
-  bool overlapped;      /* MAIL was issued before the end of the transaction before was known */
-  bool watched;         /* its sender wants to know of its progress */
-  uint64_t told;        /* octets, when it was told last */
-  bool waiting;         /* in the queue, for a further transaction */
-  unsigned origin_next; /* attribute for the next XFORWARD */
-  bool origin_said;     /* all of them were issued */
-  bool mail_ok, mail_refused;
-  bool refused;         /* DATA or the content was */
-  bool taken;           /* the content was, by somebody */
-  bool lone_dot;        /* the content was ended at once, for nobody would get it */
-  bool due;             /* given back from the loop: in `done` */
-  bool decided;         /* every recipient has its result, or is left */
-  bool cancelled;
-  bool worded;          /* some of `texts` are not NULL */
-  bool doubtful;        /* some of `doubts` are true */
-  bool has_phase;
+
+  /* and the rest. */
+  unsigned rounds;     /* transactions begun for it */
+  uvsmtp__step_t step;
+  unsigned used;       /* ways of talking (UVSMTP_WAY_…) it was sent in */
+  unsigned blamed;     /* ways to blame for its refusals: left from now on */
+  int err;             /* why it cannot be sent, or its source failed */
   uvsmtp_command_t phase;
-  int code;             /* of the last reply read for it */
+  int code;            /* of the last reply read for it */
   uint16_t enhanced[3];
+  unsigned origin_next; /* attribute for the next XFORWARD */
+  bool has_phase;
+  bool carried;        /* with its send, for another connection (resume.c) */
+  bool foreign;        /* it has come from another one: its memory is perhaps of another kind */
+  bool kept_all;       /* they are all of it: the source has been read to its end */
+  bool whole;          /* they are, without the source having been opened */
+  bool opening;        /* the source cannot say yet what it will give */
+  bool open;           /* it is being read */
+  bool read;           /* something was taken from it */
+  bool clean;          /* the content can go as it lies */
+  bool dotless;        /* by DATA too, for no line begins with a dot, and all of it is kept */
+  bool seven_bit;      /* the server takes no 8-bit octets, and whether there are any is unknown */
+  bool at_end;         /* of the source */
+  bool chunked;        /* goes by BDAT */
+  bool after_cr, line_start; /* framing of what gather.c makes */
+  bool reset;          /* RSET has to go before its MAIL */
+  bool reset_refused;  /* that was refused, and MAIL is behind it already */
+  bool quiet;          /* it was issued as a flight, all were asked, and nothing was told yet */
+  bool overlapped;     /* MAIL was issued before the end of the transaction before was known */
+  bool watched;        /* its sender wants to know of its progress */
+  bool waiting;        /* in the queue, for a further transaction */
+  bool origin_said;    /* all of them were issued */
+  bool mail_ok, mail_refused;
+  bool refused;        /* DATA or the content was */
+  bool taken;          /* the content was, by somebody */
+  bool lone_dot;       /* the content was ended at once, for nobody would get it */
+  bool due;            /* given back from the loop: in `done` */
+  bool decided;        /* every recipient has its result, or is left */
+  bool cancelled;
+  bool worded;         /* some of `texts` are not NULL */
+  bool doubtful;       /* some of `doubts` are true */
 } uvsmtp__transaction_t;
 
 typedef struct uvsmtp__pump_s {
@@ -121,18 +127,19 @@ typedef struct uvsmtp__pump_s {
   size_t watched;        /* of those in flight */
   uint64_t flying_bytes;
   uint64_t order;        /* of the next transaction */
-  const uvsmtp_capabilities_t *offered; /* the protocol's; NULL before the greeting */
+  const uvsmtp_capabilities_t *offered; /* the protocol's; NULL before the session is open */
   unsigned avoid;        /* ways of talking that the options forbid */
-  unsigned ways;         /* those that are open, at the last fill */
+  unsigned possible;     /* ways that they allow and the server offers */
+  unsigned ways;         /* of these, those that its manners allow too, at the last fill */
+  size_t most;           /* messages that may be under way, at the last fill */
   bool stalled;          /* what was to be issued waits for the output to leave */
   bool dot_alone;        /* the end of a content leaves when all before it has left */
   bool due;              /* fill and give back from the loop */
   bool resetting;        /* RSET was issued and not answered */
   bool farewell;         /* 421 was the last that mattered: nothing behind it will be done */
   /* limits.c */
-  bool spent;            /* the session takes no more messages, or none to some domain */
+  uint64_t left;         /* messages that the session takes yet; 0 also: none to some domain */
   size_t refused_in_row; /* recipients, none accepted since */
-  uint64_t mails;        /* MAIL commands issued */
   bool served;           /* a transaction was begun and is over */
   uint64_t *domains;     /* hashes of those that recipients had; only under RCPTDOMAINMAX */
   size_t domain_count, domain_room;
@@ -154,7 +161,7 @@ bool uvsmtp__pump_busy(const uvsmtp_connection_t *c);
  * after output was written for which it had `stalled`.
  */
 void uvsmtp__pump_fill(uvsmtp_connection_t *c);
-/* `due` was set: fills, writes, and gives back what failed before it could be issued. */
+/* `due` was set: gives back what failed before it could be issued; a fill follows. */
 void uvsmtp__pump_run(uvsmtp_connection_t *c);
 /* Takes a send that has all but its callback, checked. UVSMTP_ECLOSING changes nothing. */
 int uvsmtp__pump_queue(uvsmtp_connection_t *c, uvsmtp_send_t *send, uvsmtp_send_cb cb);
@@ -172,6 +179,8 @@ void uvsmtp__pump_fail(uvsmtp_connection_t *c, const uvsmtp_error_t *error);
 uvsmtp__transaction_t *uvsmtp__pump_front(uvsmtp_connection_t *c);
 /* The server's first words: how carefully it has to be spoken to. */
 void uvsmtp__pump_greeted(uvsmtp_connection_t *c, const uvsmtp_reply_t *greeting);
+/* The session is open: what the server offers is known. */
+void uvsmtp__pump_ready(uvsmtp_connection_t *c);
 uvsmtp__transaction_t *uvsmtp__transaction_new(uvsmtp_connection_t *c, uvsmtp_send_t *send);
 /* Forgets what it owns, so that its memory can be used again. */
 void uvsmtp__transaction_clear(uvsmtp__transaction_t *t);
@@ -182,8 +191,6 @@ void uvsmtp__transaction_keep_words(uvsmtp__transaction_t *t, size_t i, const ch
 
 /* content.c: opens the source and looks at the content as far as that needs no waiting. */
 int uvsmtp__content_open(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
-/* Decides between DATA and BDAT. */
-void uvsmtp__content_plan(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
 /* Hands over content: 0 all and its end, UVSMTP_PENDING later, or an error of the source. */
 int uvsmtp__content_push(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
 /* All that can leave at once as one flight: by BDAT all of a clean content in place, else up to
@@ -219,8 +226,6 @@ uvsmtp__limit_t uvsmtp__limits_admit(uvsmtp_connection_t *c, size_t asked, const
  * be, with a sentence in `text`; ENOMEM. */
 int uvsmtp__limits_check(uvsmtp_connection_t *c, const uvsmtp__transaction_t *t, char *text,
                          size_t size);
-/* How many of `wanted` messages the session takes besides those that are queued. */
-size_t uvsmtp__limits_left(const uvsmtp_connection_t *c, size_t wanted);
 /* The server decided about a recipient. */
 void uvsmtp__limits_note_recipient(uvsmtp_connection_t *c, bool accepted);
 void uvsmtp__limits_clear(uvsmtp_connection_t *c);
@@ -245,6 +250,9 @@ void uvsmtp__result_over(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, bool 
 void uvsmtp__result_later(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
 /* Takes it out of flight and calls back; `text`: of the final reply. */
 void uvsmtp__result_give(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const char *text);
+/* The same where all recipients have accepted, with the reply that is noted for it already. */
+void uvsmtp__result_give_accepted(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
+                                  const uvsmtp_reply_t *reply);
 /* Status, error and safety of trying again, by what stands for each recipient. */
 void uvsmtp__result_summarize(uvsmtp__transaction_t *t, uvsmtp_result_t *result);
 /* Recipient `i` has no result any more. */

@@ -116,7 +116,7 @@ static int fill(uvsmtp_connection_t *c)
 /* A content that was begun and cannot be finished must not look finished: the connection ends. */
 void uvsmtp__request_fill(uvsmtp_connection_t *c)
 {
-  int err = c->content.request != NULL ? fill(c) : 0;
+  int err = fill(c);
   if (err != 0)
     uvsmtp__connection_fail(c, err, "the content could not be sent to the end: %s",
                             uvsmtp_strerror(err));

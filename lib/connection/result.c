@@ -63,9 +63,8 @@ static const char *why_not_again(const uvsmtp_connection_t *c, const uvsmtp__tra
   if (t->read && !uvsmtp__may_read_again(t))
     return "left for another transaction, but the message's source cannot be read twice";
   *err = UVSMTP_ELIMIT;
-  return uvsmtp__limits_reached(c, 1)
-             ? "left for another session, for the server takes no more in this one"
-             : NULL;
+  return c->pump.left == 0 ? "left for another session, for the server takes no more in this one"
+                           : NULL;
 }
 
 static void defer_left(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, int err, const char *why)
@@ -126,6 +125,7 @@ void uvsmtp__result_start_over(uvsmtp__transaction_t *t)
                                .clean = t->clean,
                                .seven_bit = t->seven_bit,
                                .waiting = true,
+                               .foreign = t->foreign,
                                .worded = t->worded,
                                .doubtful = t->doubtful,
                                .has_phase = t->has_phase,
@@ -180,10 +180,23 @@ void uvsmtp__result_over(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, bool 
 
 /* ---- giving back ---- */
 
+/* The queue id where most servers put it, at the end of their only line, in place; or NULL: have a
+ * closer look. */
+static const char *queue_id_at_end(const char *text, size_t len)
+{
+  static const char mark[] = "queued as ";
+  const size_t before = sizeof(mark) - 1;
+  const char *at = memchr(text, 'q', len), *end = text + len;
+  if (at == NULL || (size_t)(end - at) <= before || memcmp(at, mark, before) != 0)
+    return NULL;
+  at += before;
+  return memchr(at, ' ', (size_t)(end - at)) == NULL ? at : NULL;
+}
+
 /* Keeps its memory for the next one, unless it is of another connection's allocator. */
 static void release(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
-  if (memcmp(&t->mem, &c->mem, sizeof(c->mem)) != 0) {
+  if (t->foreign && memcmp(&t->mem, &c->mem, sizeof(c->mem)) != 0) {
     uvsmtp__transaction_free(t);
     return;
   }
@@ -209,6 +222,18 @@ static int error_of(const uvsmtp__transaction_t *t, const uvsmtp_recipient_resul
   return first->status == UVSMTP_REJECTED ? UVSMTP_EPERMANENT : UVSMTP_ETEMPORARY;
 }
 
+/* What does not depend on how it ended. */
+static inline void fill_facts(const uvsmtp__transaction_t *t, uvsmtp_result_t *result)
+{
+  result->phase = t->phase;
+  result->phase_known = t->has_phase;
+  result->code = t->code;
+  memcpy(result->enhanced, t->enhanced, sizeof(result->enhanced));
+  result->recipients = t->results;
+  result->recipient_count = t->count;
+  result->transactions = t->rounds;
+}
+
 void uvsmtp__result_summarize(uvsmtp__transaction_t *t, uvsmtp_result_t *result)
 {
   const uvsmtp_recipient_result_t *r = t->results, *end = r + t->count, *failed = NULL;
@@ -224,26 +249,21 @@ void uvsmtp__result_summarize(uvsmtp__transaction_t *t, uvsmtp_result_t *result)
   result->status = differ ? UVSMTP_PARTIAL : t->results->status;
   result->err = failed != NULL ? error_of(t, failed) : 0;
   result->error_text = failed != NULL ? failed->text : "";
-  result->phase = t->phase;
-  result->phase_known = t->has_phase;
-  result->code = t->code;
-  memcpy(result->enhanced, t->enhanced, sizeof(result->enhanced));
-  result->recipients = t->results;
-  result->recipient_count = t->count;
   result->retry_is_safe = !unknown;
-  result->transactions = t->rounds;
+  fill_facts(t, result);
 }
 
 /* What is the same for each recipient's words: those of the acceptance stand in the reply. */
-static void share_words(uvsmtp__transaction_t *t, size_t count, const char *text)
+static void share_words(uvsmtp__transaction_t *t, const char *text)
 {
-  for (size_t i = 0; i < count; i++)
-    if (t->results[i].status == UVSMTP_ACCEPTED && t->texts[i] == NULL)
-      t->results[i].text = text;
+  uvsmtp_recipient_result_t *r = t->results, *end = r + t->count;
+  for (; r < end; r++)
+    if (r->status == UVSMTP_ACCEPTED && (!t->worded || t->texts[r - t->results] == NULL))
+      r->text = text;
 }
 
-static void fill_session(const uvsmtp_connection_t *c, const uvsmtp_send_t *send,
-                         uvsmtp_result_t *result)
+static inline void fill_session(const uvsmtp_connection_t *c, const uvsmtp_send_t *send,
+                                uvsmtp_result_t *result)
 {
   result->peer = c->peer != NULL ? c->peer : "";
   result->connection_id = c->id;
@@ -253,26 +273,60 @@ static void fill_session(const uvsmtp_connection_t *c, const uvsmtp_send_t *send
   result->finished_ms = uv_now(c->loop);
 }
 
-void uvsmtp__result_give(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const char *text)
+/* Calls back with a result of which the status and what follows from it are filled in. */
+static inline void tell(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, uvsmtp_result_t *result)
 {
   uvsmtp_send_t *send = t->send;
-  uvsmtp_result_t result = {.text = text};
-  char id[128];
-  uvsmtp__content_close(t);
+  result->cancelled = t->cancelled;
+  fill_session(c, send, result);
   leave_flight(c, t);
-  share_words(t, t->count, text);
-  uvsmtp__result_summarize(t, &result);
-  result.cancelled = t->cancelled;
-  result.queue_id = t->taken ? uvsmtp__queue_id(text, id, sizeof(id)) : "";
-  fill_session(c, send, &result);
   if (c->pump.gather != NULL && c->pump.flying + c->pump.queued == 0)
     uvsmtp__gather_free(c);
   send->transaction = t;
   send->owner = NULL;
-  send->cb(send, &result);
+  send->cb(send, result);
   /* The send may be gone, or be under way again. */
   if (!t->carried)
     release(c, t);
+}
+
+void uvsmtp__result_give(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const char *text)
+{
+  char id[128];
+  uvsmtp_result_t result;
+  uvsmtp__content_close(t);
+  share_words(t, text);
+  uvsmtp__result_summarize(t, &result);
+  result.text = text;
+  result.queue_id = t->taken ? uvsmtp__queue_id(text, id, sizeof(id)) : "";
+  tell(c, t, &result);
+}
+
+void uvsmtp__result_give_accepted(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
+                                  const uvsmtp_reply_t *reply)
+{
+  char text[UVSMTP__WORDS_MAX], id[128];
+  size_t len = uvsmtp_reply_text(reply, text, sizeof(text));
+  uvsmtp_recipient_result_t *r = t->results, *end = r + t->count;
+  uvsmtp_result_t result;
+  for (; r < end; r++) {
+    r->status = UVSMTP_ACCEPTED;
+    r->text = text;
+    r->phase = t->phase;
+    r->code = t->code;
+    memcpy(r->enhanced, t->enhanced, sizeof(r->enhanced));
+  }
+  result.status = UVSMTP_ACCEPTED;
+  result.err = 0;
+  result.error_text = "";
+  result.retry_is_safe = true;
+  result.text = text;
+  result.queue_id = reply->lines == 1 ? queue_id_at_end(text, len) : NULL;
+  if (result.queue_id == NULL)
+    result.queue_id = uvsmtp__queue_id(text, id, sizeof(id));
+  fill_facts(t, &result);
+  uvsmtp__content_close(t);
+  tell(c, t, &result);
 }
 
 void uvsmtp__result_without_memory(uvsmtp_connection_t *c, uvsmtp_send_t *send,
@@ -297,17 +351,12 @@ const char *uvsmtp_status_name(uvsmtp_status_t status)
 
 /* ---- the queue id ---- */
 
-/* Where `what`, of lower-case letters, stands in `text`, in whatever case. */
-static const char *find(const char *text, const char *what)
+/* Does `text` begin with `what`, of lower-case letters, in whatever case? */
+static bool begins(const char *text, const char *what)
 {
-  for (; *text != '\0'; text++) {
-    size_t n = 0;
-    while (what[n] != '\0' && uvsmtp__ascii_lower(text[n]) == what[n])
-      n++;
-    if (what[n] == '\0')
-      return text;
-  }
-  return NULL;
+  while (*what != '\0' && uvsmtp__ascii_lower(*text) == *what)
+    text++, what++;
+  return *what == '\0';
 }
 
 static const char *copy_word(const char *from, size_t len, char *out, size_t size)
@@ -319,31 +368,37 @@ static const char *copy_word(const char *from, size_t len, char *out, size_t siz
   return out;
 }
 
+/* What stands right before the name, which ends at the first of `end`, or where there is none,
+ * right behind it. The first of these that is found counts. */
+static const struct {
+  const char *mark, *end;
+} marks[] = {{"queued as ", " \n"},                    /* Postfix, many others */
+             {" id=", " \n"},                          /* Exim */
+             {"internalid=", " ,]\n"},                 /* Exchange */
+             {"queued (", ") \n"},                     /* Haraka */
+             {" message accepted for delivery", NULL}, /* Sendmail, OpenSMTPD */
+             {" saved", NULL},                         /* Dovecot */
+             {" - gsmtp", NULL}};
+#define MARKS (sizeof(marks) / sizeof(marks[0]))
+
 const char *uvsmtp__queue_id(const char *text, char *out, size_t size)
 {
-  /* What stands right before the name; the name ends at the first of `end`. */
-  static const struct {
-    const char *mark, *end;
-  } before[] = {{"queued as ", " \n"},    /* Postfix, many others */
-                {" id=", " \n"},          /* Exim */
-                {"internalid=", " ,]\n"}, /* Exchange */
-                {"queued (", ") \n"}};    /* Haraka */
-  /* What stands right behind it. */
-  static const char *const behind[] = {" message accepted for delivery", /* Sendmail, OpenSMTPD */
-                                       " saved",                         /* Dovecot */
-                                       " - gsmtp"};
-  const char *at;
-  for (size_t i = 0; i < sizeof(before) / sizeof(before[0]); i++)
-    if ((at = find(text, before[i].mark)) != NULL) {
-      at += strlen(before[i].mark);
-      return copy_word(at, strcspn(at, before[i].end), out, size);
-    }
-  for (size_t i = 0; i < sizeof(behind) / sizeof(behind[0]); i++)
-    if ((at = find(text, behind[i])) != NULL) {
-      const char *from = at;
-      while (from > text && from[-1] != ' ' && from[-1] != '\n')
-        from--;
-      return copy_word(from, (size_t)(at - from), out, size);
-    }
-  return "";
+  const char *at, *found = NULL;
+  size_t best = MARKS;
+  for (at = text; *at != '\0' && best > 0; at++)
+    for (size_t i = 0; i < best; i++)
+      if (uvsmtp__ascii_lower(*at) == *marks[i].mark && begins(at, marks[i].mark)) {
+        found = at;
+        best = i;
+      }
+  if (found == NULL)
+    return "";
+  if (marks[best].end != NULL) {
+    found += strlen(marks[best].mark);
+    return copy_word(found, strcspn(found, marks[best].end), out, size);
+  }
+  at = found;
+  while (at > text && at[-1] != ' ' && at[-1] != '\n')
+    at--;
+  return copy_word(at, (size_t)(found - at), out, size);
 }

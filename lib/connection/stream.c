@@ -113,19 +113,29 @@ static size_t try_write(uvsmtp_connection_t *c, const uv_buf_t *bufs, unsigned c
   return 0;
 }
 
+/* The slices as libuv has them; where it lays them out as we do, they are the same. */
+static const uv_buf_t *as_bufs(const uvsmtp_slice_t *slices, size_t count, uv_buf_t *room)
+{
+  if (sizeof(uv_buf_t) == sizeof(uvsmtp_slice_t) && sizeof(room->len) == sizeof(slices->len) &&
+      offsetof(uv_buf_t, base) == offsetof(uvsmtp_slice_t, base))
+    return (const uv_buf_t *)(const void *)slices;
+  for (size_t i = 0; i < count; i++)
+    room[i] = uv_buf_init((char *)slices[i].base, (unsigned)slices[i].len);
+  return room;
+}
+
 /* The three below return true when all is written, and false when they must not go on now. */
 
 static bool write_clear(uvsmtp_connection_t *c, size_t *budget)
 {
   uvsmtp_slice_t slices[SLICES];
-  uv_buf_t bufs[SLICES];
+  uv_buf_t room[SLICES];
   size_t count, n;
-  while ((count = uvsmtp_protocol_output(c->protocol, slices, SLICES)) != 0) {
+  while (uvsmtp_protocol_output_len(c->protocol) != 0) {
+    count = uvsmtp_protocol_output(c->protocol, slices, SLICES);
     if (*budget == 0)
       return wait_for_room(c, slices[0].base);
-    for (size_t i = 0; i < count; i++)
-      bufs[i] = uv_buf_init((char *)slices[i].base, (unsigned)slices[i].len);
-    n = try_write(c, bufs, (unsigned)count);
+    n = try_write(c, as_bufs(slices, count, room), (unsigned)count);
     if (n == 0)
       return false;
     uvsmtp_protocol_sent(c->protocol, n, uv_now(c->loop));
@@ -274,9 +284,9 @@ static bool has_output(const uvsmtp_connection_t *c)
 static void issue_more(uvsmtp_connection_t *c)
 {
   uvsmtp__pump_fill(c);
-  if (uvsmtp__connection_alive(c))
+  if (c->content.request != NULL && uvsmtp__connection_alive(c))
     uvsmtp__request_fill(c);
-  if (uvsmtp__connection_alive(c))
+  if (c->quitting && uvsmtp__connection_alive(c))
     uvsmtp__connection_advance(c);
 }
 

@@ -36,7 +36,7 @@ static unsigned avoided(const uvsmtp_connection_options_t *o)
 
 void uvsmtp__pump_init(uvsmtp_connection_t *c)
 {
-  c->pump = (uvsmtp__pump_t){.avoid = avoided(&c->config.o)};
+  c->pump = (uvsmtp__pump_t){.avoid = avoided(&c->config.o), .left = UINT64_MAX};
   uvsmtp__list_init(&c->pump.queue);
   uvsmtp__list_init(&c->pump.flight);
   uvsmtp__list_init(&c->pump.done);
@@ -46,12 +46,24 @@ void uvsmtp__pump_init(uvsmtp_connection_t *c)
 void uvsmtp__pump_greeted(uvsmtp_connection_t *c, const uvsmtp_reply_t *greeting)
 {
   char text[512];
-  c->pump.offered = uvsmtp_protocol_capabilities(c->protocol);
   uvsmtp_reply_text(greeting, text, sizeof(text));
   if (c->config.o.no_pix_workaround || !uvsmtp__is_masked(text))
     return;
   c->pump.avoid = (1u << UVSMTP_WAYS) - 1;
   c->pump.dot_alone = true;
+}
+
+void uvsmtp__pump_ready(uvsmtp_connection_t *c)
+{
+  unsigned ways = ~c->pump.avoid;
+  c->pump.offered = uvsmtp_protocol_capabilities(c->protocol);
+  if ((c->pump.offered->extensions & UVSMTP_EXT_PIPELINING) == 0)
+    ways &= ~(unsigned)UVSMTP_WAY_PIPELINING;
+  if ((c->pump.offered->extensions & UVSMTP_EXT_CHUNKING) == 0)
+    ways &= ~(unsigned)UVSMTP_WAY_CHUNKING;
+  c->pump.possible = ways;
+  if (c->pump.offered->max_mails != 0)
+    c->pump.left = c->pump.offered->max_mails;
 }
 
 void uvsmtp__pump_trim(uvsmtp_connection_t *c)
@@ -113,24 +125,38 @@ static uvsmtp__transaction_t *take_transaction(uvsmtp_connection_t *c, size_t co
   return t;
 }
 
-uvsmtp__transaction_t *uvsmtp__transaction_new(uvsmtp_connection_t *c, uvsmtp_send_t *send)
+/* In two parts, each so short that it is a few stores. */
+static void zero(uvsmtp__transaction_t *t)
 {
-  const size_t kept = offsetof(uvsmtp__transaction_t, send);
+  const size_t numbers = offsetof(uvsmtp__transaction_t, next);
+  const size_t rest = offsetof(uvsmtp__transaction_t, rounds);
+  memset((char *)t + numbers, 0, rest - numbers);
+  memset((char *)t + rest, 0, sizeof(*t) - rest);
+}
+
+static inline uvsmtp__transaction_t *make(uvsmtp_connection_t *c, uvsmtp_send_t *send)
+{
   size_t count = send->envelope->recipient_count;
   uvsmtp__transaction_t *t = take_transaction(c, count);
   if (t == NULL)
     return NULL;
-  memset((char *)t + kept, 0, sizeof(*t) - kept);
+  zero(t);
   t->send = send;
   t->order = c->pump.order++;
-  t->size = UVSMTP_SIZE_UNKNOWN;
   t->count = count;
+  t->size = UVSMTP_SIZE_UNKNOWN;
+  t->info.content = 0;
   for (size_t i = 0; i < count; i++)
     t->results[i] = (uvsmtp_recipient_result_t){.address = send->envelope->recipients[i].address,
                                                 .status = (uvsmtp_status_t)UVSMTP__RCPT_OPEN,
                                                 .text = ""};
   send->transaction = t;
   return t;
+}
+
+uvsmtp__transaction_t *uvsmtp__transaction_new(uvsmtp_connection_t *c, uvsmtp_send_t *send)
+{
+  return make(c, send);
 }
 
 void uvsmtp__transaction_keep_words(uvsmtp__transaction_t *t, size_t i, const char *text)
@@ -196,7 +222,7 @@ static void note_begun(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   if (t->rounds++ == 0)
     t->send->started_ms = uv_now(c->loop);
-  c->pump.mails++;
+  c->pump.left -= c->pump.left > 0;
   t->reset = false;
   if (t->overlapped)
     t->used |= UVSMTP_WAY_OVERLAP;
@@ -204,11 +230,23 @@ static void note_begun(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
     c->pump.flying_bytes += t->size;
 }
 
+/* By BDAT goes what can: a content in place only if it needs no change, an empty one never. */
+static bool goes_by_chunks(const uvsmtp_connection_t *c, const uvsmtp__transaction_t *t)
+{
+  const unsigned in_place = UVSMTP_CONTENT_STABLE, once = UVSMTP_CONTENT_ONCE;
+  unsigned content = t->info.content;
+  if ((content & UVSMTP_CONTENT_BINARY) != 0)
+    return true;
+  return goes(c, UVSMTP_WAY_CHUNKING) &&
+         ((content & (in_place | once)) != in_place || (t->clean && t->size > 0));
+}
+
 /* Can all of it that there may be leave at once, whatever the server says to its first commands? */
 static bool flies(const uvsmtp_connection_t *c, const uvsmtp__transaction_t *t)
 {
-  if (t->send->envelope->forward != NULL || t->rounds != 0 || uvsmtp__wants_all(t) ||
-      (c->pump.offered->extensions & UVSMTP_EXT_LIMITS) != 0)
+  const uvsmtp_envelope_t *envelope = t->send->envelope;
+  if (envelope->forward != NULL || t->rounds != 0 || uvsmtp__has_limits(c) ||
+      (envelope->flags & UVSMTP_ENVELOPE_ALL_OR_NONE) != 0)
     return false;
   if (!t->chunked)
     return goes(c, UVSMTP_WAY_GROUPED_DATA);
@@ -231,8 +269,6 @@ static int issue_flight(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   int err = uvsmtp__content_fly(c, t);
   if (err != 0)
     return err;
-  for (size_t i = 0; i < t->count; i++)
-    t->results[i].status = (uvsmtp_status_t)UVSMTP__RCPT_ASKED;
   t->asked = t->awaited = t->next = t->count;
   t->quiet = true;
   if (t->chunked) {
@@ -256,7 +292,7 @@ static int issue_mail(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   int err = t->open ? 0 : uvsmtp__content_open(c, t);
   if (err != 0)
     return err; /* PENDING: the source will wake us */
-  uvsmtp__content_plan(c, t);
+  t->chunked = goes_by_chunks(c, t);
   if (flies(c, t)) {
     err = issue_flight(c, t);
     if (err == 0 || is_for_now(err) || !t->open)
@@ -307,7 +343,8 @@ static int issue_recipients(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
     int err;
     if ((int)r->status != UVSMTP__RCPT_OPEN)
       continue;
-    limit = uvsmtp__limits_admit(c, t->asked, r->address);
+    limit =
+        uvsmtp__has_limits(c) ? uvsmtp__limits_admit(c, t->asked, r->address) : UVSMTP__LIMIT_NONE;
     if (limit == UVSMTP__LIMIT_TRANSACTION)
       break;
     if (limit == UVSMTP__LIMIT_SESSION)
@@ -385,11 +422,20 @@ static int issue_data(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   return err;
 }
 
+/* Before a reply that is owed nothing of it can be issued: 354, or any where nothing runs ahead. */
+static bool has_to_wait(const uvsmtp_connection_t *c, const uvsmtp__transaction_t *t)
+{
+  return t->step == UVSMTP__STEP_GO ||
+         (!pipelines(c) && t->begin == 0 && uvsmtp_protocol_outstanding(c->protocol) > 0);
+}
+
 /* Issues as much of one transaction as can go: 0 all, PENDING, or an error. */
 static int issue(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
-  int err = 0;
-  while (err == 0 && t->step != UVSMTP__STEP_ISSUED && !t->decided && !t->mail_refused) {
+  int err;
+  do {
+    if (t->decided || t->mail_refused || has_to_wait(c, t))
+      return UVSMTP_PENDING;
     switch (t->step) {
     case UVSMTP__STEP_MAIL:
       err = issue_mail(c, t);
@@ -400,13 +446,11 @@ static int issue(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
     case UVSMTP__STEP_DATA:
       err = issue_data(c, t);
       break;
-    case UVSMTP__STEP_CONTENT:
+    default:
       err = issue_content(c, t);
       break;
-    default:
-      return UVSMTP_PENDING;
     }
-  }
+  } while (err == 0 && t->step != UVSMTP__STEP_ISSUED);
   return err;
 }
 
@@ -456,9 +500,9 @@ static size_t most_in_flight(const uvsmtp_connection_t *c)
   return proven || c->config.o.max_in_doubt < 2 ? c->config.o.max_in_doubt : 2;
 }
 
-static bool may_overlap(const uvsmtp_connection_t *c, unsigned ways)
+static bool may_overlap(const uvsmtp_connection_t *c, unsigned ways, size_t most)
 {
-  return (ways & UVSMTP_WAY_OVERLAP) != 0 && c->pump.flying < most_in_flight(c) &&
+  return (ways & UVSMTP_WAY_OVERLAP) != 0 && c->pump.flying < most &&
          c->pump.flying_bytes < c->config.o.max_in_doubt_bytes;
 }
 
@@ -466,7 +510,7 @@ static bool may_overlap(const uvsmtp_connection_t *c, unsigned ways)
 static uvsmtp__transaction_t *take_off(uvsmtp_connection_t *c, uvsmtp_send_t *send)
 {
   uvsmtp__transaction_t *t = send->transaction;
-  if (t == NULL && (t = uvsmtp__transaction_new(c, send)) == NULL)
+  if (t == NULL && (t = make(c, send)) == NULL)
     return NULL;
   t->carried = false;
   uvsmtp__list_remove(links_of(send));
@@ -485,8 +529,8 @@ static uvsmtp__transaction_t *begin_next(uvsmtp_connection_t *c)
 {
   uvsmtp__transaction_t *t;
   bool reset;
-  if (c->pump.queued == 0 || c->pump.resetting || uvsmtp__limits_reached(c, 1) ||
-      (c->pump.flying > 0 && !may_overlap(c, c->pump.ways)))
+  if (c->pump.queued == 0 || c->pump.resetting || c->pump.left == 0 ||
+      (c->pump.flying > 0 && !may_overlap(c, c->pump.ways, c->pump.most)))
     return NULL;
   reset = needs_reset(c);
   if (reset && !pipelines(c)) {
@@ -504,8 +548,11 @@ static uvsmtp__transaction_t *begin_next(uvsmtp_connection_t *c)
 static bool is_admitted(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   char text[128];
-  int err = uvsmtp__limits_check(c, t, text, sizeof(text));
-  if (err == UVSMTP_ELIMIT && c->pump.domain_count > 0 && c->pump.spent)
+  int err;
+  if (!uvsmtp__has_limits(c))
+    return true;
+  err = uvsmtp__limits_check(c, t, text, sizeof(text));
+  if (err == UVSMTP_ELIMIT && c->pump.domain_count > 0 && c->pump.left == 0)
     uvsmtp__result_over(c, t, true, ""); /* the next session has room for other domains */
   else if (err != 0)
     uvsmtp__outcome_local(c, t, err, text);
@@ -515,8 +562,8 @@ static bool is_admitted(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 /* Nothing is under way, and what is queued cannot go here. */
 static bool is_stranded(const uvsmtp_connection_t *c)
 {
-  return c->phase == UVSMTP__PHASE_READY && c->pump.queued > 0 && c->pump.flying == 0 &&
-         uvsmtp__limits_reached(c, 1);
+  return c->pump.queued > 0 && c->pump.flying == 0 && c->phase == UVSMTP__PHASE_READY &&
+         c->pump.left == 0;
 }
 
 /* The session has taken all that it takes: a polite end, and the rest is told. */
@@ -560,6 +607,7 @@ void uvsmtp__pump_fill(uvsmtp_connection_t *c)
     return;
   }
   c->pump.ways = uvsmtp__ways(c);
+  c->pump.most = most_in_flight(c);
   do
     t = next_to_issue(c, closing);
   while (t != NULL && settle_issue(c, t, issue(c, t)) == 0);
@@ -570,7 +618,6 @@ void uvsmtp__pump_fill(uvsmtp_connection_t *c)
 void uvsmtp__pump_run(uvsmtp_connection_t *c)
 {
   c->pump.due = false;
-  uvsmtp__pump_fill(c);
   while (!uvsmtp__list_empty(&c->pump.done)) {
     uvsmtp__transaction_t *t = UVSMTP__CONTAINER(c->pump.done.next, uvsmtp__transaction_t, link);
     uvsmtp__result_give(c, t, "");
@@ -594,8 +641,8 @@ static bool has_to_be_run(const uvsmtp_connection_t *c)
     return true;
   if (c->pump.resetting || (c->holds & UVSMTP__HOLD_DELIVERY) != 0)
     return false;
-  return c->pump.flying == 0 ||
-         (youngest(c)->step == UVSMTP__STEP_ISSUED && may_overlap(c, uvsmtp__ways(c)));
+  return c->pump.flying == 0 || (youngest(c)->step == UVSMTP__STEP_ISSUED &&
+                                 may_overlap(c, uvsmtp__ways(c), most_in_flight(c)));
 }
 
 int uvsmtp__pump_queue(uvsmtp_connection_t *c, uvsmtp_send_t *send, uvsmtp_send_cb cb)
@@ -693,7 +740,10 @@ size_t uvsmtp_connection_room(const uvsmtp_connection_t *c)
    * with the content of that. */
   if ((ways & UVSMTP_WAY_OVERLAP) != 0)
     most = (ways & UVSMTP_WAY_CHUNKING) != 0 ? most_in_flight(c) : 3;
-  return pending < most ? uvsmtp__limits_left(c, most - pending) : 0;
+  if (pending >= most || c->pump.left <= c->pump.queued)
+    return 0;
+  most -= pending;
+  return c->pump.left - c->pump.queued < most ? (size_t)(c->pump.left - c->pump.queued) : most;
 }
 
 bool uvsmtp_connection_can_send(const uvsmtp_connection_t *c)
@@ -703,7 +753,7 @@ bool uvsmtp_connection_can_send(const uvsmtp_connection_t *c)
 
 bool uvsmtp_connection_is_spent(const uvsmtp_connection_t *c)
 {
-  return c->pump.offered != NULL && uvsmtp__limits_reached(c, 1);
+  return c->pump.left == 0;
 }
 
 size_t uvsmtp_connection_pending(const uvsmtp_connection_t *c)

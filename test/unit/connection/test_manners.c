@@ -110,15 +110,15 @@ static void a_loss_is_blamed_on_the_boldest_way_that_has_never_worked(void **sta
 static void what_has_worked_is_suspected_after_three_losses(void **state)
 {
   uvsmtp_manners_t m = {0};
-  note(&m, UVSMTP__INCIDENT_WORKED, ALL);
+  uvsmtp__manners_worked(&m, ALL);
   for (int i = 0; i < 2; i++)
     assert_int_equal(note(&m, UVSMTP__INCIDENT_LOST, ALL), 0);
   for (int i = 0; i < 199; i++) /* and one loss is forgotten */
-    note(&m, UVSMTP__INCIDENT_WORKED, ALL);
+    uvsmtp__manners_worked(&m, ALL);
   assert_int_equal(note(&m, UVSMTP__INCIDENT_LOST, ALL), 0);
   assert_int_equal(m.avoid, 0);
   for (int i = 0; i < 150; i++)
-    note(&m, UVSMTP__INCIDENT_WORKED, ALL);
+    uvsmtp__manners_worked(&m, ALL);
   assert_int_equal(note(&m, UVSMTP__INCIDENT_LOST, ALL), OVERLAP);
 }
 
@@ -130,9 +130,9 @@ static void a_suspicion_is_forgotten_one_day_and_a_proof_is_not(void **state)
   note(&m, UVSMTP__INCIDENT_LOST, OVERLAP);
   assert_int_equal(m.avoid, CHUNKING | OVERLAP);
   for (int i = 0; i < 999; i++)
-    note(&m, UVSMTP__INCIDENT_WORKED, DATA | PIPELINING);
+    uvsmtp__manners_worked(&m, DATA | PIPELINING);
   assert_int_equal(m.avoid, CHUNKING | OVERLAP);
-  note(&m, UVSMTP__INCIDENT_WORKED, DATA | PIPELINING);
+  uvsmtp__manners_worked(&m, DATA | PIPELINING);
   assert_int_equal(m.avoid, CHUNKING);
 }
 
