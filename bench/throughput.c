@@ -28,6 +28,7 @@
 #define DEFAULT_IN_DOUBT 20
 #define DEFAULT_IN_DOUBT_BYTES (UINT64_C(4) << 20)
 #define LINE_OCTETS 72
+#define ADDRESS_OCTETS 48
 
 typedef struct bench_s bench_t;
 
@@ -37,7 +38,7 @@ typedef struct slot_s {
   uvsmtp_envelope_t envelope;
   uvsmtp_recipient_t recipient;
   uvsmtp_source_t source;
-  char address[48];
+  char address[ADDRESS_OCTETS];
   bench_t *bench;
 } slot_t;
 
@@ -53,7 +54,9 @@ struct bench_s {
   char *content;
   uint64_t issued, done, accepted;
   uint64_t end_ns;
-  char trouble[512]; /* the first one; "": none */
+  char address[ADDRESS_OCTETS]; /* of the next message */
+  size_t digits;                /* in it, behind the letter */
+  char trouble[512];            /* the first one; "": none */
 };
 
 static void note(bench_t *b, const char *what, const char *why)
@@ -84,19 +87,21 @@ static void on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
   }
 }
 
-/* "r<number>@bench.example", without the cost of printf in what is measured. */
-static void write_address(char *out, uint64_t number)
+/* "r<number>@bench.example" counts on as a text: making each anew would be much of what is
+ * measured. */
+static void count_address(bench_t *b)
 {
-  char digits[20];
-  size_t n = 0;
+  char *first = b->address + 1, *at = b->address + b->digits;
 
-  do
-    digits[n++] = (char)('0' + number % 10);
-  while ((number /= 10) != 0);
-  *out++ = 'r';
-  while (n > 0)
-    *out++ = digits[--n];
-  memcpy(out, "@bench.example", sizeof("@bench.example"));
+  for (; at >= first && *at == '9'; at--)
+    *at = '0';
+  if (at >= first) {
+    ++*at;
+    return;
+  }
+  b->digits++;
+  memmove(first + 1, first, sizeof(b->address) - 2);
+  *first = '1';
 }
 
 /* A send that is refused at once ends the run: what is under way is cut. */
@@ -105,10 +110,11 @@ static void issue(slot_t *slot)
   bench_t *b = slot->bench;
   int err;
 
-  write_address(slot->address, b->issued);
+  memcpy(slot->address, b->address, sizeof(slot->address));
   err = uvsmtp_client_send(b->client, &slot->send, &slot->envelope, &slot->source, on_sent);
   if (err == 0) {
     b->issued++;
+    count_address(b);
     return;
   }
   note(b, "send", uvsmtp_strerror(err));
@@ -146,6 +152,8 @@ static bool make_window(bench_t *b)
 {
   size_t i, wanted = (size_t)(b->connections * b->in_doubt) + WINDOW_SPARE;
 
+  strcpy(b->address, "r0@bench.example");
+  b->digits = 1;
   b->window = b->messages < wanted ? (size_t)b->messages : wanted;
   b->slots = calloc(b->window, sizeof(*b->slots));
   b->content = make_content((size_t)b->size);
