@@ -105,7 +105,10 @@ typedef enum uvsmtp_latency_e {
 
 /** The name of a phase ("queue"). Static. Any thread. Since 0.1 */
 UVSMTP_EXTERN const char *uvsmtp_latency_name(uvsmtp_latency_t phase);
-/** The histogram of a phase, live, good until the close callback has returned. Since 0.1 */
+/**
+ * The histogram of a phase, as of now; it is kept up to date once a turn of the loop, and good until
+ * the close callback has returned. Since 0.1
+ */
 UVSMTP_EXTERN const uvsmtp_histogram_t *uvsmtp_client_latency(const uvsmtp_client_t *client,
                                                               uvsmtp_latency_t phase);
 

@@ -68,7 +68,7 @@ static uvsmtp__step_t next_to_end(const uvsmtp__pool_t *pool, const uvsmtp__wait
 static bool is_in_vain(const uvsmtp__pool_t *pool, const uvsmtp__waiting_t *waiting)
 {
   const size_t *counts = pool->counts;
-  if (waiting->sends + waiting->borrows == 0 ||
+  if (waiting->sends + waiting->borrows == 0 || !pool->endpoints[0]->hopeless ||
       counts[UVSMTP__SLOT_IDLE] + counts[UVSMTP__SLOT_BUSY] + counts[UVSMTP__SLOT_FULL] +
               counts[UVSMTP__SLOT_CHECKED] >
           0)
@@ -126,12 +126,15 @@ static bool is_better(const uvsmtp__slot_t *slot, const uvsmtp__slot_t *than)
   return slot->endpoint->share < than->endpoint->share;
 }
 
-/* It says what it takes, too; its owner sees to it if that is nothing. */
-static uvsmtp__slot_t *first_idle(const uvsmtp__pool_t *pool, const uvsmtp__endpoint_t *endpoint)
+/* The connection of one endpoint for the next send. An idle one says what it takes, too; its owner
+ * sees to it if that is nothing. */
+static uvsmtp__slot_t *slot_at(uvsmtp__pool_t *pool, const uvsmtp__endpoint_t *endpoint,
+                               bool idle_too)
 {
-  uvsmtp__slot_t *slot = uvsmtp__pool_first(&endpoint->idle);
-  if (slot != NULL)
-    room_of(pool, slot);
+  uvsmtp__slot_t *slot = idle_too ? uvsmtp__pool_first(&endpoint->idle) : NULL;
+  if (slot == NULL)
+    return with_room(pool, endpoint);
+  room_of(pool, slot);
   return slot;
 }
 
@@ -148,9 +151,7 @@ static uvsmtp__slot_t *ready_slot(uvsmtp__pool_t *pool, bool idle_too, uint64_t 
         wait_for(pool, UVSMTP_WAIT_SLOWDOWN, endpoint->rest_until_ms);
       continue;
     }
-    uvsmtp__slot_t *slot = idle_too ? first_idle(pool, endpoint) : NULL;
-    if (slot == NULL)
-      slot = with_room(pool, endpoint);
+    uvsmtp__slot_t *slot = slot_at(pool, endpoint, idle_too);
     if (slot != NULL && is_better(slot, best))
       best = slot;
   }
@@ -200,14 +201,14 @@ static uvsmtp__endpoint_t *endpoint_to_open(uvsmtp__pool_t *pool, uint64_t now)
 
 static bool may_open(uvsmtp__pool_t *pool, uint64_t now)
 {
-  uint64_t at = uvsmtp__bucket_ready(&pool->connections, 1, now);
-  if (pool->count >= pool->limits.max_connections)
+  if (pool->count >= pool->limits.max_connections) {
     wait_for(pool, UVSMTP_WAIT_CONNECTIONS, UINT64_MAX);
-  else if (at > now)
+    return false;
+  }
+  uint64_t at = uvsmtp__bucket_ready(&pool->connections, 1, now);
+  if (at > now)
     wait_for(pool, UVSMTP_WAIT_PACING, at);
-  else
-    return true;
-  return false;
+  return at <= now;
 }
 
 static bool any_live(const uvsmtp__pool_t *pool)
@@ -354,7 +355,8 @@ static uvsmtp__step_t next_to_send(uvsmtp__pool_t *pool, const uvsmtp__waiting_t
 
 uvsmtp__slot_t *uvsmtp__pool_look_again(uvsmtp__pool_t *pool, uint64_t now)
 {
-  return ready_slot(pool, true, now);
+  return pool->endpoint_count == 1 ? slot_at(pool, pool->endpoints[0], true)
+                                   : ready_slot(pool, true, now);
 }
 
 static uvsmtp__step_t choose(uvsmtp__pool_t *pool, const uvsmtp__waiting_t *waiting, uint64_t now)
@@ -382,7 +384,8 @@ uvsmtp__step_t uvsmtp__pool_next(uvsmtp__pool_t *pool, const uvsmtp__waiting_t *
   pool->why_until_ms = pool->due_ms = UINT64_MAX;
   if (pool->aborting)
     return next_of_abort(pool);
-  uvsmtp__slot_t *due = uvsmtp__lifecycle_expire(pool, now);
+  uvsmtp__slot_t *due =
+      uvsmtp__lifecycle_due(pool) <= now ? uvsmtp__lifecycle_expire(pool, now) : NULL;
   if (due != NULL)
     return step(UVSMTP__STEP_CHECK, due);
   uvsmtp__step_t next = next_to_end(pool, waiting);
@@ -392,10 +395,8 @@ uvsmtp__step_t uvsmtp__pool_next(uvsmtp__pool_t *pool, const uvsmtp__waiting_t *
     next = choose(pool, waiting, now);
   if (next.kind == UVSMTP__STEP_NONE) /* what was retired to make room, or is idle at the end */
     next = next_to_end(pool, waiting);
-  if (pool->timers.root != NULL) {
-    uint64_t at = UVSMTP__CONTAINER(pool->timers.root, uvsmtp__slot_t, timer)->due_ms;
-    pool->due_ms = at < pool->due_ms ? at : pool->due_ms;
-  }
+  uint64_t at = uvsmtp__lifecycle_due(pool);
+  pool->due_ms = at < pool->due_ms ? at : pool->due_ms;
   if (waiting->sends + waiting->borrows == 0)
     pool->why = UVSMTP_WAIT_NONE;
   return next;

@@ -17,12 +17,13 @@
 
 /* ---- the pump ----------------------------------------------------------------------------- */
 
+/* The send at the head is looked at only by rates and borrowers. */
 void uvsmtp__client_waiting(const uvsmtp_client_t *client, uvsmtp__waiting_t *waiting)
 {
-  const uvsmtp_send_t *send = uvsmtp__backlog_first(&client->queue);
   *waiting = (uvsmtp__waiting_t){.sends = client->queue.count, .borrows = client->borrows_waiting};
-  if (send == NULL)
+  if (waiting->sends == 0 || (waiting->borrows == 0 && !client->pool.paced))
     return;
+  const uvsmtp_send_t *send = uvsmtp__backlog_first(&client->queue);
   waiting->recipients = send->envelope->recipient_count;
   if (waiting->borrows == 0)
     return;
@@ -179,16 +180,22 @@ static void on_idle(uv_idle_t *idle)
   /* First, so that whoever wakes it from now on is heard. */
   client->awake = false;
   uv_idle_stop(idle);
-  uvsmtp__sends_tell(client);
-  uvsmtp__borrows_tell(client);
+  if (!uvsmtp__list_empty(&client->finished))
+    uvsmtp__sends_tell(client);
+  if (!uvsmtp__list_empty(&client->borrows_finished))
+    uvsmtp__borrows_tell(client);
   if (uv_now(client->loop) >= client->close_deadline_ms && !client->pool.aborting)
     abort_all(client);
   uvsmtp__sends_expire(client);
-  uvsmtp__poster_run(client);
+  if (client->poster != NULL)
+    uvsmtp__poster_run(client);
   do_steps(client);
+  uvsmtp__stats_settle(client);
   tell_of_room(client);
-  uvsmtp__events_look(client);
-  uvsmtp__events_tell(client);
+  if (client->events.ring != NULL) {
+    uvsmtp__events_look(client);
+    uvsmtp__events_tell(client);
+  }
   if (is_done(client))
     close_handles(client);
   else

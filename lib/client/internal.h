@@ -28,9 +28,6 @@ typedef struct uvsmtp__failure_s {
   char text[512];
 } uvsmtp__failure_t;
 
-/* For what is rare, so that it is no burden on what happens with each message. */
-#define UVSMTP__RARE __attribute__((noinline, cold))
-
 /* What connections are opened with: a copy of the caller's options and all they point to. */
 typedef struct uvsmtp__settings_s {
   uvsmtp_connection_options_t options;
@@ -38,6 +35,12 @@ typedef struct uvsmtp__settings_s {
   uvsmtp_auth_t *auths[UVSMTP_AUTH_CHOICE_MAX]; /* what options.auths points to; each is held */
   bool identity_of_url; /* its authenticator is made of the URL's credentials */
 } uvsmtp__settings_t;
+
+/* Sends that were told with the same times, one after the other; a turn has many such. They are not
+ * in the histograms yet. */
+typedef struct uvsmtp__tally_s {
+  uint64_t queued_ms, started_ms, finished_ms, count;
+} uvsmtp__tally_t;
 
 /* One endpoint: what the policy knows of it, how to connect to it, and its last failure. */
 typedef struct uvsmtp__server_s {
@@ -90,6 +93,7 @@ struct uvsmtp_client_s {
   uvsmtp_client_stats_t ever; /* its counters, but those of sends that were told; open_err */
   uint64_t told[UVSMTP_PARTIAL + 1], recipients_told[UVSMTP_UNKNOWN + 1]; /* by uvsmtp_status_t */
   uvsmtp_histogram_t latencies[UVSMTP_LATENCY_COUNT];
+  uvsmtp__tally_t tally;
   uvsmtp__events_t events;
 };
 
@@ -176,18 +180,15 @@ static inline int uvsmtp__sends_reserve(uvsmtp_client_t *client, size_t recipien
 /* Takes over room for the results of so many recipients, made by somebody else. */
 void uvsmtp__sends_adopt(uvsmtp_client_t *client, uvsmtp_recipient_result_t *scratch, size_t size);
 void uvsmtp__sends_release(uvsmtp_client_t *client);
-/* Hands the outcome to the caller; `send` is the caller's again. */
-void uvsmtp__sends_give(uvsmtp_client_t *client, uvsmtp_send_t *send,
-                        const uvsmtp_result_t *result);
 /* The ends of those that no connection has seen. */
 void uvsmtp__sends_tell(uvsmtp_client_t *client);
 
 /* sends.c: sends on their way through queue and connection */
-/* Whether it can be sent at all. */
-int uvsmtp__sends_check(const uvsmtp_send_t *send, const uvsmtp_envelope_t *envelope,
-                        const uvsmtp_source_t *source, uvsmtp_send_cb cb);
-/* Reads its options (may be NULL), whatever client it is going to. */
-int uvsmtp__sends_options(uvsmtp_send_t *send, const uvsmtp_send_options_t *options);
+/* Takes what was passed with it, options may be NULL, whatever client it is going to; says why it
+ * cannot be sent at all. */
+int uvsmtp__sends_describe(uvsmtp_send_t *send, const uvsmtp_envelope_t *envelope,
+                           uvsmtp_source_t *source, const uvsmtp_send_options_t *options,
+                           uvsmtp_send_cb cb);
 /* What it counts in the queue; 0 if that is not asked for. */
 uint64_t uvsmtp__sends_bytes(bool counted, const uvsmtp_source_t *source);
 /* Whether there is room in the queue for so many octets. */
@@ -205,8 +206,17 @@ void uvsmtp__sends_fail(uvsmtp_client_t *client, int err);
 /* Those that have waited too long are going to be told so. */
 void uvsmtp__sends_expire(uvsmtp_client_t *client);
 
-/* stats.c: a send was told, a connection is ready, a connection is closed */
+/* stats.c: a send was told (and, once a turn at least, histograms are made to know), a connection
+ * is ready, a connection is closed */
 void uvsmtp__stats_told(uvsmtp_client_t *client, const uvsmtp_result_t *result);
+/* Hands the outcome to the caller; `send` is the caller's again. */
+static inline void uvsmtp__sends_give(uvsmtp_client_t *client, uvsmtp_send_t *send,
+                                      const uvsmtp_result_t *result)
+{
+  uvsmtp__stats_told(client, result);
+  send->client_cb(send, result);
+}
+void uvsmtp__stats_settle(uvsmtp_client_t *client);
 void uvsmtp__stats_opened(uvsmtp_client_t *client, const uvsmtp_connection_t *connection);
 void uvsmtp__stats_gone(uvsmtp__member_t *member);
 

@@ -46,52 +46,68 @@ uint64_t uvsmtp__later(uint64_t from, uint64_t ms)
 
 static bool is_live(uvsmtp__slot_state_t state)
 {
-  return state != UVSMTP__SLOT_OPENING && state != UVSMTP__SLOT_SPENT &&
-         state != UVSMTP__SLOT_CLOSING;
+  const unsigned others =
+      1u << UVSMTP__SLOT_OPENING | 1u << UVSMTP__SLOT_SPENT | 1u << UVSMTP__SLOT_CLOSING;
+  return (others >> state & 1) == 0;
 }
 
-static uvsmtp__link_t *list_of(uvsmtp__pool_t *pool, const uvsmtp__slot_t *slot,
-                               uvsmtp__slot_state_t state)
+/* A stack of idle ones, so that those not needed stay untouched and expire. */
+static void link_in(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot)
 {
-  if (state == UVSMTP__SLOT_IDLE)
-    return &slot->endpoint->idle;
-  return state == UVSMTP__SLOT_BUSY ? &slot->endpoint->busy : &pool->lists[state];
+  uvsmtp__endpoint_t *endpoint = slot->endpoint;
+  if (slot->state == UVSMTP__SLOT_IDLE)
+    uvsmtp__list_push_front(&endpoint->idle, &slot->link);
+  else if (slot->state == UVSMTP__SLOT_BUSY)
+    uvsmtp__list_push_back(&endpoint->busy, &slot->link);
+  else
+    uvsmtp__list_push_back(&pool->lists[slot->state], &slot->link);
+}
+
+static void count(uvsmtp__pool_t *pool, const uvsmtp__slot_t *slot, size_t n)
+{
+  pool->counts[slot->state] += n;
+  slot->endpoint->opening += slot->state == UVSMTP__SLOT_OPENING ? n : 0;
+  slot->endpoint->live += is_live(slot->state) ? n : 0;
 }
 
 static void leave(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot)
 {
   uvsmtp__list_remove(&slot->link);
-  pool->counts[slot->state]--;
-  slot->endpoint->opening -= slot->state == UVSMTP__SLOT_OPENING;
-  slot->endpoint->stalled -= slot->stalled;
-  pool->stalled -= slot->stalled;
-  slot->stalled = false;
-  slot->endpoint->live -= is_live(slot->state);
+  count(pool, slot, (size_t)-1);
+  if (slot->stalled) {
+    slot->endpoint->stalled--;
+    pool->stalled--;
+    slot->stalled = false;
+  }
 }
 
 static void enter(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uvsmtp__slot_state_t state)
 {
   slot->state = state;
-  pool->counts[state]++;
-  slot->endpoint->opening += state == UVSMTP__SLOT_OPENING;
-  slot->endpoint->live += is_live(state);
-  if (state == UVSMTP__SLOT_IDLE)
-    /* A stack, so that those not needed stay untouched and expire. */
-    uvsmtp__list_push_front(&slot->endpoint->idle, &slot->link);
-  else
-    uvsmtp__list_push_back(list_of(pool, slot, state), &slot->link);
+  count(pool, slot, 1);
+  link_in(pool, slot);
 }
 
 void uvsmtp__pool_move(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uvsmtp__slot_state_t state)
 {
-  leave(pool, slot);
-  enter(pool, slot, state);
+  if (!is_live(slot->state) || !is_live(state)) {
+    leave(pool, slot);
+    enter(pool, slot, state);
+    return;
+  }
+  /* The way of each message, on which the endpoint's numbers stay. */
+  uvsmtp__list_remove(&slot->link);
+  pool->counts[slot->state]--;
+  pool->counts[state]++;
+  slot->state = state;
+  link_in(pool, slot);
 }
 
 static void unreserve(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot)
 {
-  if (slot->reserved)
-    pool->reserved--;
+  if (!slot->reserved)
+    return;
+  pool->reserved--;
   slot->reserved = false;
 }
 
@@ -217,7 +233,8 @@ void uvsmtp__pool_account(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t r
 {
   if (slot->state == UVSMTP__SLOT_IDLE && slot->given > 1)
     slot->unproven = true;
-  slot->endpoint->share += SHARE_UNIT / slot->endpoint->weight;
+  if (pool->endpoint_count > 1)
+    slot->endpoint->share += SHARE_UNIT / slot->endpoint->weight;
   if (pool->limited)
     uvsmtp__lifecycle_judge(pool, slot, now);
   if (pool->paced) {
@@ -241,7 +258,7 @@ static size_t fair_share(const uvsmtp__pool_t *pool, const uvsmtp__endpoint_t *e
 }
 
 /* It is back: those that stood in for it go, and its equals give it its share of the cap. */
-static void take_over(uvsmtp__pool_t *pool, const uvsmtp__endpoint_t *endpoint)
+static UVSMTP__RARE void take_over(uvsmtp__pool_t *pool, const uvsmtp__endpoint_t *endpoint)
 {
   for (size_t i = 0; i < pool->endpoint_count; i++) {
     uvsmtp__endpoint_t *other = pool->endpoints[i];
@@ -252,10 +269,8 @@ static void take_over(uvsmtp__pool_t *pool, const uvsmtp__endpoint_t *endpoint)
   }
 }
 
-static void prove(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now)
+static void prove(uvsmtp__pool_t *pool, const uvsmtp__slot_t *slot, uint64_t now)
 {
-  slot->unproven = false;
-  slot->delivered++;
   if (!uvsmtp__endpoint_is_well(slot->endpoint) &&
       uvsmtp__endpoint_proved(slot->endpoint, &pool->backoff, now))
     take_over(pool, slot->endpoint);
@@ -273,12 +288,10 @@ static void note_done(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now)
 
 void uvsmtp__pool_delivered(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now)
 {
-  slot->in_flight--;
   if (slot->state == UVSMTP__SLOT_CLOSING)
     return;
   prove(pool, slot, now);
-  if (slot->state != UVSMTP__SLOT_BUSY || slot->in_flight == 0)
-    note_done(pool, slot, now);
+  note_done(pool, slot, now);
 }
 
 /* The session ended with a send, or because one was cancelled. */
@@ -304,14 +317,15 @@ bool uvsmtp__pool_done(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uvsmtp__endin
    * we did ourselves. */
   bool innocent = ending == UVSMTP__ENDING_CUT ||
                   (ending == UVSMTP__ENDING_DEAD && (slot->unproven || slot->dead));
+  bool taken = ending == UVSMTP__ENDING_FINE || ending == UVSMTP__ENDING_REFUSED;
   slot->in_flight--;
   if (slot->state == UVSMTP__SLOT_CLOSING)
     return innocent;
-  if (ending == UVSMTP__ENDING_FINE || ending == UVSMTP__ENDING_REFUSED) {
+  if (taken || ending == UVSMTP__ENDING_SLOW)
+    uvsmtp__slot_prove(slot);
+  if (taken) {
     prove(pool, slot, now);
   } else if (ending == UVSMTP__ENDING_SLOW) {
-    slot->unproven = false;
-    slot->delivered++;
     uvsmtp__endpoint_rest(slot->endpoint, &pool->backoff, now);
   } else if (ending != UVSMTP__ENDING_NONE) {
     note_dead(pool, slot, ending, now);
@@ -332,10 +346,12 @@ void uvsmtp__pool_lent(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot)
 
 void uvsmtp__pool_given_back(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, bool usable, uint64_t now)
 {
-  if (usable)
+  if (usable) {
+    uvsmtp__slot_prove(slot);
     prove(pool, slot, now);
-  else
+  } else {
     uvsmtp__slot_blame(slot, UVSMTP_RETIRE_RETURNED);
+  }
   slot->dead = slot->dead || !usable;
   settle(pool, slot, now, now);
 }

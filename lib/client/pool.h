@@ -11,6 +11,9 @@
 #include "client/pacing.h"
 #include "uvsmtp/client.h"
 
+/* For what is rare, so that it is no burden on what happens with each message. */
+#define UVSMTP__RARE __attribute__((noinline, cold))
+
 /*
  * What a client's pool decides: who gets which connection, when to open another and to which
  * endpoint, what has expired, when to stand back after a failure. No I/O and no clock: the owner
@@ -169,8 +172,6 @@ void uvsmtp__pool_opened(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t no
 void uvsmtp__pool_failed(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, int err, uint64_t now);
 /* It is given up for another way of opening, which may be tried at once: no failure. */
 void uvsmtp__pool_dropped(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot);
-/* uvsmtp__pool_done with ENDING_FINE. */
-void uvsmtp__pool_delivered(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now);
 /*
  * A send ended; those of one connection end in their order. True if this costs no try: its
  * connection was a parked one that turned out to be dead, or ended while the server was busy with
@@ -246,10 +247,16 @@ void uvsmtp__lifecycle_judge(const uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, u
 /* It has become idle: sees to it that it is looked at in time. */
 void uvsmtp__lifecycle_note(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot);
 void uvsmtp__lifecycle_forget(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot);
+/* When the first of them is looked at; UINT64_MAX: never. */
+static inline uint64_t uvsmtp__lifecycle_due(const uvsmtp__pool_t *pool)
+{
+  uvsmtp__heap_node_t *first = pool->timers.root;
+  return first != NULL ? UVSMTP__CONTAINER(first, uvsmtp__slot_t, timer)->due_ms : UINT64_MAX;
+}
 /* Marks what has expired as spent; returns an idle slot that is due for NOOP, or NULL. */
 uvsmtp__slot_t *uvsmtp__lifecycle_expire(uvsmtp__pool_t *pool, uint64_t now);
 
-/* pool_again and pool_sent, where it is not all plain. */
+/* pool_again and pool_sent where it is not all plain. */
 uvsmtp__slot_t *uvsmtp__pool_look_again(uvsmtp__pool_t *pool, uint64_t now);
 void uvsmtp__pool_account(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t recipients,
                           uint64_t now);
@@ -287,5 +294,24 @@ static inline void uvsmtp__pool_sent(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot,
     uvsmtp__list_push_back(busy, &slot->link);
   }
 }
+
+/* The server has said something about a send or a loan. */
+static inline void uvsmtp__slot_prove(uvsmtp__slot_t *slot)
+{
+  slot->delivered++;
+  slot->unproven = false;
+}
+
+/* A send ended with success: true if that is all; or else uvsmtp__pool_delivered. */
+static inline bool uvsmtp__slot_delivered(uvsmtp__slot_t *slot)
+{
+  slot->in_flight--;
+  uvsmtp__slot_prove(slot);
+  return slot->state == UVSMTP__SLOT_BUSY && slot->in_flight > 0 &&
+         uvsmtp__endpoint_is_well(slot->endpoint);
+}
+
+/* The rest: the endpoint is well, and the slot takes more, or is idle. */
+void uvsmtp__pool_delivered(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now);
 
 #endif

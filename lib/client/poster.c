@@ -121,16 +121,11 @@ int uvsmtp_poster_post_with(uvsmtp_poster_t *p, uvsmtp_send_t *send,
                             const uvsmtp_envelope_t *envelope, uvsmtp_source_t *source,
                             const uvsmtp_send_options_t *options, uvsmtp_send_cb cb)
 {
-  int err = uvsmtp__sends_check(send, envelope, source, cb);
-  if (err == 0)
-    err = uvsmtp__sends_options(send, options);
+  int err = uvsmtp__sends_describe(send, envelope, source, options, cb);
   if (err == 0)
     err = reserve(p, envelope->recipient_count);
   if (err != 0)
     return err;
-  send->envelope = envelope;
-  send->source = source;
-  send->client_cb = cb;
   send->client_bytes = uvsmtp__sends_bytes(p->counts_bytes, source);
   send->cancel_queued = cancel_posted;
   return put(p, send);

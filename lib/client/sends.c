@@ -32,7 +32,7 @@ static void cancel_waiting(uvsmtp_send_t *send)
   uvsmtp__sends_finish(client, send, UVSMTP_ECANCELED);
 }
 
-static void enqueue(uvsmtp_client_t *client, uvsmtp_send_t *send)
+static inline void enqueue(uvsmtp_client_t *client, uvsmtp_send_t *send)
 {
   uvsmtp__backlog_push(&client->queue, send);
   send->cancel_queued = cancel_waiting;
@@ -56,18 +56,6 @@ void uvsmtp__sends_expire(uvsmtp_client_t *client)
 }
 
 /* ---- taking a send ------------------------------------------------------------------------ */
-
-int uvsmtp__sends_check(const uvsmtp_send_t *send, const uvsmtp_envelope_t *envelope,
-                        const uvsmtp_source_t *source, uvsmtp_send_cb cb)
-{
-  if (send == NULL || cb == NULL)
-    return UVSMTP_EINVAL;
-  if (envelope == NULL || source == NULL || source->ops == NULL)
-    return UVSMTP_EINVAL;
-  if (envelope->recipient_count == 0 || envelope->recipients == NULL)
-    return UVSMTP_ENORECIPIENTS;
-  return uvsmtp_envelope_check(envelope) != 0 ? UVSMTP_EINJECTION : 0;
-}
 
 uint64_t uvsmtp__sends_bytes(bool counted, const uvsmtp_source_t *source)
 {
@@ -100,13 +88,25 @@ static UVSMTP__RARE int read_options(uvsmtp_send_t *send, const uvsmtp_send_opti
 }
 
 /* Until it is accepted, the deadline is how long it may wait; 0: as the client says. */
-int uvsmtp__sends_options(uvsmtp_send_t *send, const uvsmtp_send_options_t *options)
+int uvsmtp__sends_describe(uvsmtp_send_t *send, const uvsmtp_envelope_t *envelope,
+                           uvsmtp_source_t *source, const uvsmtp_send_options_t *options,
+                           uvsmtp_send_cb cb)
 {
-  if (options != NULL)
-    return read_options(send, options);
+  int err = 0;
+  if (send == NULL || cb == NULL || envelope == NULL || source == NULL || source->ops == NULL)
+    return UVSMTP_EINVAL;
+  if (envelope->recipient_count == 0 || envelope->recipients == NULL)
+    return UVSMTP_ENORECIPIENTS;
+  send->envelope = envelope;
+  send->source = source;
+  send->client_cb = cb;
   send->client_priority = UVSMTP_PRIORITY_NORMAL;
   send->client_deadline_ms = 0;
-  return 0;
+  if (options != NULL)
+    err = read_options(send, options);
+  if (uvsmtp_envelope_check(envelope) != 0)
+    return UVSMTP_EINJECTION;
+  return err;
 }
 
 void uvsmtp__sends_number(uvsmtp_client_t *client, uvsmtp_send_t *send)
@@ -145,26 +145,20 @@ int uvsmtp_client_send_with(uvsmtp_client_t *client, uvsmtp_send_t *send,
 {
   if (client == NULL)
     return UVSMTP_EINVAL;
-  int err = uvsmtp__sends_check(send, envelope, source, cb);
-  if (err == 0)
-    err = uvsmtp__sends_options(send, options);
+  int err = uvsmtp__sends_describe(send, envelope, source, options, cb);
   if (err != 0)
     return err;
   if (client->closing)
     return UVSMTP_ECLOSING;
-  send->client_bytes = uvsmtp__sends_bytes(client->counts_bytes, source);
+  send->client_bytes = uvsmtp__sends_bytes(client->counts_bytes, send->source);
   if (!uvsmtp__sends_fits(client, send->client_bytes)) {
     note_full(client);
     return UVSMTP_EQUEUEFULL;
   }
-  err = uvsmtp__sends_reserve(client, envelope->recipient_count);
-  if (err != 0)
-    return err;
-  send->envelope = envelope;
-  send->source = source;
-  send->client_cb = cb;
-  uvsmtp__sends_accept(client, send);
-  return 0;
+  err = uvsmtp__sends_reserve(client, send->envelope->recipient_count);
+  if (err == 0)
+    uvsmtp__sends_accept(client, send);
+  return err;
 }
 
 int uvsmtp_client_send(uvsmtp_client_t *client, uvsmtp_send_t *send,
@@ -234,8 +228,8 @@ static bool may_go_back(uvsmtp_client_t *client, uvsmtp_send_t *send, uvsmtp__at
          uvsmtp__attempt_again(attempt, client->pool.limits.max_tries);
 }
 
-static void go_back(uvsmtp_client_t *client, uvsmtp_send_t *send, const uvsmtp__attempt_t *attempt,
-                    const char *words)
+static UVSMTP__RARE void go_back(uvsmtp_client_t *client, uvsmtp_send_t *send,
+                                 const uvsmtp__attempt_t *attempt, const char *words)
 {
   note_retry(send->client_slot, send, attempt, words);
   enqueue(client, send);
@@ -312,7 +306,8 @@ static void on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
     return;
   }
   leave_connection(client, member);
-  uvsmtp__pool_delivered(&client->pool, &member->slot, uv_now(client->loop));
+  if (!uvsmtp__slot_delivered(&member->slot))
+    uvsmtp__pool_delivered(&client->pool, &member->slot, uv_now(client->loop));
   uvsmtp__sends_give(client, send, result);
 }
 

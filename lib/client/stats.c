@@ -47,12 +47,12 @@ uint64_t uvsmtp_histogram_bound_ms(unsigned bucket)
   return (bucket % 2 == 0 ? (uint64_t)3 : (uint64_t)4) << (bucket / 2 - 1);
 }
 
-static void add(uvsmtp_histogram_t *histogram, uint64_t from, uint64_t to)
+static void add(uvsmtp_histogram_t *histogram, uint64_t from, uint64_t to, uint64_t times)
 {
   uint64_t ms = to > from ? to - from : 0;
-  histogram->count++;
-  histogram->sum_ms += ms;
-  histogram->buckets[bucket_of(ms)]++;
+  histogram->count += times;
+  histogram->sum_ms += ms * times;
+  histogram->buckets[bucket_of(ms)] += times;
 }
 
 uint64_t uvsmtp_histogram_percentile_ms(const uvsmtp_histogram_t *histogram, double percent)
@@ -72,6 +72,7 @@ uint64_t uvsmtp_histogram_percentile_ms(const uvsmtp_histogram_t *histogram, dou
 const uvsmtp_histogram_t *uvsmtp_client_latency(const uvsmtp_client_t *client,
                                                 uvsmtp_latency_t phase)
 {
+  uvsmtp__stats_settle((uvsmtp_client_t *)(uintptr_t)client);
   return &client->latencies[phase];
 }
 
@@ -82,11 +83,29 @@ void uvsmtp__stats_told(uvsmtp_client_t *client, const uvsmtp_result_t *result)
   client->told[result->status]++;
   for (size_t i = 0; i < result->recipient_count; i++)
     client->recipients_told[result->recipients[i].status]++;
-  add(&client->latencies[UVSMTP_LATENCY_SEND], result->queued_ms, result->finished_ms);
-  if (result->started_ms == 0)
+  uvsmtp__tally_t *tally = &client->tally;
+  if (tally->finished_ms != result->finished_ms || tally->started_ms != result->started_ms ||
+      tally->queued_ms != result->queued_ms) {
+    uvsmtp__stats_settle(client);
+    tally->queued_ms = result->queued_ms;
+    tally->started_ms = result->started_ms;
+    tally->finished_ms = result->finished_ms;
+  }
+  tally->count++;
+}
+
+void uvsmtp__stats_settle(uvsmtp_client_t *client)
+{
+  uvsmtp_histogram_t *latencies = client->latencies;
+  uvsmtp__tally_t *tally = &client->tally;
+  if (tally->count == 0)
     return;
-  add(&client->latencies[UVSMTP_LATENCY_QUEUE], result->queued_ms, result->started_ms);
-  add(&client->latencies[UVSMTP_LATENCY_DELIVERY], result->started_ms, result->finished_ms);
+  add(&latencies[UVSMTP_LATENCY_SEND], tally->queued_ms, tally->finished_ms, tally->count);
+  if (tally->started_ms != 0) {
+    add(&latencies[UVSMTP_LATENCY_QUEUE], tally->queued_ms, tally->started_ms, tally->count);
+    add(&latencies[UVSMTP_LATENCY_DELIVERY], tally->started_ms, tally->finished_ms, tally->count);
+  }
+  tally->count = 0;
 }
 
 void uvsmtp__stats_opened(uvsmtp_client_t *client, const uvsmtp_connection_t *connection)
@@ -95,10 +114,11 @@ void uvsmtp__stats_opened(uvsmtp_client_t *client, const uvsmtp_connection_t *co
   uint64_t shaken_ms = info->tls_ended_ms - info->tls_started_ms;
   client->ever.opened++;
   client->ever.open_err = 0;
-  add(&client->latencies[UVSMTP_LATENCY_CONNECT], info->started_ms, info->connected_ms);
-  add(&client->latencies[UVSMTP_LATENCY_SESSION], info->connected_ms + shaken_ms, info->ready_ms);
+  add(&client->latencies[UVSMTP_LATENCY_CONNECT], info->started_ms, info->connected_ms, 1);
+  add(&client->latencies[UVSMTP_LATENCY_SESSION], info->connected_ms + shaken_ms, info->ready_ms,
+      1);
   if (info->tls_ended_ms != 0)
-    add(&client->latencies[UVSMTP_LATENCY_TLS], info->tls_started_ms, info->tls_ended_ms);
+    add(&client->latencies[UVSMTP_LATENCY_TLS], info->tls_started_ms, info->tls_ended_ms, 1);
 }
 
 static void add_octets(uvsmtp_client_stats_t *stats, const uvsmtp_connection_t *connection)

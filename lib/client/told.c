@@ -63,12 +63,6 @@ void uvsmtp__sends_release(uvsmtp_client_t *client)
 
 /* ---- telling ------------------------------------------------------------------------------ */
 
-void uvsmtp__sends_give(uvsmtp_client_t *client, uvsmtp_send_t *send, const uvsmtp_result_t *result)
-{
-  uvsmtp__stats_told(client, result);
-  send->client_cb(send, result);
-}
-
 /* A message that cannot be sent so is refused for good; all else may be tried again. */
 static uvsmtp_status_t status_of(int err)
 {
