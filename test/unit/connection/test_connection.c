@@ -1196,6 +1196,72 @@ static void quit_lets_what_is_queued_finish(void **state)
   assert_int_equal(w.messages, 1);
 }
 
+/* What fits on a connection: at first, and when two messages have come through together. */
+static const struct room_row {
+  const char *name, *ehlo;
+  bool no_chunking, no_pipelining;
+  size_t max_in_doubt, first, later;
+} rooms[] = {{"chunks", .first = 2, .later = 32},
+             {"chunks, a bound of the owner's", .max_in_doubt = 5, .first = 2, .later = 5},
+             {"one in doubt", .max_in_doubt = 1, .first = 1, .later = 1},
+             {"DATA", .no_chunking = true, .first = 3, .later = 3},
+             {"one command at a time", .no_pipelining = true, .first = 1, .later = 1},
+             {"the server's bound", "LIMITS MAILMAX=4", .first = 2, .later = 2}};
+static const struct room_row *room_row;
+
+static void on_sent_in_room(uvsmtp_send_t *send, const uvsmtp_result_t *result)
+{
+  world_t *w = send->data;
+  on_sent(send, result);
+  if (uvsmtp_connection_pending(w->connection) > 0)
+    return;
+  if (uvsmtp_connection_room(w->connection) != room_row->later)
+    fail_msg("%s, later: %zu", room_row->name, uvsmtp_connection_room(w->connection));
+  uvsmtp_connection_quit(w->connection, on_closed);
+  assert_int_equal(uvsmtp_connection_room(w->connection), 0);
+  assert_false(uvsmtp_connection_can_send(w->connection));
+}
+
+static void send_two(world_t *w)
+{
+  static const uvsmtp_recipient_t to = {.address = "b@x.example"};
+  static uvsmtp_envelope_t envelope = UVSMTP_ENVELOPE_INIT;
+  static uvsmtp_source_t sources[2];
+  static uvsmtp_send_t sends[2];
+  size_t first = uvsmtp_connection_room(w->connection);
+  if (first != room_row->first)
+    fail_msg("%s, at first: %zu", room_row->name, first);
+  envelope.sender = "a@x.example";
+  envelope.recipients = &to;
+  envelope.recipient_count = 1;
+  for (size_t i = 0; i < 2; i++) {
+    size_t left = uvsmtp_connection_room(w->connection);
+    uvsmtp_source_memory(&sources[i], "Subject: x\r\n\r\nHi\r\n", 18);
+    sends[i].data = w;
+    assert_int_equal(
+        uvsmtp_connection_send(w->connection, &sends[i], &envelope, &sources[i], on_sent_in_room),
+        0);
+    assert_int_equal(uvsmtp_connection_room(w->connection), left > 0 ? left - 1 : 0);
+  }
+}
+
+static void a_connection_says_how_many_it_takes(void **state)
+{
+  for (size_t i = 0; i < sizeof(rooms) / sizeof(rooms[0]); i++) {
+    world_t w;
+    room_row = &rooms[i];
+    init(&w);
+    w.sink_options.ehlo = room_row->ehlo != NULL ? &room_row->ehlo : NULL;
+    w.sink_options.ehlo_count = room_row->ehlo != NULL;
+    w.options.no_chunking = room_row->no_chunking;
+    w.options.no_pipelining = room_row->no_pipelining;
+    w.options.max_in_doubt = room_row->max_in_doubt;
+    w.on_open = send_two;
+    go(&w, NULL);
+    assert_string_equal(w.order, "OSSC");
+  }
+}
+
 enum { CROWD = 30000 };
 static uvsmtp_recipient_t crowd[CROWD];
 
@@ -1337,6 +1403,7 @@ int main(void)
       cmocka_unit_test(who_waits_for_a_session_can_be_closed),
       cmocka_unit_test(any_allocation_may_fail),
       cmocka_unit_test(quit_lets_what_is_queued_finish),
+      cmocka_unit_test(a_connection_says_how_many_it_takes),
   };
   return cmocka_run_group_tests(tests, set_up_group, tear_down_group);
 }
