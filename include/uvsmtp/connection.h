@@ -264,8 +264,8 @@ UVSMTP_EXTERN bool uvsmtp_connection_tls_failed(const uvsmtp_connection_t *conne
  * Makes a history for the connections of one loop to one server. `mem` is copied, NULL: malloc.
  * With it, TLS sessions are resumed (TLS 1.2 and 1.3; only under the same TLS context and server
  * name, and for a day since the certificate was checked), and of many connections that begin at
- * the same time one makes a full handshake, while the others wait for its session, a second at
- * most. The address family that answered last is tried first. UVSMTP_ENOMEM. Since 0.1
+ * the same time one makes a full handshake, while the others wait for its session, a tenth of
+ * tls_timeout_ms at most. The address family that answered last is tried first. UVSMTP_ENOMEM. Since 0.1
  */
 UVSMTP_EXTERN int uvsmtp_history_new(uvsmtp_history_t **history, const uvsmtp_mem_t *mem);
 /** One more hold on it, to be given up likewise. NULL is fine. Since 0.1 */

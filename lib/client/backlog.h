@@ -1,8 +1,8 @@
 #ifndef UVSMTP_CLIENT_BACKLOG_H
 #define UVSMTP_CLIENT_BACKLOG_H
 
+#include "base/heap.h"
 #include "base/list.h"
-#include "client/heap.h"
 #include "uvsmtp/client.h"
 
 /*

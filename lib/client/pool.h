@@ -5,9 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/heap.h"
 #include "base/list.h"
 #include "client/endpoint.h"
-#include "client/heap.h"
 #include "client/pacing.h"
 #include "uvsmtp/client.h"
 

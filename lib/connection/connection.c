@@ -5,7 +5,7 @@
  * answered QUIT. It changes the phase and starts to close the stream, and calls nobody; from then
  * on no event is delivered and nothing is written. When libuv has given the stream back, or the
  * connector has ended, or at the next turn of the loop if there was neither, everybody who waits
- * is told in the order in which they came. The timer is closed last, when the owner wants the
+ * is told in the order in which they came. It leaves its hub last, when the owner wants the
  * connection gone; the close callback runs when the last hold is dropped.
  */
 #include "connection/connection.h"
@@ -28,7 +28,8 @@ static void destroy(uvsmtp_connection_t *c)
   uvsmtp__pump_clear(c);
   uvsmtp_protocol_free(c->protocol);
   uvsmtp_tls_free(c->tls);
-  uvsmtp__scratch_release(c->scratch);
+  if (c->hub != NULL)
+    uvsmtp__hub_release(c->hub);
   uvsmtp__config_clear(&c->config, &mem);
   uvsmtp__free(&mem, c->peer);
   uvsmtp__free(&mem, c->ehlo_name);
@@ -60,7 +61,7 @@ static void finish(uvsmtp_connection_t *c)
   if (c->finishing)
     return;
   c->finishing = true;
-  uvsmtp__timer_close(c);
+  uvsmtp__hub_due(c);
 }
 
 void uvsmtp__connection_settle(uvsmtp_connection_t *c)
@@ -68,6 +69,7 @@ void uvsmtp__connection_settle(uvsmtp_connection_t *c)
   uvsmtp_error_t error = uvsmtp__connection_error(c);
   uvsmtp_connection_cb open_cb = c->open_cb;
   c->phase = UVSMTP__PHASE_SETTLED;
+  uvsmtp__hub_forget(c);
   c->open_cb = NULL;
   uvsmtp__hold(c, UVSMTP__HOLD_DELIVERY);
   uvsmtp__login_clear(c);
@@ -347,7 +349,7 @@ static int make(uvsmtp_connection_t **out, uv_loop_t *loop,
   c->loop = loop;
   c->id = next_id();
   c->info.started_ms = uv_now(loop);
-  c->armed = UINT64_MAX;
+  c->in_hub.wake_at = UINT64_MAX;
   uvsmtp__list_init(&c->requests);
   err = uvsmtp__config_init(&c->config, &c->mem, options, detail, size);
   if (err == 0)
@@ -355,7 +357,7 @@ static int make(uvsmtp_connection_t **out, uv_loop_t *loop,
   uvsmtp__pump_init(c);
   c->manners =
       c->config.history != NULL ? uvsmtp_history_manners(c->config.history) : &c->own_manners;
-  if (err == 0 && (c->scratch = uvsmtp__scratch_acquire(loop)) == NULL)
+  if (err == 0 && (c->hub = uvsmtp__hub_acquire(loop)) == NULL)
     err = UVSMTP_ENOMEM;
   if (err != 0) {
     uvsmtp__config_clear(&c->config, &mem);
@@ -382,8 +384,8 @@ static uint64_t open_deadline(const uvsmtp_connection_t *c)
 }
 
 /*
- * Starts with the connector, whose refusals need no loop to undo; the timer, which would, cannot
- * fail.
+ * Starts with the connector, whose refusals need no loop to undo; the hub's handles, which would,
+ * cannot fail.
  */
 int uvsmtp_connection_open(uvsmtp_connection_t **connection, uv_loop_t *loop,
                            const uvsmtp_connection_options_t *options, uvsmtp_connection_cb cb,
@@ -410,7 +412,7 @@ int uvsmtp_connection_open(uvsmtp_connection_t **connection, uv_loop_t *loop,
   }
   c->open_cb = cb;
   c->open_deadline = open_deadline(c);
-  uvsmtp__timer_init(c);
+  uvsmtp__hub_join(c);
   if (rest_ms != 0)
     fail_resting(c, rest_ms);
   *connection = c;

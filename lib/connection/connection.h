@@ -10,7 +10,8 @@
  *   stream.c      bytes in and out, TLS between; handshake.c  the TLS handshake
  *   history.c     what connections to one server leave for the next
  *   request.c     commands one by one; transaction.c (pump.h)  messages
- *   timer.c       one timer for all deadlines; error.c  sentences
+ *   hub.c         what the connections of a loop share: buffers, a timer, whose turn it is
+ *   timer.c       deadlines, and what is due; error.c  sentences
  *
  * A connection goes through the phases below, never back. Whoever finds that it is over calls
  * uvsmtp__connection_fail, which only notes why and starts to close the stream. When the stream is
@@ -22,6 +23,7 @@
 #include "base/list.h"
 #include "connection/connector.h"
 #include "connection/history.h"
+#include "connection/hub.h"
 #include "connection/pump.h"
 #include "uvsmtp/connection.h"
 
@@ -46,28 +48,12 @@ typedef enum uvsmtp__phase_e {
 /* Why a connection has to stay in memory; each is taken and dropped once at a time. */
 enum {
   UVSMTP__HOLD_STREAM = 1,   /* the uv_stream_t is open or being closed */
-  UVSMTP__HOLD_TIMER = 2,    /* likewise the timer */
+  UVSMTP__HOLD_HUB = 2,      /* it is among the connections of its hub */
   UVSMTP__HOLD_RESOLVE = 4,  /* the connector has not called back */
   UVSMTP__HOLD_OFFLOAD = 8,  /* a worker thread computes for it */
   UVSMTP__HOLD_DELIVERY = 16 /* callbacks of the caller are being run */
 };
 
-/*
- * What all connections of a loop share: they read one after the other, and what was read is used
- * up before the next of them reads.
- */
-typedef struct uvsmtp__scratch_s uvsmtp__scratch_t;
-#define UVSMTP__READ_SIZE ((size_t)64 * 1024)
-#define UVSMTP__PLAIN_SIZE ((size_t)16 * 1024)
-struct uvsmtp__scratch_s {
-  uv_loop_t *loop;
-  size_t users;
-  uvsmtp__scratch_t *next;
-  uint64_t steps_at; /* handshake.c: of the loop's clock; in that turn, */
-  unsigned steps;    /* so many steps of handshakes were taken */
-  char read[UVSMTP__READ_SIZE];
-  char plain[UVSMTP__PLAIN_SIZE];
-};
 
 /* A TLS record that was made: which octets of the protocol's output are in it. */
 typedef struct uvsmtp__record_s {
@@ -115,7 +101,7 @@ struct uvsmtp_connection_s {
   bool quitting;  /* QUIT as soon as nothing is under way */
   bool closing;   /* the owner wants it gone */
   bool was_idle;  /* when it failed */
-  bool finishing; /* the timer is being closed, the last thing */
+  bool finishing; /* it leaves its hub, the last thing */
 
   uvsmtp__connector_t *connector;
   uv_stream_t *stream;
@@ -131,8 +117,11 @@ struct uvsmtp_connection_s {
     size_t len;
   } content;
 
+  /* hub.c */
+  uvsmtp__hub_t *hub;
+  uvsmtp__place_t in_hub;
+
   /* stream.c */
-  uvsmtp__scratch_t *scratch;
   uv_write_t *write; /* NULL: the kernel has taken all since the buffers were given back */
   bool writing;      /* `write` is with libuv */
   bool octet_owed;   /* it has left, and the TLS engine, in a worker thread, does not know */
@@ -168,8 +157,6 @@ struct uvsmtp_connection_s {
   bool suspended;
 
   /* timer.c */
-  uv_timer_t timer;
-  uint64_t armed; /* when it will fire; UINT64_MAX: it will not */
   uint64_t open_deadline; /* for all of opening; the connector keeps to it by itself */
   uint64_t quit_deadline;
   uint64_t trim_at; /* the buffers of an idle connection are given back then; 0: not due */
@@ -255,9 +242,6 @@ void uvsmtp__login_clear(uvsmtp_connection_t *c);
 
 /* ---- stream.c, handshake.c ---- */
 
-uvsmtp__scratch_t *uvsmtp__scratch_acquire(uv_loop_t *loop);
-void uvsmtp__scratch_release(uvsmtp__scratch_t *scratch);
-
 /* Starts to read; a failure ends the connection. */
 void uvsmtp__stream_read(uvsmtp_connection_t *c);
 void uvsmtp__stream_pause(uvsmtp_connection_t *c);
@@ -303,14 +287,14 @@ void uvsmtp__request_fail(uvsmtp_connection_t *c, const uvsmtp_error_t *error);
 
 /* ---- timer.c ---- */
 
-void uvsmtp__timer_init(uvsmtp_connection_t *c);
-/* Looks at all deadlines; arms the timer if it would fire too late. */
+/* Looks at what is due, and at all deadlines: the hub wakes the connection in time. */
 void uvsmtp__timer_note(uvsmtp_connection_t *c);
+/* The hub wakes it: something is due, or a deadline may have passed. */
+void uvsmtp__timer_run(uvsmtp_connection_t *c);
 /* Notes whether something is under way: what is idle for a while gives its buffers back. */
 void uvsmtp__timer_idle(uvsmtp_connection_t *c, bool idle);
 /* Settles from the loop: there is no stream whose closing would do it. */
 void uvsmtp__timer_settle(uvsmtp_connection_t *c);
-void uvsmtp__timer_close(uvsmtp_connection_t *c);
 
 /* ---- error.c ---- */
 

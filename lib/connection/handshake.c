@@ -133,7 +133,7 @@ static void shaken(uv_work_t *work, int status)
 
 static void step_on_loop(uvsmtp_connection_t *c)
 {
-  uvsmtp__scratch_t *turn = c->scratch;
+  uvsmtp__hub_t *turn = c->hub;
   uint64_t now = uv_now(c->loop);
   if (turn->steps_at != now) {
     turn->steps_at = now;

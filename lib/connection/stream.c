@@ -23,51 +23,6 @@
 #define BUDGET ((size_t)1024 * 1024) /* octets a turn of the loop, for the sake of others */
 #define WRITE_ERR_GRACE_MS 2000      /* for the server's last words after writing failed */
 
-/* ---- the shared buffers ---- */
-
-static uv_once_t scratch_once = UV_ONCE_INIT;
-static uv_mutex_t scratch_mutex;
-static uvsmtp__scratch_t *scratches;
-
-static void init_scratches(void)
-{
-  uv_mutex_init(&scratch_mutex);
-}
-
-uvsmtp__scratch_t *uvsmtp__scratch_acquire(uv_loop_t *loop)
-{
-  uvsmtp__scratch_t *s;
-  uv_once(&scratch_once, init_scratches);
-  uv_mutex_lock(&scratch_mutex);
-  for (s = scratches; s != NULL && s->loop != loop; s = s->next)
-    ;
-  if (s == NULL && (s = uvsmtp__malloc(&uvsmtp__mem_default, sizeof(*s))) != NULL) {
-    s->loop = loop;
-    s->users = 0;
-    s->steps_at = 0;
-    s->steps = 0;
-    s->next = scratches;
-    scratches = s;
-  }
-  if (s != NULL)
-    s->users++;
-  uv_mutex_unlock(&scratch_mutex);
-  return s;
-}
-
-void uvsmtp__scratch_release(uvsmtp__scratch_t *s)
-{
-  uv_mutex_lock(&scratch_mutex);
-  if (--s->users == 0) {
-    uvsmtp__scratch_t **at = &scratches;
-    while (*at != s)
-      at = &(*at)->next;
-    *at = s->next;
-    uvsmtp__free(&uvsmtp__mem_default, s);
-  }
-  uv_mutex_unlock(&scratch_mutex);
-}
-
 /* ---- writing ---- */
 
 static void on_written(uv_write_t *write, int status);
@@ -362,7 +317,7 @@ uint64_t uvsmtp__connection_reached(const uvsmtp_connection_t *c)
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
   uvsmtp_connection_t *c = handle->data;
-  *buf = uv_buf_init(c->scratch->read, UVSMTP__READ_SIZE);
+  *buf = uv_buf_init(c->hub->read, UVSMTP__READ_SIZE);
 }
 
 static void give_protocol(uvsmtp_connection_t *c, const char *bytes, size_t len)
@@ -404,7 +359,7 @@ void uvsmtp__stream_decrypt(uvsmtp_connection_t *c)
   bool heard = false;
   while (uvsmtp__connection_alive(c)) {
     size_t len;
-    int err = uvsmtp_tls_read(c->tls, c->scratch->plain, UVSMTP__PLAIN_SIZE, &len);
+    int err = uvsmtp_tls_read(c->tls, c->hub->plain, UVSMTP__PLAIN_SIZE, &len);
     if (err == UVSMTP_PENDING)
       break;
     if (err != 0 && err != UVSMTP_ETLSTRUNCATED)
@@ -412,7 +367,7 @@ void uvsmtp__stream_decrypt(uvsmtp_connection_t *c)
     else if (err != 0 || len == 0)
       server_ended(c);
     else
-      give_protocol(c, c->scratch->plain, len);
+      give_protocol(c, c->hub->plain, len);
     heard = true;
   }
   if (uvsmtp__connection_alive(c))
@@ -429,7 +384,7 @@ static bool refuses_our_certificate(uvsmtp_connection_t *c)
   size_t len;
   int err;
   uvsmtp_tls_eof(c->tls);
-  err = c->tls_done ? uvsmtp_tls_read(c->tls, c->scratch->plain, UVSMTP__PLAIN_SIZE, &len)
+  err = c->tls_done ? uvsmtp_tls_read(c->tls, c->hub->plain, UVSMTP__PLAIN_SIZE, &len)
                     : uvsmtp_tls_handshake(c->tls);
   return err == UVSMTP_ETLSCLIENTCERT;
 }

@@ -1,7 +1,6 @@
 /*
- * One timer for all deadlines of a connection. A deadline that moves away is not re-armed: the
- * timer fires too early, looks, and is armed for what there is then. Only one that comes nearer is
- * armed at once.
+ * The deadlines of a connection, and what it has to do from the loop. The hub wakes it in time, or
+ * too early: then it looks, and says anew what it waits for.
  */
 #include "connection/connection.h"
 
@@ -12,11 +11,14 @@ static uint64_t earlier(uint64_t a, uint64_t b)
   return a < b ? a : b;
 }
 
+static bool is_due(const uvsmtp_connection_t *c)
+{
+  return c->settle_due || (c->pump.due && uvsmtp__connection_alive(c));
+}
+
 static uint64_t next_deadline(const uvsmtp_connection_t *c)
 {
   uint64_t at = UINT64_MAX;
-  if (c->settle_due || (c->pump.due && uvsmtp__connection_alive(c)))
-    return 0;
   switch (c->phase) {
   case UVSMTP__PHASE_TLS_WAIT:
     at = earlier(c->tls_deadline, c->wait_deadline);
@@ -102,11 +104,13 @@ static void trim(uvsmtp_connection_t *c)
   c->trimmed = true;
 }
 
-static void on_timer(uv_timer_t *timer)
+void uvsmtp__timer_run(uvsmtp_connection_t *c)
 {
-  uvsmtp_connection_t *c = timer->data;
   uint64_t now = uv_now(c->loop);
-  c->armed = UINT64_MAX;
+  if (c->finishing) {
+    uvsmtp__hub_leave(c);
+    return;
+  }
   if (c->settle_due) {
     c->settle_due = false;
     uvsmtp__connection_settle(c);
@@ -121,34 +125,24 @@ static void on_timer(uv_timer_t *timer)
   uvsmtp__timer_note(c);
 }
 
-void uvsmtp__timer_init(uvsmtp_connection_t *c)
-{
-  uv_timer_init(c->loop, &c->timer);
-  c->timer.data = c;
-  uvsmtp__hold(c, UVSMTP__HOLD_TIMER);
-}
-
 void uvsmtp__timer_note(uvsmtp_connection_t *c)
 {
-  uint64_t at = next_deadline(c), now = uv_now(c->loop);
-  if (at >= c->armed || c->finishing)
+  uint64_t at;
+  if (c->finishing)
     return;
-  c->armed = at;
-  uv_timer_start(&c->timer, on_timer, at > now ? at - now : 0, 0);
+  if (is_due(c)) {
+    uvsmtp__hub_due(c);
+    return;
+  }
+  at = next_deadline(c);
+  if (at <= uv_now(c->loop))
+    uvsmtp__hub_due(c);
+  else
+    uvsmtp__hub_wake_at(c, at);
 }
 
 void uvsmtp__timer_settle(uvsmtp_connection_t *c)
 {
   c->settle_due = true;
-  uvsmtp__timer_note(c);
-}
-
-static void on_closed(uv_handle_t *handle)
-{
-  uvsmtp__drop(handle->data, UVSMTP__HOLD_TIMER);
-}
-
-void uvsmtp__timer_close(uvsmtp_connection_t *c)
-{
-  uv_close((uv_handle_t *)&c->timer, on_closed);
+  uvsmtp__hub_due(c);
 }

@@ -3,12 +3,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "base/base64.h"
 #include "base/buffer.h"
+#include "base/heap.h"
 #include "base/list.h"
 #include "base/mem.h"
 #include "base/options.h"
@@ -86,6 +88,42 @@ static void list_keeps_order_and_moves_whole(void **state)
   assert_int_equal(i, 3);
   assert_true(uvsmtp__list_empty(&other));
   assert_false(uvsmtp__link_in_list(&a));
+}
+
+typedef struct item_s {
+  uvsmtp__heap_node_t node;
+  unsigned key;
+} item_t;
+
+static bool before(const uvsmtp__heap_node_t *a, const uvsmtp__heap_node_t *b)
+{
+  return ((const item_t *)(const void *)a)->key < ((const item_t *)(const void *)b)->key;
+}
+
+static void a_heap_gives_the_least_whatever_is_added_and_removed(void **state)
+{
+  static item_t items[300];
+  for (unsigned seed = 1; seed <= 50; seed++) {
+    uvsmtp__heap_t heap = {NULL, before};
+    memset(items, 0, sizeof(items));
+    srand(seed);
+    for (int step = 0; step < 3000; step++) {
+      item_t *item = &items[rand() % 300];
+      unsigned least = UINT32_MAX;
+      if (uvsmtp__heap_has(&item->node)) {
+        uvsmtp__heap_remove(&heap, &item->node);
+      } else {
+        item->key = (unsigned)rand() % 500;
+        uvsmtp__heap_add(&heap, &item->node);
+      }
+      for (size_t i = 0; i < 300; i++)
+        if (uvsmtp__heap_has(&items[i].node) && items[i].key < least)
+          least = items[i].key;
+      assert_true((heap.root == NULL) == (least == UINT32_MAX));
+      if (heap.root != NULL)
+        assert_int_equal(((item_t *)(void *)heap.root)->key, least);
+    }
+  }
 }
 
 static void array_sizes_do_not_overflow(void **state)
@@ -210,6 +248,7 @@ int main(void)
       cmocka_unit_test(base64_refuses_what_is_not_base64),
       cmocka_unit_test(buffer_keeps_its_bytes_and_its_bound),
       cmocka_unit_test(list_keeps_order_and_moves_whole),
+      cmocka_unit_test(a_heap_gives_the_least_whatever_is_added_and_removed),
       cmocka_unit_test(array_sizes_do_not_overflow),
       cmocka_unit_test(options_of_other_versions_are_read_or_refused),
       cmocka_unit_test(utf8_is_told_from_what_only_looks_like_it),

@@ -9,7 +9,7 @@
 
 #include "client/backlog.h"
 
-/* The queue of sends, and the heap below it: who is next, whatever comes, goes and comes back. */
+/* The queue of sends: who is next, whatever comes, goes and comes back. */
 
 #define MANY 2000
 
@@ -163,44 +163,6 @@ static void deadlines_pass_in_their_order_whoever_is_served_meanwhile(void **sta
     assert_true(sends[take()].client_deadline_ms == UINT64_MAX);
 }
 
-/* ---- the heap ----------------------------------------------------------------------------- */
-
-typedef struct item_s {
-  uvsmtp__heap_node_t node;
-  unsigned key;
-} item_t;
-
-static bool before(const uvsmtp__heap_node_t *a, const uvsmtp__heap_node_t *b)
-{
-  return ((const item_t *)(const void *)a)->key < ((const item_t *)(const void *)b)->key;
-}
-
-static void a_heap_gives_the_least_whatever_is_added_and_removed(void **state)
-{
-  static item_t items[300];
-  for (unsigned seed = 1; seed <= 50; seed++) {
-    uvsmtp__heap_t heap = {NULL, before};
-    memset(items, 0, sizeof(items));
-    srand(seed);
-    for (int step = 0; step < 3000; step++) {
-      item_t *item = &items[rand() % 300];
-      unsigned least = UINT32_MAX;
-      if (uvsmtp__heap_has(&item->node)) {
-        uvsmtp__heap_remove(&heap, &item->node);
-      } else {
-        item->key = (unsigned)rand() % 500;
-        uvsmtp__heap_add(&heap, &item->node);
-      }
-      for (size_t i = 0; i < 300; i++)
-        if (uvsmtp__heap_has(&items[i].node) && items[i].key < least)
-          least = items[i].key;
-      assert_true((heap.root == NULL) == (least == UINT32_MAX));
-      if (heap.root != NULL)
-        assert_int_equal(((item_t *)(void *)heap.root)->key, least);
-    }
-  }
-}
-
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -209,7 +171,6 @@ int main(void)
       cmocka_unit_test(a_lone_priority_waits_for_no_other_and_owes_nothing_afterwards),
       cmocka_unit_test(what_comes_back_stands_before_all_that_came_after_it),
       cmocka_unit_test(any_can_be_removed_and_count_and_bytes_are_right),
-      cmocka_unit_test(deadlines_pass_in_their_order_whoever_is_served_meanwhile),
-      cmocka_unit_test(a_heap_gives_the_least_whatever_is_added_and_removed)};
+      cmocka_unit_test(deadlines_pass_in_their_order_whoever_is_served_meanwhile)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

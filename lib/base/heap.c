@@ -1,4 +1,4 @@
-#include "client/heap.h"
+#include "base/heap.h"
 
 /* Makes the later of two trees the first child of the earlier one. */
 static uvsmtp__heap_node_t *meld(const uvsmtp__heap_t *heap, uvsmtp__heap_node_t *a,

@@ -1,5 +1,5 @@
-#ifndef UVSMTP_CLIENT_HEAP_H
-#define UVSMTP_CLIENT_HEAP_H
+#ifndef UVSMTP_BASE_HEAP_H
+#define UVSMTP_BASE_HEAP_H
 
 #include <stdbool.h>
 #include <stddef.h>
