@@ -64,7 +64,7 @@ static void say_refused(const uvsmtp_connection_t *c, int err, char *words)
     snprintf(words, UVSMTP__WORDS_MAX, "%s (%s)", uvsmtp_strerror(err),
              uvsmtp_protocol_missing(c->protocol));
   else if (err == UVSMTP_ETOOBIG)
-    snprintf(words, WORDS_MAX, "%s (at most %llu octets)", uvsmtp_strerror(err),
+    snprintf(words, UVSMTP__WORDS_MAX, "%s (at most %llu octets)", uvsmtp_strerror(err),
              (unsigned long long)uvsmtp_protocol_capabilities(c->protocol)->max_message_size);
   else
     snprintf(words, UVSMTP__WORDS_MAX, "%s%s%s", uvsmtp_strerror(err), *fault != '\0' ? ": " : "",
