@@ -170,8 +170,8 @@ enum {
   /** The header is written in UTF-8 (RFC 6532) to servers with SMTPUTF8, though the addresses do
    *  not ask for it. */
   UVSMTP_MESSAGE_UTF8 = 2,
-  /** "{{key}}" in text, HTML, Subject and the fields of uvsmtp_message_header stands for a value
-   *  that uvsmtp_message_mark gives. */
+  /** "{{key}}" in text, HTML, Subject, the URLs of uvsmtp_message_unsubscribe and the fields of
+   *  uvsmtp_message_header stands for a value that uvsmtp_message_mark gives. */
   UVSMTP_MESSAGE_TEMPLATE = 4
 };
 
@@ -384,8 +384,8 @@ UVSMTP_EXTERN int uvsmtp_message_root(uvsmtp_message_t *message, uvsmtp_part_t *
 UVSMTP_EXTERN int uvsmtp_message_copy(uvsmtp_message_t **copy, uvsmtp_message_t *pattern);
 
 /**
- * Gives "{{key}}" its value in this message; in HTML with "&", "<", ">" and quotes escaped, but as
- * it stands for "{{{key}}}". A key consists of letters, digits, "_", "-" and ".".
+ * Gives "{{key}}" its value in this message; in HTML with "&", "<", ">" and quotes escaped, in URLs
+ * percent-encoded, but as it stands for "{{{key}}}". A key consists of letters, digits, "_", "-" and ".".
  * Returns    0; UVSMTP_EINVAL: not a key, or the message is no template; UVSMTP_ECHARSET,
  *            UVSMTP_ESTATE, UVSMTP_ENOMEM                                            Since 0.1
  */

@@ -84,6 +84,13 @@ struct uvsmtp_part_s {
   bool reading; /* the source is open */
 };
 
+/* How a value is written where its mark stands. */
+typedef enum uvsmtp__escape_e {
+  UVSMTP__ESCAPE_NONE,
+  UVSMTP__ESCAPE_HTML,
+  UVSMTP__ESCAPE_URL
+} uvsmtp__escape_t;
+
 struct uvsmtp_message_s {
   uvsmtp_mem_t mem;
   uvsmtp__arena_t arena;
@@ -115,7 +122,7 @@ struct uvsmtp_message_s {
   char boundary_start[40];
   uvsmtp__view_t *views;    /* of the marked parts, by index */
   uvsmtp__texts_t rendered; /* all other fields, pattern's and own, marks replaced */
-  const char *final_subject;
+  const char *final_subject, *final_unsubscribe;
   bool needs_utf8; /* an address of the header does */
   uvsmtp_recipient_t *recipients;
   size_t recipient_count;
@@ -156,7 +163,7 @@ int uvsmtp__seal(uvsmtp_message_t *m);
 
 /* Replaces the marks of `text`; the result lies in the message's arena. marks.c */
 int uvsmtp__marks_replace(uvsmtp_message_t *m, const char *name, const char *text, size_t len,
-                          bool html, const char **out, size_t *out_len);
+                          uvsmtp__escape_t escape, const char **out, size_t *out_len);
 /* Whether a text has what may be a mark. */
 bool uvsmtp__has_marks(const char *text, size_t len);
 

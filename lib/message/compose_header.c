@@ -87,10 +87,10 @@ static void write_text(uvsmtp__writer_t *w, const char *name, const char *value)
   uvsmtp__field_end(w);
 }
 
-static void write_unsubscribe(const uvsmtp_message_t *m, uvsmtp__writer_t *w)
+static void write_unsubscribe(const uvsmtp_message_t *m, bool one_click, uvsmtp__writer_t *w)
 {
-  write_words(w, "List-Unsubscribe", m->unsubscribe);
-  if (m->one_click)
+  write_words(w, "List-Unsubscribe", m->final_unsubscribe);
+  if (one_click)
     write_words(w, "List-Unsubscribe-Post", "List-Unsubscribe=One-Click");
 }
 
@@ -115,7 +115,7 @@ void uvsmtp__write_header(const uvsmtp_message_t *m, uvsmtp__writer_t *w)
   write_words(w, "Message-ID", m->message_id);
   write_words(w, "In-Reply-To", own_or_pattern(m->in_reply_to, pattern->in_reply_to));
   write_words(w, "References", own_or_pattern(m->references, pattern->references));
-  write_unsubscribe(m->unsubscribe != NULL ? m : pattern, w);
+  write_unsubscribe(m, m->unsubscribe != NULL ? m->one_click : pattern->one_click, w);
   for (const uvsmtp__text_t *t = m->rendered.first; t != NULL; t = t->next)
     write_text(w, t->name, t->value);
   write_words(w, "MIME-Version", "1.0");

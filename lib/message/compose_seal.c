@@ -286,14 +286,15 @@ static int make_message_id(uvsmtp_message_t *m)
 }
 
 /* Replaces the marks of a field's value, which must stay one line. */
-static int render_value(uvsmtp_message_t *m, const char *name, const char *value, const char **out)
+static int render_value(uvsmtp_message_t *m, const char *name, const char *value,
+                        uvsmtp__escape_t escape, const char **out)
 {
   size_t len = strlen(value);
   int err;
   *out = value;
   if ((m->flags & UVSMTP_MESSAGE_TEMPLATE) == 0 || !uvsmtp__has_marks(value, len))
     return 0;
-  if ((err = uvsmtp__marks_replace(m, name, value, len, false, out, &len)) != 0)
+  if ((err = uvsmtp__marks_replace(m, name, value, len, escape, out, &len)) != 0)
     return err;
   if (uvsmtp__breaks_line(*out, len))
     return uvsmtp__detail(m->detail, sizeof(m->detail), UVSMTP_EINJECTION,
@@ -321,12 +322,44 @@ static int render_fields(uvsmtp_message_t *m, const uvsmtp__texts_t *from,
     int err;
     if (hidden != NULL && has_name(hidden, t->name))
       continue;
-    if ((err = render_value(m, t->name, t->value, &value)) != 0)
+    if ((err = render_value(m, t->name, t->value, UVSMTP__ESCAPE_NONE, &value)) != 0)
       return err;
     if (uvsmtp__texts_add(m, &m->rendered, t->name, value) != 0)
       return UVSMTP_ENOMEM;
   }
   return 0;
+}
+
+static size_t count_of(const char *text, const char *set)
+{
+  size_t n = 0;
+  for (; *text != '\0'; text++)
+    n += strchr(set, *text) != NULL;
+  return n;
+}
+
+/* Values that stand as they are must leave the URLs what they were: two at most, in brackets. */
+static bool keeps_urls(const char *before, const char *after)
+{
+  for (const char *at = after; *at != '\0'; at++)
+    if (*at < ' ' || *at > '~')
+      return false;
+  return count_of(after, "<> ") == count_of(before, "<> ");
+}
+
+static int render_unsubscribe(uvsmtp_message_t *m)
+{
+  const char *urls = m->unsubscribe;
+  int err;
+  if (urls == NULL && m->pattern != NULL)
+    urls = m->pattern->unsubscribe;
+  if (urls == NULL)
+    return 0;
+  err = render_value(m, "List-Unsubscribe", urls, UVSMTP__ESCAPE_URL, &m->final_unsubscribe);
+  if (err == 0 && !keeps_urls(urls, m->final_unsubscribe))
+    err = uvsmtp__detail(m->detail, sizeof(m->detail), UVSMTP_EHEADER,
+                         "List-Unsubscribe: the value of a mark is no part of a URL");
+  return err;
 }
 
 static int render_header(uvsmtp_message_t *m)
@@ -336,7 +369,10 @@ static int render_header(uvsmtp_message_t *m)
   int err;
   if (subject == NULL && pattern != NULL)
     subject = pattern->subject;
-  if (subject != NULL && (err = render_value(m, "Subject", subject, &m->final_subject)) != 0)
+  if (subject != NULL &&
+      (err = render_value(m, "Subject", subject, UVSMTP__ESCAPE_NONE, &m->final_subject)) != 0)
+    return err;
+  if ((err = render_unsubscribe(m)) != 0)
     return err;
   if (pattern != NULL && (err = render_fields(m, &pattern->headers, &m->headers)) != 0)
     return err;
@@ -358,8 +394,9 @@ static int render_texts(uvsmtp_message_t *m)
     if (m->views == NULL &&
         (m->views = uvsmtp__arena_alloc(&m->arena, owner->part_count * sizeof(*m->views))) == NULL)
       return no_memory(m);
-    err = uvsmtp__marks_replace(m, p->type, p->view.bytes, p->view.len,
-                                strcmp(p->type, "text/html") == 0, &text, &len);
+    err = uvsmtp__marks_replace(
+        m, p->type, p->view.bytes, p->view.len,
+        strcmp(p->type, "text/html") == 0 ? UVSMTP__ESCAPE_HTML : UVSMTP__ESCAPE_NONE, &text, &len);
     if (err != 0)
       return err;
     lines = uvsmtp__arena_alloc(&m->arena, uvsmtp__to_crlf(NULL, text, len) + 1);

@@ -1,7 +1,8 @@
 #include "message/builder.h"
 
 /*
- * Marks in templates: "{{key}}" and, where a value is to stand in HTML as it is, "{{{key}}}".
+ * Marks in templates: "{{key}}" and, where a value is to stand in HTML or a URL as it is,
+ * "{{{key}}}".
  * Blanks inside the braces are allowed; braces around anything but a key are text.
  */
 #include <string.h>
@@ -70,9 +71,27 @@ static int put_escaped(uvsmtp__buffer_t *out, const char *value)
   return err;
 }
 
+/* RFC 3986 section 2.1: all but the unreserved characters. */
+static int put_percent(uvsmtp__buffer_t *out, const char *value)
+{
+  int err = 0;
+  for (; err == 0 && *value != '\0'; value++)
+    err = uvsmtp__ascii_alnum(*value) || strchr("-._~", *value) != NULL
+              ? uvsmtp__buffer_append(out, value, 1)
+              : uvsmtp__buffer_printf(out, "%%%02X", (unsigned)(unsigned char)*value);
+  return err;
+}
+
+static int put_value(uvsmtp__buffer_t *out, const char *value, uvsmtp__escape_t escape)
+{
+  return escape == UVSMTP__ESCAPE_HTML  ? put_escaped(out, value)
+         : escape == UVSMTP__ESCAPE_URL ? put_percent(out, value)
+                                        : uvsmtp__buffer_append_str(out, value);
+}
+
 /* Copies `text` to `out` with its marks replaced. */
-static int replace(uvsmtp_message_t *m, const char *name, const char *text, size_t len, bool html,
-                   uvsmtp__buffer_t *out)
+static int replace(uvsmtp_message_t *m, const char *name, const char *text, size_t len,
+                   uvsmtp__escape_t escape, uvsmtp__buffer_t *out)
 {
   int err = 0;
   for (size_t at = 0; err == 0 && at < len;) {
@@ -91,19 +110,19 @@ static int replace(uvsmtp_message_t *m, const char *name, const char *text, size
       return uvsmtp__detail(m->detail, sizeof(m->detail), UVSMTP_EINVAL,
                             "%s: no value for the mark \"%.*s\"", name, (int)mark.key_len,
                             mark.key);
-    err = html && !mark.raw ? put_escaped(out, value) : uvsmtp__buffer_append_str(out, value);
+    err = put_value(out, value, mark.raw ? UVSMTP__ESCAPE_NONE : escape);
     at += mark.len;
   }
   return err;
 }
 
 int uvsmtp__marks_replace(uvsmtp_message_t *m, const char *name, const char *text, size_t len,
-                          bool html, const char **out, size_t *out_len)
+                          uvsmtp__escape_t escape, const char **out, size_t *out_len)
 {
   uvsmtp__buffer_t buffer;
   int err;
   uvsmtp__buffer_init(&buffer, &m->mem, SIZE_MAX / 4);
-  err = replace(m, name, text, len, html, &buffer);
+  err = replace(m, name, text, len, escape, &buffer);
   if (err == 0) {
     *out_len = uvsmtp__buffer_len(&buffer);
     *out = uvsmtp__arena_dup(&m->arena, buffer.base != NULL ? uvsmtp__buffer_data(&buffer) : "",

@@ -910,6 +910,44 @@ static void structured_fields_are_never_encoded(void **state)
   uvsmtp_message_free(m);
 }
 
+static void marks_in_urls_are_encoded_and_stay_urls(void **state)
+{
+  static const struct {
+    const char *https, *mailto, *value, *field; /* NULL: refused */
+  } rows[] = {
+      {"https://x/u?a={{v}}&b=1", NULL, "Ä & <b@c>",
+       "<https://x/u?a=%C3%84%20%26%20%3Cb%40c%3E&b=1>"},
+      {"https://x/{{{v}}}", "mailto:u-{{v}}@x", "a/b", "<https://x/a/b>, <mailto:u-a%2Fb@x>"},
+      {"https://x/{{{v}}}", NULL, "a>", NULL},
+      {"https://x/{{{v}}}", NULL, "a b", NULL},
+      {"https://x/{{{v}}}", NULL, "\xc3\xa4", NULL},
+      {"https://x/{{w}}", NULL, "no value for w", NULL},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    uvsmtp_message_t *m = minimal(UVSMTP_MESSAGE_TEMPLATE), *copy;
+    uvsmtp_envelope_t envelope = UVSMTP_ENVELOPE_INIT;
+    uvsmtp_message_text(m, "x", SIZE_MAX);
+    assert_int_equal(uvsmtp_message_unsubscribe(m, rows[i].https, rows[i].mailto, 1), 0);
+    assert_int_equal(uvsmtp_message_copy(&copy, m), 0);
+    uvsmtp_message_mark(copy, "v", rows[i].value);
+    if (rows[i].field == NULL) {
+      assert_int_not_equal(uvsmtp_message_envelope(copy, &envelope), 0);
+      assert_non_null(strstr(uvsmtp_message_detail(copy), "List-Unsubscribe: "));
+    } else {
+      char *got = render_text(copy, 0), *at = strstr(got, "\r\nList-Unsubscribe: ");
+      assert_non_null(at);
+      assert_non_null(strstr(at, "\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"));
+      for (char *to = at += 20; *at != '\0'; *to++ = *at++) /* without folds */
+        *to = *at == '\r' && at[2] == ' ' ? *(at += 2) : *at;
+      if (strstr(got, rows[i].field) == NULL)
+        fail_msg("%s", got);
+      free(got);
+    }
+    uvsmtp_message_free(copy);
+    uvsmtp_message_free(m);
+  }
+}
+
 static void marks_cannot_inject_or_be_forgotten(void **state)
 {
   static const struct {
@@ -1096,6 +1134,7 @@ int main(void)
       cmocka_unit_test(a_copy_can_take_away_what_the_pattern_has),
       cmocka_unit_test(a_text_that_was_replaced_is_no_part_of_the_message),
       cmocka_unit_test(structured_fields_are_never_encoded),
+      cmocka_unit_test(marks_in_urls_are_encoded_and_stay_urls),
       cmocka_unit_test(marks_cannot_inject_or_be_forgotten),
       cmocka_unit_test(a_mark_that_holds_the_boundary_gets_encoded),
       cmocka_unit_test(a_copy_has_no_parts_of_its_own),
