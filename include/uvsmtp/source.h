@@ -97,7 +97,11 @@ struct uvsmtp_source_s {
   void *reader;
 };
 
-/** A message in memory, borrowed. Can be read twice. Since 0.1 */
+/**
+ * A message in memory, borrowed. Can be read twice. It goes as it is, but for its line ends: nobody
+ * looks whether it has a header, or lines of over 998 octets, which some servers refuse and others
+ * cut; uvsmtp_raw_t does (uvsmtp/message.h). Since 0.1
+ */
 UVSMTP_EXTERN void uvsmtp_source_memory(uvsmtp_source_t *source, const void *bytes, size_t len);
 
 /** A message in several buffers, which like the array itself are borrowed. Since 0.1 */
