@@ -300,6 +300,12 @@ UVSMTP_EXTERN bool uvsmtp_protocol_next_event(uvsmtp_protocol_t *protocol, uvsmt
  */
 UVSMTP_EXTERN const char *uvsmtp_protocol_error_text(const uvsmtp_protocol_t *protocol);
 
+/**
+ * What it waits for or does now, to complete "… while": "sending MAIL FROM", "sending the message",
+ * "idle". Static. Since 0.1
+ */
+UVSMTP_EXTERN const char *uvsmtp_protocol_phrase(const uvsmtp_protocol_t *protocol);
+
 /* ---- output ------------------------------------------------------------------------------ */
 
 /**

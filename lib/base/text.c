@@ -1,9 +1,16 @@
 #include "base/text.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/octets.h"
+
+const char *uvsmtp__print_host_port(char *out, size_t size, const char *host, unsigned port)
+{
+  snprintf(out, size, strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host, port);
+  return out;
+}
 
 bool uvsmtp__ascii_equal(const char *a, size_t a_len, const char *b, size_t b_len)
 {

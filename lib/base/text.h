@@ -34,6 +34,8 @@ bool uvsmtp__has_control(const char *s, size_t len);
 bool uvsmtp__has_8bit(const char *s, size_t len);
 /* Writes `number` in decimal; returns how many digits. There is room for 20; no NUL. */
 size_t uvsmtp__decimal(char *out, uint64_t number);
+/* "mx.example:587", "[2001:db8::1]:587"; returns `out`. */
+const char *uvsmtp__print_host_port(char *out, size_t size, const char *host, unsigned port);
 /* Is well-formed UTF-8 (RFC 3629: shortest form, no surrogates). */
 bool uvsmtp__is_utf8(const char *s, size_t len);
 

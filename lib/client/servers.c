@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/options.h"
 #include "base/secret.h"
+#include "base/text.h"
 #include "client/internal.h"
 
 #define MAX_WEIGHT 65535
@@ -58,7 +59,7 @@ static void name(uvsmtp__server_t *server)
   else if (port == 0)
     snprintf(server->name, sizeof(server->name), "%s", host);
   else
-    snprintf(server->name, sizeof(server->name), "%s:%u", host, port);
+    uvsmtp__print_host_port(server->name, sizeof(server->name), host, port);
   uvsmtp_url_clear(&url);
 }
 

@@ -298,6 +298,8 @@ void uvsmtp__timer_settle(uvsmtp_connection_t *c);
 
 /* ---- error.c ---- */
 
+/* What it was doing, to complete "… while". */
+const char *uvsmtp__connection_phrase(const uvsmtp_connection_t *c);
 /* Whom it is about, for sentences: the peer, or what was asked for. */
 const char *uvsmtp__connection_whom(const uvsmtp_connection_t *c, char *out, size_t size);
 /* What can be done about `err`, as "; do this", or "". */

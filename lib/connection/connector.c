@@ -140,11 +140,6 @@ static void print_address(const address_t *address, char *out, size_t size)
     uv_ip4_name(&address->four, out, size);
 }
 
-static void print_host_port(char *out, size_t size, const char *host, uint16_t port)
-{
-  snprintf(out, size, strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host, (unsigned)port);
-}
-
 /* "mx.example:587", "[2001:db8::1]:587", "/run/lmtp" */
 static void print_target(const uvsmtp__connector_t *c, char *out, size_t size)
 {
@@ -153,7 +148,7 @@ static void print_target(const uvsmtp__connector_t *c, char *out, size_t size)
   else if (c->is_path)
     snprintf(out, size, "%s", c->host);
   else
-    print_host_port(out, size, c->host, c->port);
+    uvsmtp__print_host_port(out, size, c->host, c->port);
 }
 
 static bool has_proxy(const uvsmtp__connector_t *c)
@@ -169,7 +164,7 @@ static void print_way(const uvsmtp__connector_t *c, char *out, size_t size)
     print_target(c, out, size);
     return;
   }
-  print_host_port(out, size, c->server, c->server_port);
+  uvsmtp__print_host_port(out, size, c->server, c->server_port);
   len = strlen(out);
   snprintf(out + len, size - len, " through the proxy ");
   len = strlen(out);
@@ -187,7 +182,8 @@ static void print_foreign_peer(uvsmtp__connector_t *c, const attempt_t *a)
   if (a->end->handle.type != UV_TCP || uv_tcp_getpeername(&a->end->tcp, &address.any, &size) != 0)
     return;
   print_address(&address, ip, sizeof(ip));
-  print_host_port(where, sizeof(where), ip, ntohs(address.four.sin_port)); /* as sin6_port */
+  uvsmtp__print_host_port(where, sizeof(where), ip,
+                          ntohs(address.four.sin_port)); /* as sin6_port */
   len = c->host != NULL ? strlen(c->peer) : 0;
   snprintf(c->peer + len, sizeof(c->peer) - len, len != 0 ? " (%s)" : "%s", where);
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "connection/connection.h"
 
 const char *uvsmtp__connection_whom(const uvsmtp_connection_t *c, char *out, size_t size)
@@ -17,8 +18,14 @@ const char *uvsmtp__connection_whom(const uvsmtp_connection_t *c, char *out, siz
   else if (o->host == NULL)
     snprintf(out, size, "the stream");
   else
-    snprintf(out, size, "%s:%u", o->host, (unsigned)o->port);
+    uvsmtp__print_host_port(out, size, o->host, o->port);
   return out;
+}
+
+const char *uvsmtp__connection_phrase(const uvsmtp_connection_t *c)
+{
+  return c->phase < UVSMTP__PHASE_SESSION ? "shaking hands for TLS"
+                                          : uvsmtp_protocol_phrase(c->protocol);
 }
 
 const char *uvsmtp__error_hint(int err)

@@ -56,13 +56,6 @@ void uvsmtp__proxy_clear(uvsmtp__proxy_t *proxy, const uvsmtp_mem_t *mem)
   memset(proxy, 0, sizeof(*proxy));
 }
 
-/* "[2001:db8::1]:587" */
-static const char *print_target(char *out, size_t size, const char *host, uint16_t port)
-{
-  snprintf(out, size, strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host, (unsigned)port);
-  return out;
-}
-
 static void end(uvsmtp__dialogue_t *d)
 {
   d->state = NULL;
@@ -84,8 +77,8 @@ static void fail(uvsmtp__dialogue_t *d, const char *format, ...)
 static void refused(uvsmtp__dialogue_t *d, const char *why, const char *hint)
 {
   char target[MAX_HOST + 10];
-  fail(d, "refused to connect to %s: %s%s", print_target(target, sizeof(target), d->host, d->port),
-       why, hint);
+  fail(d, "refused to connect to %s: %s%s",
+       uvsmtp__print_host_port(target, sizeof(target), d->host, d->port), why, hint);
 }
 
 /* A message begins, of which `need` octets are looked at first. */
@@ -331,7 +324,7 @@ static void put_credentials(uvsmtp__dialogue_t *d)
 static void ask_http(uvsmtp__dialogue_t *d)
 {
   char target[MAX_HOST + 10];
-  print_target(target, sizeof(target), d->host, d->port);
+  uvsmtp__print_host_port(target, sizeof(target), d->host, d->port);
   put_text(d, "CONNECT ");
   put_text(d, target);
   put_text(d, " HTTP/1.1\r\nHost: ");

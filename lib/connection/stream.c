@@ -345,8 +345,8 @@ static void server_ended(uvsmtp_connection_t *c)
   if (c->phase == UVSMTP__PHASE_QUITTING)
     uvsmtp__connection_end(c);
   else if (c->write_err != 0)
-    uvsmtp__connection_fail(c, c->write_err, "writing to %s failed: %s", whom,
-                            uvsmtp_strerror(c->write_err));
+    uvsmtp__connection_fail(c, c->write_err, "writing to %s failed while %s: %s", whom,
+                            uvsmtp__connection_phrase(c), uvsmtp_strerror(c->write_err));
   else if (c->phase < UVSMTP__PHASE_SESSION)
     uvsmtp__connection_fail(c, UVSMTP_ECONNLOST, "%s closed the connection in the TLS handshake",
                             whom);
@@ -399,8 +399,9 @@ static void on_end(uvsmtp_connection_t *c, int err)
   } else if (c->tls != NULL && refuses_our_certificate(c)) {
     tls_broke(c, UVSMTP_ETLSCLIENTCERT);
   } else if (err != UV_EOF) {
-    uvsmtp__connection_fail(c, err, "the connection with %s broke: %s",
-                            uvsmtp__connection_whom(c, whom, sizeof(whom)), uvsmtp_strerror(err));
+    uvsmtp__connection_fail(c, err, "the connection with %s broke while %s: %s",
+                            uvsmtp__connection_whom(c, whom, sizeof(whom)),
+                            uvsmtp__connection_phrase(c), uvsmtp_strerror(err));
   } else if (c->tls_done) {
     uvsmtp__stream_decrypt(c);
   } else {

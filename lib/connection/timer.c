@@ -67,8 +67,8 @@ static void expire(uvsmtp_connection_t *c, uint64_t now)
   if (c->phase == UVSMTP__PHASE_QUITTING) {
     uvsmtp__connection_end(c);
   } else if (c->write_err != 0 && now >= c->write_err_deadline) {
-    uvsmtp__connection_fail(c, c->write_err, "writing to %s failed: %s", whom,
-                            uvsmtp_strerror(c->write_err));
+    uvsmtp__connection_fail(c, c->write_err, "writing to %s failed while %s: %s", whom,
+                            uvsmtp__connection_phrase(c), uvsmtp_strerror(c->write_err));
   } else if (c->phase < UVSMTP__PHASE_READY && now >= c->open_deadline) {
     expire_opening(c, whom);
   } else if (c->phase < UVSMTP__PHASE_SESSION && now < c->tls_deadline) {

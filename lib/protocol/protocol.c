@@ -205,24 +205,24 @@ const char *uvsmtp_protocol_error_text(const uvsmtp_protocol_t *p)
   return p->error_text != NULL ? p->error_text : uvsmtp_strerror(p->err);
 }
 
-static const char *waiting_phrase(uvsmtp_protocol_t *p)
+const char *uvsmtp_protocol_phrase(const uvsmtp_protocol_t *p)
 {
-  expectation_t *front = uvsmtp__queue_front(p);
-  if (front != NULL)
-    return uvsmtp_command_phrase(front->command);
+  if (p->queue.count > 0)
+    return uvsmtp_command_phrase(p->queue.ring[p->queue.head].command);
   return p->state == UVSMTP_STATE_SEND_DATA ? "sending the message" : "idle";
 }
 
 void uvsmtp__protocol_fail(uvsmtp_protocol_t *p, int err, const char *what, const char *detail,
                            size_t detail_len)
 {
+  const char *phrase = uvsmtp_protocol_phrase(p);
   uvsmtp__buffer_t text;
   if (p->err != 0)
     return;
   p->err = err;
   p->state = p->projected = UVSMTP_STATE_FINISHED;
   uvsmtp__buffer_init(&text, p->mem, 1024);
-  if (uvsmtp__buffer_printf(&text, "%s while %s", what, waiting_phrase(p)) != 0)
+  if (uvsmtp__buffer_printf(&text, "%s while %s", what, phrase) != 0)
     return;
   if (detail_len > 200)
     detail_len = 200;

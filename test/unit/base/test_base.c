@@ -22,8 +22,13 @@ static void base64_encodes_the_vectors_of_rfc_4648(void **state)
 {
   static const struct {
     const char *bytes, *text;
-  } rows[] = {{"", ""},         {"f", "Zg=="},         {"fo", "Zm8="},        {"foo", "Zm9v"},
-              {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
+  } rows[] = {{"", ""},
+              {"f", "Zg=="},
+              {"fo", "Zm8="},
+              {"foo", "Zm9v"},
+              {"foob", "Zm9vYg=="},
+              {"fooba", "Zm9vYmE="},
+              {"foobar", "Zm9vYmFy"}};
   for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
     char out[16], back[16];
     size_t len = strlen(rows[i].text), back_len;
@@ -38,8 +43,9 @@ static void base64_encodes_the_vectors_of_rfc_4648(void **state)
 
 static void base64_refuses_what_is_not_base64(void **state)
 {
-  static const char *const rows[] = {"Z", "Zg=", "Zg", "Z===", "====", "Zg==Zg==", "Zm9\n",
-                                     "Zh==", "Zm9=", "Zm 9", "Zg=a", "\xc3\xa4==", "Zm9v="};
+  static const char *const rows[] = {
+      "Z",    "Zg=",  "Zg",   "Z===", "====",       "Zg==Zg==", "Zm9\n",
+      "Zh==", "Zm9=", "Zm 9", "Zg=a", "\xc3\xa4==", "Zm9v="};
   for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
     char out[16];
     size_t len;
@@ -80,8 +86,7 @@ static void list_keeps_order_and_moves_whole(void **state)
   uvsmtp__list_push_front(&head, &c);
   uvsmtp__list_move(&other, &head);
   assert_true(uvsmtp__list_empty(&head));
-  UVSMTP__LIST_EACH(it, &other)
-  {
+  UVSMTP__LIST_EACH (it, &other) {
     assert_ptr_equal(it, want[i++]);
     uvsmtp__list_remove(it);
   }
@@ -164,10 +169,17 @@ static void utf8_is_told_from_what_only_looks_like_it(void **state)
   static const struct {
     const char *text;
     bool ok;
-  } rows[] = {{"plain", true},           {"\xc3\xa9lise", true},      {"\xe2\x82\xac", true},
-              {"\xf0\x9f\x93\xa7", true}, {"\xc0\xaf", false},         {"\xed\xa0\x80", false},
-              {"\xf4\x90\x80\x80", false}, {"\xe2\x82", false},        {"\x80", false},
-              {"\xe0\x80\xaf", false},     {"\xff", false}};
+  } rows[] = {{"plain", true},
+              {"\xc3\xa9lise", true},
+              {"\xe2\x82\xac", true},
+              {"\xf0\x9f\x93\xa7", true},
+              {"\xc0\xaf", false},
+              {"\xed\xa0\x80", false},
+              {"\xf4\x90\x80\x80", false},
+              {"\xe2\x82", false},
+              {"\x80", false},
+              {"\xe0\x80\xaf", false},
+              {"\xff", false}};
   for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
     assert_int_equal(uvsmtp__is_utf8(rows[i].text, strlen(rows[i].text)), rows[i].ok);
 }
@@ -187,6 +199,14 @@ static void what_breaks_a_line_is_found(void **state)
   }
   assert_true(uvsmtp__ascii_equal("STARTTLS", 8, "starttls", 8));
   assert_false(uvsmtp__ascii_equal("SIZE", 4, "SIZEABLE", 8));
+}
+
+static void a_host_and_its_port_are_told_apart(void **state)
+{
+  char text[64];
+  assert_string_equal(uvsmtp__print_host_port(text, sizeof(text), "mx.example", 587),
+                      "mx.example:587");
+  assert_string_equal(uvsmtp__print_host_port(text, sizeof(text), "::1", 25), "[::1]:25");
 }
 
 static void secrets_compare_and_vanish(void **state)
@@ -253,6 +273,7 @@ int main(void)
       cmocka_unit_test(options_of_other_versions_are_read_or_refused),
       cmocka_unit_test(utf8_is_told_from_what_only_looks_like_it),
       cmocka_unit_test(what_breaks_a_line_is_found),
+      cmocka_unit_test(a_host_and_its_port_are_told_apart),
       cmocka_unit_test(secrets_compare_and_vanish),
       cmocka_unit_test(every_error_has_name_text_and_class),
   };
