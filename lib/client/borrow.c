@@ -4,6 +4,8 @@
  */
 #include "client/internal.h"
 
+#include <string.h>
+
 static uvsmtp__link_t *link_of(uvsmtp_borrow_t *borrow)
 {
   return (uvsmtp__link_t *)(void *)borrow->links;
@@ -61,8 +63,11 @@ void uvsmtp__borrows_tell(uvsmtp_client_t *client)
     uvsmtp_borrow_t *borrow = borrow_of(ready.next);
     const uvsmtp__failure_t *failure = &client->failure;
     uvsmtp_error_t error = {.err = borrow->err, .text = uvsmtp_strerror(borrow->err)};
-    if (borrow->err == 0)
+    if (borrow->err == 0) {
       error = (uvsmtp_error_t){.err = failure->err, .text = failure->text, .code = failure->code};
+      error.words = failure->code != 0 ? failure->words : NULL;
+      memcpy(error.enhanced, failure->enhanced, sizeof(error.enhanced));
+    }
     uvsmtp__list_remove(ready.next);
     borrow->cb(borrow, NULL, &error);
   }

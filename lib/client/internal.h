@@ -25,7 +25,8 @@ typedef struct uvsmtp__member_s {
 /* Why something failed: owned words, for those who are told. */
 typedef struct uvsmtp__failure_s {
   int err, code;
-  char text[512];
+  uint16_t enhanced[3];
+  char text[512], words[256]; /* the sentence, and what the server said */
 } uvsmtp__failure_t;
 
 /* What connections are opened with: a copy of the caller's options and all they point to. */

@@ -3,6 +3,7 @@
  * decides whether to try again, stand back, or tell those who wait.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "client/internal.h"
@@ -52,7 +53,7 @@ static void try_tls_again(uvsmtp__server_t *server, uint64_t at)
   server->settings.options.no_starttls = false;
 }
 
-static const uvsmtp_error_t none = {0, "", 0};
+static const uvsmtp_error_t none = {.text = ""};
 
 static void note_event(const uvsmtp__member_t *member, uvsmtp_client_event_type_t type,
                        const uvsmtp_error_t *error)
@@ -75,6 +76,8 @@ static void note_failure(uvsmtp__member_t *member, const uvsmtp_error_t *error)
   uvsmtp__failure_t *failure = &server_of(member)->failure;
   failure->err = error->err;
   failure->code = error->code;
+  memcpy(failure->enhanced, error->enhanced, sizeof(failure->enhanced));
+  snprintf(failure->words, sizeof(failure->words), "%s", error->words != NULL ? error->words : "");
   snprintf(failure->text, sizeof(failure->text), "%s", error->text);
   client->ever.failed++;
   client->ever.open_err = error->err;

@@ -4,6 +4,7 @@
  * client->finished, from where the pump tells the caller of an end that no connection saw (told.c).
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/options.h"
 #include "client/internal.h"
@@ -241,6 +242,8 @@ static void note_failure(uvsmtp__member_t *member, const uvsmtp_result_t *result
   uvsmtp__failure_t *failure = &uvsmtp__server_of(member->slot.endpoint)->failure;
   failure->err = result->err;
   failure->code = result->code;
+  memcpy(failure->enhanced, result->enhanced, sizeof(failure->enhanced));
+  snprintf(failure->words, sizeof(failure->words), "%s", result->text);
   snprintf(failure->text, sizeof(failure->text), "%s", result->error_text);
 }
 

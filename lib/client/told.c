@@ -3,6 +3,7 @@
  * which there is room before they are queued.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "client/internal.h"
@@ -112,6 +113,8 @@ static void tell_unsent(uvsmtp_client_t *client, uvsmtp_send_t *send)
     result.err = client->failure.err;
     result.error_text = client->failure.text;
     result.code = client->failure.code;
+    memcpy(result.enhanced, client->failure.enhanced, sizeof(result.enhanced));
+    result.text = client->failure.words;
     result.status = UVSMTP_DEFERRED;
   }
   if (send->client_err == UVSMTP_EDEADLINE) {
@@ -121,11 +124,12 @@ static void tell_unsent(uvsmtp_client_t *client, uvsmtp_send_t *send)
   if (tell_kept(client, send, &result))
     return;
   for (size_t i = 0; i < result.recipient_count; i++)
-    client->scratch[i] =
-        (uvsmtp_recipient_result_t){.address = send->envelope->recipients[i].address,
-                                    .status = result.status,
-                                    .code = result.code,
-                                    .text = ""};
+    client->scratch[i] = (uvsmtp_recipient_result_t){
+        .address = send->envelope->recipients[i].address,
+        .status = result.status,
+        .code = result.code,
+        .enhanced = {result.enhanced[0], result.enhanced[1], result.enhanced[2]},
+        .text = result.text};
   uvsmtp__sends_give(client, send, &result);
 }
 

@@ -37,6 +37,7 @@ static void destroy(uvsmtp_connection_t *c)
   uvsmtp__free(&mem, c->records);
   uvsmtp__free(&mem, c->work);
   uvsmtp__free(&mem, c->text);
+  uvsmtp__free(&mem, c->words);
   uvsmtp__free(&mem, c);
 }
 
@@ -137,7 +138,7 @@ void uvsmtp__connection_fail_reply(uvsmtp_connection_t *c, int err, const uvsmtp
   if (!uvsmtp__connection_alive(c))
     return;
   uvsmtp__reply_words(reply, words, sizeof(words));
-  c->code = reply->code;
+  uvsmtp__connection_note_reply(c, reply, words);
   uvsmtp__connection_say_goodbye(c);
   uvsmtp__connection_fail(c, err, "%s refused %s: %d %s",
                           uvsmtp__connection_whom(c, whom, sizeof(whom)), what, reply->code, words);
@@ -160,13 +161,6 @@ void uvsmtp__connection_trace(uvsmtp_connection_t *c)
     c->config.o.trace(c->config.o.trace_data, c, kind, line.base, line.len);
 }
 
-/* A server that begins with TLS waits in silence for who waits for its greeting. */
-static const char *hint_of_silence(const uvsmtp_connection_t *c, const uvsmtp_event_t *event)
-{
-  bool silent = event->err == UVSMTP_ETIMEOUT && c->tls == NULL && c->info.octets_received == 0;
-  return silent ? "; if TLS begins at once on this port, ask for implicit TLS (smtps)" : "";
-}
-
 static void deliver_error(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
 {
   char whom[UVSMTP__PEER_SIZE];
@@ -175,7 +169,8 @@ static void deliver_error(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
   else
     uvsmtp__connection_fail(c, event->err, "%s: %s%s",
                             uvsmtp__connection_whom(c, whom, sizeof(whom)),
-                            uvsmtp_protocol_error_text(c->protocol), hint_of_silence(c, event));
+                            uvsmtp_protocol_error_text(c->protocol),
+                            event->err == UVSMTP_ETIMEOUT ? uvsmtp__connection_silence(c) : "");
 }
 
 /* A reply that nobody asked for: 421 before the server goes, as a rule. */
@@ -190,7 +185,7 @@ static void deliver_unsolicited(uvsmtp_connection_t *c, const uvsmtp_event_t *ev
   }
   uvsmtp__connection_whom(c, whom, sizeof(whom));
   uvsmtp__reply_words(&event->reply, words, sizeof(words));
-  c->code = event->reply.code;
+  uvsmtp__connection_note_reply(c, &event->reply, words);
   if (c->code == 0)
     uvsmtp__connection_fail(c, UVSMTP_EPROTOCOL, "%s sent something that is no reply", whom);
   else
@@ -262,7 +257,7 @@ void uvsmtp__connection_advance(uvsmtp_connection_t *c)
 
 void uvsmtp__connection_ready(uvsmtp_connection_t *c)
 {
-  static const uvsmtp_error_t none = {0, "", 0};
+  static const uvsmtp_error_t none = {.text = ""};
   uvsmtp_connection_cb cb = c->open_cb;
   c->phase = UVSMTP__PHASE_READY;
   uvsmtp__pump_ready(c);

@@ -163,9 +163,11 @@ struct uvsmtp_connection_s {
   bool trimmed;     /* they are, and nothing was under way since */
   bool settle_due;
 
-  int err; /* why it failed */
-  int code;
+  int err;    /* why it failed */
   char *text; /* NULL: the words for `err` */
+  int code;   /* of the reply because of which it failed; 0: none */
+  uint16_t enhanced[3];
+  char *words; /* of that reply */
 };
 
 /* ---- connection.c ---- */
@@ -306,6 +308,11 @@ const char *uvsmtp__connection_whom(const uvsmtp_connection_t *c, char *out, siz
 const char *uvsmtp__error_hint(int err);
 /* The first `size` bytes of a reply's text, line ends as blanks. */
 void uvsmtp__reply_words(const uvsmtp_reply_t *reply, char *out, size_t size);
+/* What may be the matter with a server that has said nothing, as "; …", or "". */
+const char *uvsmtp__connection_silence(const uvsmtp_connection_t *c);
+/* Keeps the reply because of which it fails. */
+void uvsmtp__connection_note_reply(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply,
+                                   const char *words);
 /* What is known of the failure. */
 uvsmtp_error_t uvsmtp__connection_error(const uvsmtp_connection_t *c);
 

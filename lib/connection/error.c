@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/text.h"
 #include "connection/connection.h"
 
@@ -58,7 +59,29 @@ void uvsmtp__reply_words(const uvsmtp_reply_t *reply, char *out, size_t size)
   }
 }
 
+/* A server that begins with TLS waits in silence for who waits for its greeting. */
+const char *uvsmtp__connection_silence(const uvsmtp_connection_t *c)
+{
+  bool silent = c->protocol != NULL && c->tls == NULL && c->info.octets_received == 0;
+  return silent ? "; if TLS begins at once on this port, ask for implicit TLS (smtps)" : "";
+}
+
+void uvsmtp__connection_note_reply(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply,
+                                   const char *words)
+{
+  c->code = reply->code;
+  memcpy(c->enhanced, reply->enhanced, sizeof(c->enhanced));
+  uvsmtp__free(&c->mem, c->words);
+  c->words = uvsmtp__strdup(&c->mem, words);
+}
+
 uvsmtp_error_t uvsmtp__connection_error(const uvsmtp_connection_t *c)
 {
-  return (uvsmtp_error_t){c->err, c->text != NULL ? c->text : uvsmtp_strerror(c->err), c->code};
+  uvsmtp_error_t error = {
+      .err = c->err, .text = c->text != NULL ? c->text : uvsmtp_strerror(c->err), .code = c->code};
+  if (c->code != 0) {
+    memcpy(error.enhanced, c->enhanced, sizeof(error.enhanced));
+    error.words = c->words;
+  }
+  return error;
 }

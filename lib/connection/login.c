@@ -250,7 +250,7 @@ static void finish(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply)
     uvsmtp__connection_ready(c);
     return;
   }
-  c->code = reply->code;
+  uvsmtp__connection_note_reply(c, reply, words);
   try_next(c);
 }
 

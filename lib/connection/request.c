@@ -142,7 +142,7 @@ int uvsmtp_connection_data(uvsmtp_connection_t *c, uvsmtp_request_t *req, const 
 
 void uvsmtp__request_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
 {
-  static const uvsmtp_error_t none = {0, "", 0};
+  static const uvsmtp_error_t none = {.text = ""};
   uvsmtp_request_t *req = event->tag;
   if (event->last)
     uvsmtp__list_remove(link_of(req));

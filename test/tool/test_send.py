@@ -339,6 +339,21 @@ def a_lost_final_reply_is_unknown_and_75():
 
 
 @test
+def who_is_not_let_in_gets_the_servers_words():
+    write('letter', LETTER)
+    with Sink('--auth', 'ann:right') as sink:
+        result = send(sink.plain, *TO, '--user', 'ann', '--allow-plaintext-auth', '--json', 'letter',
+                      status=77, env={'UVSMTP_PASSWORD': 'wrong'}).result()
+        told = result['recipients'][0]
+    with Sink('--rule', 'greeting : reply "554 5.3.2 Not here"') as sink:
+        other = send(sink.plain, *TO, '--json', 'letter', status=69).result()['reply']
+    equal(result['reply'], {'code': 535, 'enhanced': '5.7.8',
+                            'text': 'Authentication credentials invalid'})
+    equal([told[key] for key in ('code', 'enhanced', 'text')], list(result['reply'].values()))
+    equal(list(other.values()), [554, '5.3.2', 'Not here'])
+
+
+@test
 def a_server_without_ehlo_lets_nobody_log_in():
     write('letter', LETTER)
     with Sink('--no', 'ehlo') as sink:

@@ -350,7 +350,8 @@ static void leave_server(uvsmtp_connection_t *c)
 
 static void answer_noop(uvsmtp_connection_t *c, int err)
 {
-  static const uvsmtp_error_t none = {0, "", 0}, gone = {UVSMTP_ECONNLOST, "made up", 0};
+  static const uvsmtp_error_t none = {.text = ""},
+                              gone = {.err = UVSMTP_ECONNLOST, .text = "made up"};
   uvsmtp_reply_t reply = {.code = 250};
   uvsmtp_request_t *request = c->noop;
   if (request == NULL)
