@@ -39,7 +39,7 @@ typedef enum uvsmtp_body_e {
   UVSMTP_BODY_AUTO = 0, /* as the source says: BODY= only where the message needs it */
   UVSMTP_BODY_7BIT,
   UVSMTP_BODY_8BITMIME,
-  UVSMTP_BODY_BINARYMIME
+  UVSMTP_BODY_BINARYMIME /* every octet as the source gives it; refused where chunks are not used */
 } uvsmtp_body_t;
 
 typedef enum uvsmtp_ret_e { UVSMTP_RET_UNSAID = 0, UVSMTP_RET_FULL, UVSMTP_RET_HDRS } uvsmtp_ret_t;

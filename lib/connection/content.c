@@ -170,11 +170,6 @@ static void wake(void *reader)
   uvsmtp__timer_note(c);
 }
 
-static bool is_binary(const uvsmtp__transaction_t *t)
-{
-  return (t->info.content & UVSMTP_CONTENT_BINARY) != 0;
-}
-
 static bool is_stable(const uvsmtp__transaction_t *t)
 {
   return (t->info.content & UVSMTP_CONTENT_STABLE) != 0;
@@ -198,9 +193,9 @@ static void apply_look(const look_t *look, uvsmtp__transaction_t *t)
 {
   t->needs.eightbit = look->eightbit;
   t->needs.utf8 = look->header_8bit;
-  t->needs.size = is_binary(t) ? t->info.length : look->length + (look->line_start ? 0 : 2);
-  t->clean = is_binary(t) || (!look->bare && look->line_start);
-  t->dotless = t->clean && look->dotless && t->kept_all && !is_binary(t);
+  t->needs.size = uvsmtp__is_binary(t) ? t->info.length : look->length + (look->line_start ? 0 : 2);
+  t->clean = uvsmtp__is_binary(t) || (!look->bare && look->line_start);
+  t->dotless = t->clean && look->dotless && t->kept_all && !uvsmtp__is_binary(t);
 }
 
 /* What the source says, where its content cannot be looked at before. */
@@ -211,7 +206,7 @@ static void apply_info(uvsmtp__transaction_t *t, unsigned target)
   t->needs.eightbit = known ? (t->info.content & UVSMTP_CONTENT_8BIT) != 0 : takes_8bit;
   t->needs.utf8 = known && (t->info.content & UVSMTP_CONTENT_UTF8) != 0;
   t->seven_bit = !known && !takes_8bit;
-  if ((t->info.content & UVSMTP_CONTENT_CRLF) != 0 || is_binary(t))
+  if ((t->info.content & UVSMTP_CONTENT_CRLF) != 0 || uvsmtp__is_binary(t))
     t->needs.size = t->info.length;
 }
 
@@ -254,7 +249,7 @@ static int open_source(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   t->opening = err == UVSMTP_PENDING;
   if (err != 0)
     return err;
-  t->needs = (uvsmtp_mail_needs_t){.size = UVSMTP_SIZE_UNKNOWN, .binary = is_binary(t)};
+  t->needs = (uvsmtp_mail_needs_t){.size = UVSMTP_SIZE_UNKNOWN, .binary = uvsmtp__is_binary(t)};
   if (is_looked_at(t) && !is_known(t)) {
     err = look_through(t, target, &look);
     return err != 0 ? err : judge_look(c, t, &look);
@@ -290,7 +285,7 @@ static int open_carefully(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   t->clean = t->dotless = t->seven_bit = t->at_end = t->read = false;
   if (!t->whole)
     return open_source(c, t);
-  t->needs = (uvsmtp_mail_needs_t){.size = UVSMTP_SIZE_UNKNOWN};
+  t->needs = (uvsmtp_mail_needs_t){.size = UVSMTP_SIZE_UNKNOWN, .binary = uvsmtp__is_binary(t)};
   look = begin_look(c);
   look_at_any_piece(&look, t->kept[0].base, t->kept[0].len, true);
   end_look(&look);

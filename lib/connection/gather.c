@@ -13,11 +13,6 @@
 #define GATHER_SIZE ((size_t)64 * 1024)
 #define TURN 4 /* room that what is put in may need: a CRLF for a CR held back, and one more */
 
-static bool is_binary(const uvsmtp__transaction_t *t)
-{
-  return (t->info.content & UVSMTP_CONTENT_BINARY) != 0;
-}
-
 static void put(uvsmtp_connection_t *c, const char *bytes, size_t len)
 {
   memcpy(c->pump.gather + c->pump.gathered, bytes, len);
@@ -37,7 +32,7 @@ static int copy_some(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   size_t room = GATHER_SIZE - TURN - c->pump.gathered, taken;
   size_t len = t->piece.len < room ? t->piece.len : room;
   bool refuse = c->config.o.lines == UVSMTP_LINES_REFUSE, high = false;
-  if (is_binary(t)) {
+  if (uvsmtp__is_binary(t)) {
     put(c, s, taken = len);
   } else if (t->after_cr) { /* it was held back until what follows is known */
     if (refuse && *s != '\n')
@@ -65,7 +60,7 @@ static int copy_some(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 static int finish(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   bool anything = c->pump.gathered > 0 || t->used & UVSMTP_WAY_CHUNKING;
-  if (is_binary(t))
+  if (uvsmtp__is_binary(t))
     return 0;
   if (t->after_cr && c->config.o.lines == UVSMTP_LINES_REFUSE)
     return UVSMTP_EBARELINE;
@@ -118,7 +113,7 @@ int uvsmtp__gather_push(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
       return UVSMTP_PENDING;
     if ((err = fill(c, t)) != 0)
       return err;
-    if (t->at_end && c->pump.gathered == 0 && !is_binary(t)) {
+    if (t->at_end && c->pump.gathered == 0 && !uvsmtp__is_binary(t)) {
       t->chunked = false;
       return 0;
     }

@@ -214,6 +214,13 @@ static inline bool uvsmtp__may_read_again(const uvsmtp__transaction_t *t)
   return (t->info.content & UVSMTP_CONTENT_ONCE) == 0;
 }
 
+/* Does it go octet by octet, by BDAT alone (RFC 3030)? Its source says so, or its envelope. */
+static inline bool uvsmtp__is_binary(const uvsmtp__transaction_t *t)
+{
+  return (t->info.content & UVSMTP_CONTENT_BINARY) != 0 ||
+         t->send->envelope->body == UVSMTP_BODY_BINARYMIME;
+}
+
 /* limits.c */
 typedef enum {
   UVSMTP__LIMIT_NONE,        /* it may be issued, and is counted */

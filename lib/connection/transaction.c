@@ -235,7 +235,7 @@ static bool goes_by_chunks(const uvsmtp_connection_t *c, const uvsmtp__transacti
 {
   const unsigned in_place = UVSMTP_CONTENT_STABLE, once = UVSMTP_CONTENT_ONCE;
   unsigned content = t->info.content;
-  if ((content & UVSMTP_CONTENT_BINARY) != 0)
+  if (uvsmtp__is_binary(t))
     return true;
   return goes(c, UVSMTP_WAY_CHUNKING) &&
          ((content & (in_place | once)) != in_place || (t->clean && t->size > 0));
@@ -287,12 +287,25 @@ static bool is_for_now(int err)
   return err == UVSMTP_EQUEUEFULL || err == UVSMTP_ECLOSING || err == UVSMTP_ENOMEM;
 }
 
+/* The server offers what a binary message needs, but the options or its manners are against it. */
+static bool lacks_chunks(const uvsmtp_connection_t *c, const uvsmtp__transaction_t *t)
+{
+  const unsigned both = UVSMTP_EXT_BINARYMIME | UVSMTP_EXT_CHUNKING;
+  return uvsmtp__is_binary(t) && (c->pump.offered->extensions & both) == both &&
+         !goes(c, UVSMTP_WAY_CHUNKING);
+}
+
 static int issue_mail(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   int err = t->open ? 0 : uvsmtp__content_open(c, t);
   if (err != 0)
     return err; /* PENDING: the source will wake us */
   t->chunked = goes_by_chunks(c, t);
+  if (lacks_chunks(c, t)) {
+    uvsmtp__outcome_local(c, t, UVSMTP_EEXTENSION,
+                          "a binary message needs CHUNKING, which is not used with this server");
+    return 0;
+  }
   if (flies(c, t)) {
     err = issue_flight(c, t);
     if (err == 0 || is_for_now(err) || !t->open)

@@ -308,7 +308,7 @@ typedef struct {
   const char *text;                   /* of the first message; NULL: a short one */
   const char *arrives;                /* what it is at the server; NULL: not looked at */
   uvsmtp_recipient_t bad[RECIPIENTS]; /* addresses to use instead, in the first message */
-  unsigned flags, without;
+  unsigned flags, without, extra;
   uint64_t max_size;
   size_t large;          /* octets of the first message instead of `text` */
   bool lmtp, sloppy;     /* sloppy: the script makes the client's order look wrong */
@@ -404,6 +404,15 @@ static const outcome_t outcomes[] = {
     {"LMTP, mixed behind a refused recipient",
      "rcpt match \"r0.m0*\" : reply \"550 5.1.1 No\"\neod match \"r2.m0*\" : reply \"452 4 Full\"",
      "rad aaa", IN_ALL, .lmtp = true},
+    {"PRDR", NULL, "aaa aaa", IN_ALL, .extra = SINK_PRDR, .flags = UVSMTP_ENVELOPE_PRDR},
+    {"PRDR, mixed", "eod match \"r1.m0*\" : reply \"550 5.7.1 Not me\"", "ara aaa", IN_ALL,
+     .extra = SINK_PRDR, .flags = UVSMTP_ENVELOPE_PRDR},
+    {"PRDR, mixed behind a refused recipient",
+     "rcpt match \"r0.m0*\" : reply \"550 5.1.1 No\"\n"
+     "eod match \"r2.m0*\" : reply \"451 4.2.0 Not now\"",
+     "rad aaa", IN_ALL, .extra = SINK_PRDR, .flags = UVSMTP_ENVELOPE_PRDR},
+    {"PRDR not there", "eod match \"m0*\" : reply \"550 5.7.1 None\"", "rrr aaa", IN_ALL,
+     .flags = UVSMTP_ENVELOPE_PRDR},
     {"no PIPELINING there", NULL, "aaa aaa aaa", IN_ALL, .without = SINK_PIPELINING},
     {"no PIPELINING there, all refused", "rcpt match \"*.m0*\" : reply \"550 5.1.1 No\"", "rrr aaa",
      IN_ALL, .without = SINK_PIPELINING},
@@ -598,6 +607,7 @@ static void prepare_outcome(world_t *w, const outcome_t *o, flow_t mode, char **
   w->sink_options.ehlo = w->ehlo;
   w->sink_options.ehlo_count = o->ehlo != NULL;
   w->sink_options.without = o->without;
+  w->sink_options.extra = o->extra;
   w->sink_options.max_size = o->max_size;
   w->sink_options.lmtp = w->options.lmtp = o->lmtp;
 }
@@ -957,6 +967,38 @@ static void behind_a_masked_greeting_the_final_dot_leaves_alone(void **state)
     assert_int_equal(sink_violations(&w.seen), 0);
     if (left != rows[i].left)
       fail_msg("row %zu: %zu octets were left", i, left);
+    free(w.body);
+  }
+}
+
+/* ---- contents that are no text ---- */
+
+/* BINARYMIME goes by chunks only, octet by octet; who was told not to use them refuses it. */
+static void a_binary_message_goes_as_it_is_or_not_at_all(void **state)
+{
+  static const char binary[] = "Subject: x\r\n\r\n\0\n.\n\r.\r\n.\r\n\xff";
+  for (unsigned i = 0; i < 2 * MODES; i++) {
+    flow_t mode = (flow_t)(i % MODES);
+    world_t w;
+    init(&w, mode, 2, 1);
+    w.sink_options.extra = SINK_BINARYMIME;
+    w.mails[0].envelope.body = UVSMTP_BODY_BINARYMIME;
+    if (i < MODES)
+      body(&w, 0, binary, sizeof(binary) - 1);
+    else
+      body_in_pieces(&w, 0, binary, sizeof(binary) - 1, 5, 0);
+    body(&w, 1, SHORT, strlen(SHORT));
+    go(&w, NULL);
+    assert_string_equal(w.mails[1].told, "a");
+    assert_true(is_true(&w.mails[0], 1));
+    assert_string_equal(w.mails[0].told, mode == CHUNKS ? "a" : "r");
+    if (mode == CHUNKS) {
+      assert_int_equal(w.body_len, sizeof(binary) - 1);
+      assert_memory_equal(w.body, binary, sizeof(binary) - 1);
+    } else {
+      assert_int_equal(w.mails[0].err, UVSMTP_EEXTENSION);
+      assert_non_null(strstr(w.mails[0].words, "CHUNKING"));
+    }
     free(w.body);
   }
 }
@@ -1350,6 +1392,7 @@ int main(int argc, char **argv)
       cmocka_unit_test(manners_outlive_the_connection),
       cmocka_unit_test(ways_at_which_connections_get_lost_are_left),
       cmocka_unit_test(behind_a_masked_greeting_the_final_dot_leaves_alone),
+      cmocka_unit_test(a_binary_message_goes_as_it_is_or_not_at_all),
       cmocka_unit_test(a_message_cancelled_at_any_line_is_told_the_truth),
       cmocka_unit_test(progress_is_told_as_it_is_made),
       cmocka_unit_test(xclient_begins_the_session_anew),
