@@ -8,6 +8,7 @@
  *   UVSMTP_BENCH_PIPELINING  none: one command at a time; group: pipelined, with DATA;
  *                            chunking or auto (default): all that the server offers
  *   UVSMTP_BENCH_IN_DOUBT    messages on a connection whose final reply is awaited at a time
+ *   UVSMTP_BENCH_WAITING     messages that wait beside those (4096)
  *   UVSMTP_BENCH_CA          certificates to trust instead of the system's
  *
  * Prints one line of JSON. Exit status 0: all were accepted; 1: some were not; 2: wrong usage.
@@ -24,7 +25,7 @@
 #include "uvsmtp/client.h"
 
 /* Beside those that the connections hold, so many wait, so that none has to. */
-#define WINDOW_SPARE 4096
+#define DEFAULT_WAITING 4096
 #define DEFAULT_IN_DOUBT 32
 #define DEFAULT_IN_DOUBT_BYTES (UINT64_C(4) << 20)
 #define LINE_OCTETS 72
@@ -45,7 +46,7 @@ typedef struct slot_s {
 struct bench_s {
   const char *host;
   uint16_t port;
-  uint64_t messages, size, connections, in_doubt;
+  uint64_t messages, size, connections, in_doubt, waiting;
   bool tls;
   const char *mode;
   uvsmtp_client_t *client;
@@ -150,7 +151,7 @@ static char *make_content(size_t size)
 
 static bool make_window(bench_t *b)
 {
-  size_t i, wanted = (size_t)(b->connections * b->in_doubt) + WINDOW_SPARE;
+  size_t i, wanted = (size_t)(b->connections * b->in_doubt + b->waiting);
 
   strcpy(b->address, "r0@bench.example");
   b->digits = 1;
@@ -269,13 +270,16 @@ static bool number(const char *text, uint64_t least, uint64_t most, uint64_t *ou
 static bool read_environment(bench_t *b)
 {
   const char *in_doubt = getenv("UVSMTP_BENCH_IN_DOUBT");
+  const char *waiting = getenv("UVSMTP_BENCH_WAITING");
   const char *mode = getenv("UVSMTP_BENCH_PIPELINING");
 
   b->mode = mode != NULL ? mode : "auto";
   b->in_doubt = DEFAULT_IN_DOUBT;
+  b->waiting = DEFAULT_WAITING;
   return (strcmp(b->mode, "none") == 0 || strcmp(b->mode, "group") == 0 ||
           strcmp(b->mode, "chunking") == 0 || strcmp(b->mode, "auto") == 0) &&
-         (in_doubt == NULL || number(in_doubt, 1, 1000000, &b->in_doubt));
+         (in_doubt == NULL || number(in_doubt, 1, 1000000, &b->in_doubt)) &&
+         (waiting == NULL || number(waiting, 1, 10000000, &b->waiting));
 }
 
 static bool read_arguments(bench_t *b, int argc, char **argv)
@@ -300,7 +304,7 @@ int main(int argc, char **argv)
   if (!read_arguments(&b, argc, argv) || !read_environment(&b)) {
     fprintf(stderr, "usage: throughput HOST PORT MESSAGES SIZE(32…) CONNECTIONS [tls]\n"
                     "UVSMTP_BENCH_PIPELINING=none|group|chunking|auto UVSMTP_BENCH_IN_DOUBT=N "
-                    "UVSMTP_BENCH_CA=FILE\n");
+                    "UVSMTP_BENCH_WAITING=N UVSMTP_BENCH_CA=FILE\n");
     return 2;
   }
 #ifdef SIGPIPE
