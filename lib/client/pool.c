@@ -51,18 +51,6 @@ static bool is_live(uvsmtp__slot_state_t state)
   return (others >> state & 1) == 0;
 }
 
-/* A stack of idle ones, so that those not needed stay untouched and expire. */
-static void link_in(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot)
-{
-  uvsmtp__endpoint_t *endpoint = slot->endpoint;
-  if (slot->state == UVSMTP__SLOT_IDLE)
-    uvsmtp__list_push_front(&endpoint->idle, &slot->link);
-  else if (slot->state == UVSMTP__SLOT_BUSY)
-    uvsmtp__list_push_back(&endpoint->busy, &slot->link);
-  else
-    uvsmtp__list_push_back(&pool->lists[slot->state], &slot->link);
-}
-
 static void count(uvsmtp__pool_t *pool, const uvsmtp__slot_t *slot, size_t n)
 {
   pool->counts[slot->state] += n;
@@ -85,22 +73,17 @@ static void enter(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uvsmtp__slot_state
 {
   slot->state = state;
   count(pool, slot, 1);
-  link_in(pool, slot);
+  uvsmtp__slot_link(pool, slot, state);
 }
 
 void uvsmtp__pool_move(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uvsmtp__slot_state_t state)
 {
-  if (!is_live(slot->state) || !is_live(state)) {
-    leave(pool, slot);
-    enter(pool, slot, state);
+  if (is_live(slot->state) && is_live(state)) {
+    uvsmtp__slot_pass(pool, slot, state);
     return;
   }
-  /* The way of each message, on which the endpoint's numbers stay. */
-  uvsmtp__list_remove(&slot->link);
-  pool->counts[slot->state]--;
-  pool->counts[state]++;
-  slot->state = state;
-  link_in(pool, slot);
+  leave(pool, slot);
+  enter(pool, slot, state);
 }
 
 static void unreserve(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot)
@@ -231,18 +214,13 @@ void uvsmtp__pool_gave_up(uvsmtp__pool_t *pool, uint64_t now)
 void uvsmtp__pool_account(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t recipients,
                           uint64_t now)
 {
-  if (slot->state == UVSMTP__SLOT_IDLE && slot->given > 1)
-    slot->unproven = true;
-  if (pool->endpoint_count > 1)
-    slot->endpoint->share += SHARE_UNIT / slot->endpoint->weight;
+  slot->endpoint->share += SHARE_UNIT / slot->endpoint->weight;
   if (pool->limited)
     uvsmtp__lifecycle_judge(pool, slot, now);
   if (pool->paced) {
     uvsmtp__bucket_take(&pool->messages, 1, now);
     uvsmtp__bucket_take(&pool->recipients, recipients, now);
   }
-  uvsmtp__pool_move(pool, slot,
-                    slot->room == 0 || slot->retiring ? UVSMTP__SLOT_FULL : UVSMTP__SLOT_BUSY);
 }
 
 /* How many sessions of those that `endpoint` shares its rank with are its own. */
@@ -282,8 +260,10 @@ static void note_done(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now)
   bool takes = !slot->dead && !slot->retiring && !slot->reserved;
   if (slot->in_flight == 0)
     settle(pool, slot, now, now);
-  else if (takes != (slot->state == UVSMTP__SLOT_BUSY))
-    uvsmtp__pool_move(pool, slot, takes ? UVSMTP__SLOT_BUSY : UVSMTP__SLOT_FULL);
+  else if (takes && slot->state != UVSMTP__SLOT_BUSY)
+    uvsmtp__slot_pass(pool, slot, UVSMTP__SLOT_BUSY);
+  else if (!takes && slot->state == UVSMTP__SLOT_BUSY)
+    uvsmtp__slot_pass(pool, slot, UVSMTP__SLOT_FULL);
 }
 
 void uvsmtp__pool_delivered(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now)

@@ -256,6 +256,28 @@ static inline uint64_t uvsmtp__lifecycle_due(const uvsmtp__pool_t *pool)
 /* Marks what has expired as spent; returns an idle slot that is due for NOOP, or NULL. */
 uvsmtp__slot_t *uvsmtp__lifecycle_expire(uvsmtp__pool_t *pool, uint64_t now);
 
+/* To the end of the list of a state, or to the front of the idle ones: a stack, so that those not
+ * needed stay untouched and expire. */
+static inline void uvsmtp__slot_link(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot,
+                                     uvsmtp__slot_state_t state)
+{
+  uvsmtp__endpoint_t *endpoint = slot->endpoint;
+  if (state == UVSMTP__SLOT_IDLE)
+    uvsmtp__list_push_front(&endpoint->idle, &slot->link);
+  else
+    uvsmtp__list_push_back(state == UVSMTP__SLOT_BUSY ? &endpoint->busy : &pool->lists[state],
+                           &slot->link);
+}
+/* From one state of an open session to another, in which its endpoint's numbers stay. */
+static inline void uvsmtp__slot_pass(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot,
+                                     uvsmtp__slot_state_t state)
+{
+  uvsmtp__list_remove(&slot->link);
+  pool->counts[slot->state]--;
+  pool->counts[state]++;
+  slot->state = state;
+  uvsmtp__slot_link(pool, slot, state);
+}
 /* pool_again and pool_sent where it is not all plain. */
 uvsmtp__slot_t *uvsmtp__pool_look_again(uvsmtp__pool_t *pool, uint64_t now);
 void uvsmtp__pool_account(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t recipients,
@@ -283,12 +305,18 @@ static inline void uvsmtp__pool_sent(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot,
                                      uint64_t recipients, uint64_t bytes, uint64_t now)
 {
   uvsmtp__link_t *busy = &slot->endpoint->busy;
+  bool idle = slot->state == UVSMTP__SLOT_IDLE;
+  slot->unproven = slot->unproven || (idle && slot->given > 0);
   slot->given++;
   slot->in_flight++;
   slot->bytes += bytes;
   slot->room--;
-  if (!pool->plain || slot->state != UVSMTP__SLOT_BUSY || slot->room == 0) {
+  if (!pool->plain)
     uvsmtp__pool_account(pool, slot, recipients, now);
+  if (slot->room == 0 || slot->retiring) {
+    uvsmtp__slot_pass(pool, slot, UVSMTP__SLOT_FULL);
+  } else if (idle) {
+    uvsmtp__slot_pass(pool, slot, UVSMTP__SLOT_BUSY);
   } else if (busy->prev != &slot->link) { /* to the end, so that the load goes round */
     uvsmtp__list_remove(&slot->link);
     uvsmtp__list_push_back(busy, &slot->link);
