@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "connection/ways.h"
 
 /* ---- holds ---- */
 

@@ -135,6 +135,7 @@ typedef struct uvsmtp__pump_s {
   bool stalled;          /* what was to be issued waits for the output to leave */
   bool dot_alone;        /* the end of a content leaves when all before it has left */
   bool due;              /* fill and give back from the loop */
+  bool starved;          /* there was no memory to begin the next send */
   bool resetting;        /* RSET was issued and not answered */
   bool farewell;         /* 421 was the last that mattered: nothing behind it will be done */
   /* limits.c */
@@ -154,8 +155,6 @@ void uvsmtp__pump_init(uvsmtp_connection_t *c);
 void uvsmtp__pump_clear(uvsmtp_connection_t *c);
 /* Gives back what it keeps for the next message; nothing is in flight or to be written. */
 void uvsmtp__pump_trim(uvsmtp_connection_t *c);
-/* Sends are queued or under way. */
-bool uvsmtp__pump_busy(const uvsmtp_connection_t *c);
 /*
  * Issues what can be issued. Called when the session is ready, after every batch of events, and
  * after output was written for which it had `stalled`.

@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "connection/connection.h"
+#include "connection/ways.h"
 
 static uvsmtp__link_t *link_of(uvsmtp_request_t *req)
 {

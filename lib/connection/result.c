@@ -200,7 +200,8 @@ static void release(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
     uvsmtp__transaction_free(t);
     return;
   }
-  uvsmtp__transaction_clear(t);
+  if (t->worded || t->doubtful)
+    uvsmtp__transaction_clear(t);
   uvsmtp__list_push_front(&c->pump.free, &t->link);
 }
 

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "connection/connection.h"
+#include "connection/ways.h"
 
 #define SLICES 64
 #define RECORD_SLICES 256            /* for a record of small messages */
@@ -268,8 +268,8 @@ void uvsmtp__connection_flush(uvsmtp_connection_t *c)
   c->flushing = false;
   if (!uvsmtp__connection_alive(c))
     return;
-  uvsmtp__timer_idle(c, c->phase == UVSMTP__PHASE_READY && uvsmtp__list_empty(&c->requests) &&
-                            !uvsmtp__pump_busy(c) && !has_output(c));
+  uvsmtp__timer_idle(c, !uvsmtp__pump_busy(c) && c->phase == UVSMTP__PHASE_READY &&
+                            uvsmtp__list_empty(&c->requests) && !has_output(c));
   uvsmtp__timer_note(c);
 }
 

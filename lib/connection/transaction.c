@@ -81,11 +81,6 @@ void uvsmtp__pump_clear(uvsmtp_connection_t *c)
   uvsmtp__limits_clear(c);
 }
 
-bool uvsmtp__pump_busy(const uvsmtp_connection_t *c)
-{
-  return c->pump.queued + c->pump.flying > 0 || !uvsmtp__list_empty(&c->pump.done);
-}
-
 uvsmtp__transaction_t *uvsmtp__pump_front(uvsmtp_connection_t *c)
 {
   if (uvsmtp__list_empty(&c->pump.flight))
@@ -190,7 +185,7 @@ void uvsmtp__transaction_free(uvsmtp__transaction_t *t)
 /* A command is about to leave before the reply to one before it. */
 static void note_group(const uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
-  if (uvsmtp_protocol_outstanding(c->protocol) > 0)
+  if (pipelines(c) && uvsmtp_protocol_outstanding(c->protocol) > 0)
     t->used |= UVSMTP_WAY_PIPELINING;
 }
 
@@ -537,6 +532,14 @@ static uvsmtp__transaction_t *take_off(uvsmtp_connection_t *c, uvsmtp_send_t *se
   return t;
 }
 
+static void run_from_loop(uvsmtp_connection_t *c)
+{
+  if (c->pump.due)
+    return;
+  c->pump.due = true;
+  uvsmtp__timer_note(c);
+}
+
 /* Takes the next send out of the queue; NULL if it has to wait. */
 static uvsmtp__transaction_t *begin_next(uvsmtp_connection_t *c)
 {
@@ -552,8 +555,12 @@ static uvsmtp__transaction_t *begin_next(uvsmtp_connection_t *c)
     return NULL;
   }
   t = take_off(c, send_of(c->pump.queue.next));
-  if (t != NULL)
+  if (t != NULL) {
     t->reset = reset;
+  } else {
+    c->pump.starved = true;
+    run_from_loop(c);
+  }
   return t;
 }
 
@@ -620,7 +627,8 @@ void uvsmtp__pump_fill(uvsmtp_connection_t *c)
     return;
   }
   c->pump.ways = uvsmtp__ways(c);
-  c->pump.most = most_in_flight(c);
+  if (c->pump.queued > 0)
+    c->pump.most = most_in_flight(c);
   do
     t = next_to_issue(c, closing);
   while (t != NULL && settle_issue(c, t, issue(c, t)) == 0);
@@ -628,9 +636,31 @@ void uvsmtp__pump_fill(uvsmtp_connection_t *c)
     end_spent(c);
 }
 
+/* The next send could not be begun for want of memory: is there some now? Else that is told. */
+static void begin_starved(uvsmtp_connection_t *c)
+{
+  static const uvsmtp_error_t error = {UVSMTP_ENOMEM, "out of memory while sending a message", 0};
+  uvsmtp_send_t *send;
+  uvsmtp__transaction_t *t;
+  c->pump.starved = false;
+  if (uvsmtp__list_empty(&c->pump.queue))
+    return;
+  send = send_of(c->pump.queue.next);
+  t = send->transaction != NULL ? send->transaction : make(c, send);
+  if (t != NULL) {
+    t->waiting = true;
+    return;
+  }
+  uvsmtp__list_remove(links_of(send));
+  c->pump.queued--;
+  uvsmtp__result_without_memory(c, send, &error);
+}
+
 void uvsmtp__pump_run(uvsmtp_connection_t *c)
 {
   c->pump.due = false;
+  if (c->pump.starved)
+    begin_starved(c);
   while (!uvsmtp__list_empty(&c->pump.done)) {
     uvsmtp__transaction_t *t = UVSMTP__CONTAINER(c->pump.done.next, uvsmtp__transaction_t, link);
     uvsmtp__result_give(c, t, "");
@@ -638,14 +668,6 @@ void uvsmtp__pump_run(uvsmtp_connection_t *c)
 }
 
 /* ---- the public functions ---- */
-
-static void run_from_loop(uvsmtp_connection_t *c)
-{
-  if (c->pump.due)
-    return;
-  c->pump.due = true;
-  uvsmtp__timer_note(c);
-}
 
 /* Is there nothing to come that will lead to a fill anyway: a reply, the end of this delivery? */
 static bool has_to_be_run(const uvsmtp_connection_t *c)

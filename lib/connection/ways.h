@@ -17,6 +17,12 @@ static inline bool uvsmtp__has_limits(const uvsmtp_connection_t *c)
   return (c->pump.offered->extensions & UVSMTP_EXT_LIMITS) != 0;
 }
 
+/* Sends are queued or under way, or are to be told. */
+static inline bool uvsmtp__pump_busy(const uvsmtp_connection_t *c)
+{
+  return c->pump.flying > 0 || c->pump.queued > 0 || !uvsmtp__list_empty(&c->pump.done);
+}
+
 static inline bool uvsmtp__wants_all(const uvsmtp__transaction_t *t)
 {
   return (t->send->envelope->flags & UVSMTP_ENVELOPE_ALL_OR_NONE) != 0;

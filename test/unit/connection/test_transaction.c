@@ -159,6 +159,39 @@ static void on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
     uvsmtp_connection_quit(w->connection, on_closed);
 }
 
+/* Once it is dry, there is no memory. */
+static bool dry;
+
+static void *dry_malloc(void *data, size_t size)
+{
+  return dry ? NULL : malloc(size);
+}
+
+static void *dry_realloc(void *data, void *memory, size_t size)
+{
+  return dry ? NULL : realloc(memory, size);
+}
+
+static void dry_free(void *data, void *memory)
+{
+  free(memory);
+}
+
+static const uvsmtp_mem_t dry_mem = {NULL, dry_malloc, dry_realloc, dry_free};
+
+static void on_dry(uvsmtp_send_t *send, const uvsmtp_result_t *result)
+{
+  mail_t *mail = send->data;
+  world_t *w = mail->world;
+  mail->calls++;
+  mail->err = result->err;
+  assert_int_equal(result->status, UVSMTP_DEFERRED);
+  assert_true(result->retry_is_safe);
+  dry = ++w->answered < w->mail_count;
+  if (!dry)
+    uvsmtp_connection_quit(w->connection, on_closed);
+}
+
 static void on_open(uvsmtp_connection_t *c, const uvsmtp_error_t *error)
 {
   world_t *w = uvsmtp_connection_get_data(c);
@@ -171,9 +204,11 @@ static void on_open(uvsmtp_connection_t *c, const uvsmtp_error_t *error)
   w->sent = sink_counters(w->sink)->sent;
   for (size_t i = 0; i < w->mail_count; i++) {
     mail_t *mail = &w->mails[i];
-    assert_int_equal(
-        uvsmtp_connection_send(c, &mail->send, &mail->envelope, &mail->source, on_sent), 0);
+    assert_int_equal(uvsmtp_connection_send(c, &mail->send, &mail->envelope, &mail->source,
+                                            w->options.mem != NULL ? on_dry : on_sent),
+                     0);
   }
+  dry = w->options.mem != NULL;
 }
 
 static void init(world_t *w, flow_t mode, size_t mails, size_t recipients)
@@ -522,6 +557,7 @@ static const outcome_t outcomes[] = {
      ".\r\n..\r\nx\r\n.y\r\n.\r\n"},
     {"empty", NULL, "aaa aaa", IN_ALL, "", ""},
     {"only CRLF", NULL, "aaa aaa", IN_ALL, "\r\n", "\r\n"},
+    {"a dot before all", NULL, "aaa aaa", IN_ALL, ".x\r\ny\r\n", ".x\r\ny\r\n"},
     {"only a dot", NULL, "aaa aaa", IN_ALL, ".", ".\r\n"},
     {"in pieces", NULL, "aaa aaa", IN_ALL, ".A: b\n\nx\ry\r\n.\n\r\n\n\r.z",
      ".A: b\r\n\r\nx\r\ny\r\n.\r\n\r\n\r\n\r\n.z\r\n", .pieces = 1},
@@ -752,6 +788,100 @@ static const uvsmtp_source_ops_t demanding = {.size = sizeof(demanding),
                                               .detail = demanding_detail};
 
 /* The first message is refused for its envelope, the second for what its source says. */
+static void who_cannot_be_sent_for_want_of_memory_is_told(void **state)
+{
+  for (flow_t mode = LOCKSTEP; mode <= CHUNKS; mode++) {
+    world_t w;
+    init(&w, mode, MAILS, 1);
+    w.options.mem = &dry_mem;
+    for (size_t m = 0; m < MAILS; m++)
+      body(&w, m, SHORT, strlen(SHORT));
+    go(&w, NULL);
+    for (size_t m = 0; m < MAILS; m++)
+      assert_int_equal(w.mails[m].err, UVSMTP_ENOMEM);
+  }
+}
+
+/* ---- contents in memory ---- */
+
+static void check_arrived(world_t *w, const char *text)
+{
+  assert_string_equal(w->mails[0].told, "a");
+  assert_int_equal(w->body_len, strlen(text));
+  assert_memory_equal(w->body, text, w->body_len);
+  free(w->body);
+}
+
+static void contents_in_buffers_arrive_as_one(void **state)
+{
+  static const char *const rows[][3] = {
+      {"A: b\r\n\r\n", "x\r\n", "y\r\n"},  {"A: b\r\n\r\nx", ".\r", "\n.y\r\n"},
+      {"A: b\r\n\r\n", ".x\r\n", "y\r\n"}, {"A: b\r\n\r\n.", "\r\n.\r\n", "."},
+      {".\r\n", "", ".\r\n"},              {"A: b\r", "\n\r\nx\r\n", ".y\r\n"}};
+  for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (flow_t mode = LOCKSTEP; mode <= CHUNKS; mode++) {
+      uvsmtp_slice_t slices[3];
+      char text[64] = "";
+      world_t w;
+      for (size_t k = 0; k < 3; k++) {
+        slices[k] = uvsmtp_slice(rows[i][k]);
+        strcat(text, rows[i][k]);
+      }
+      if (text[strlen(text) - 1] != '\n')
+        strcat(text, "\r\n");
+      init(&w, mode, 1, 1);
+      uvsmtp_source_buffers(&w.mails[0].source, slices, 3);
+      go(&w, NULL);
+      check_arrived(&w, text);
+    }
+  }
+}
+
+static int opened_all_the_same(uvsmtp_source_t *source, unsigned target, uvsmtp_source_info_t *info)
+{
+  ((mail_t *)source->data)->opened_once = true;
+  return UVSMTP_ESOURCE;
+}
+
+static bool whole_text(const uvsmtp_source_t *source, uvsmtp_slice_t *piece)
+{
+  const mail_t *mail = source->data;
+  *piece = (uvsmtp_slice_t){mail->text, mail->text_len};
+  return mail->text_len > 0;
+}
+
+static void a_source_that_is_one_piece_is_not_opened(void **state)
+{
+  static const char *const rows[][2] = {{SHORT, SHORT}, {"A: b\n\n.x", "A: b\r\n\r\n.x\r\n"}};
+  uvsmtp_source_ops_t ops = {.size = sizeof(ops), .open = opened_all_the_same, .whole = whole_text};
+  for (size_t i = 0; i < 2; i++) {
+    for (flow_t mode = LOCKSTEP; mode <= CHUNKS; mode++) {
+      world_t w;
+      init(&w, mode, 1, 1);
+      body_in_pieces(&w, 0, rows[i][0], strlen(rows[i][0]), 0, 0);
+      w.mails[0].source.ops = &ops;
+      go(&w, NULL);
+      assert_false(w.mails[0].opened_once);
+      check_arrived(&w, rows[i][1]);
+    }
+  }
+}
+
+static void one_that_cannot_give_itself_whole_is_opened(void **state)
+{
+  uvsmtp_source_ops_t ops = {.size = sizeof(ops), .open = opened_all_the_same, .whole = whole_text};
+  for (int older = 0; older < 2; older++) {
+    world_t w;
+    init(&w, GROUP, 1, 1);
+    body_in_pieces(&w, 0, SHORT, older ? strlen(SHORT) : 0, 0, 0);
+    ops.size = older ? offsetof(uvsmtp_source_ops_t, whole) : sizeof(ops);
+    w.mails[0].source.ops = &ops;
+    go(&w, NULL);
+    assert_true(w.mails[0].opened_once);
+    assert_int_equal(w.mails[0].err, UVSMTP_ESOURCE);
+  }
+}
+
 static void a_missing_extension_is_told_by_who_misses_it(void **state)
 {
   world_t w;
@@ -1397,6 +1527,10 @@ int main(int argc, char **argv)
       cmocka_unit_test(every_recipient_is_told_what_the_server_decided),
       cmocka_unit_test(a_source_that_answers_later_is_sent_whole),
       cmocka_unit_test(a_source_that_fails_is_never_completed),
+      cmocka_unit_test(who_cannot_be_sent_for_want_of_memory_is_told),
+      cmocka_unit_test(contents_in_buffers_arrive_as_one),
+      cmocka_unit_test(a_source_that_is_one_piece_is_not_opened),
+      cmocka_unit_test(one_that_cannot_give_itself_whole_is_opened),
       cmocka_unit_test(a_missing_extension_is_told_by_who_misses_it),
       cmocka_unit_test(what_cannot_be_asked_for_is_named),
       cmocka_unit_test(manners_outlive_the_connection),
