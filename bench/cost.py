@@ -31,7 +31,7 @@ OFFERS = {"tls": "chunking"}  # what the server of a mode offers, if not the mod
 SLACK = 0.6  # of a bound: what is below is worth a lower one
 FEW, MANY = 10000, 30000  # messages of the two runs; all are more than the client's window
 VALGRIND = 5000, 9000     # likewise under valgrind
-TLS_VALGRIND = 5000, 65000  # so many that it matters little how many handshakes were full ones
+TLS_VALGRIND = 5000, 25000  # so many that it matters little how many handshakes were full ones
 
 
 def free_port():
