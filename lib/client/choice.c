@@ -243,8 +243,8 @@ static void end_stalled(uvsmtp__pool_t *pool, uint64_t now)
   }
 }
 
-/* Opens one more if more are wanted than there are or are coming. */
-static uvsmtp__step_t next_to_open(uvsmtp__pool_t *pool, size_t wanted, uint64_t now)
+/* Where to open one more, if more are wanted than there are or are coming. */
+static uvsmtp__endpoint_t *next_to_open(uvsmtp__pool_t *pool, size_t wanted, uint64_t now)
 {
   size_t coming = pool->counts[UVSMTP__SLOT_OPENING] - pool->stalled,
          there = pool->counts[UVSMTP__SLOT_IDLE] + pool->counts[UVSMTP__SLOT_CHECKED];
@@ -252,16 +252,15 @@ static uvsmtp__step_t next_to_open(uvsmtp__pool_t *pool, size_t wanted, uint64_t
   if (wanted <= coming + there) {
     if (coming > 0)
       wait_for(pool, UVSMTP_WAIT_OPENING, UINT64_MAX);
-    return no_step();
+    return NULL;
   }
   if (coming > 0 && !any_live(pool))
     wait_for(pool, UVSMTP_WAIT_OPENING, UINT64_MAX);
   if (!may_open(pool, now)) {
     end_stalled(pool, now);
-    return no_step();
+    return NULL;
   }
-  uvsmtp__endpoint_t *endpoint = endpoint_to_open(pool, now);
-  return endpoint != NULL ? open_step(endpoint) : no_step();
+  return endpoint_to_open(pool, now);
 }
 
 /* ---- coming back -------------------------------------------------------------------------- */
@@ -285,10 +284,10 @@ static void make_room(uvsmtp__pool_t *pool, uvsmtp__endpoint_t *endpoint)
 }
 
 /* While others are sent to, one that was out of reach is tried when its time has come. */
-static uvsmtp__step_t next_probe(uvsmtp__pool_t *pool, uint64_t now)
+static uvsmtp__endpoint_t *next_probe(uvsmtp__pool_t *pool, uint64_t now)
 {
   if (pool->endpoint_count == 1 || pool->draining)
-    return no_step();
+    return NULL;
   for (size_t i = 0; i < pool->endpoint_count; i++) {
     uvsmtp__endpoint_t *endpoint = pool->endpoints[i];
     if (!uvsmtp__endpoint_is_down(endpoint) || endpoint->opening > 0 ||
@@ -296,11 +295,11 @@ static uvsmtp__step_t next_probe(uvsmtp__pool_t *pool, uint64_t now)
       continue;
     if (pool->count < pool->limits.max_connections &&
         uvsmtp__bucket_ready(&pool->connections, 1, now) <= now)
-      return open_step(endpoint);
+      return endpoint;
     if (pool->count >= pool->limits.max_connections)
       make_room(pool, endpoint);
   }
-  return no_step();
+  return NULL;
 }
 
 /* ---- borrowing ---------------------------------------------------------------------------- */
@@ -331,22 +330,20 @@ static void reserve(uvsmtp__pool_t *pool, size_t borrows)
 
 /* ---- all together ------------------------------------------------------------------------- */
 
-/* `*held`: the rates do not let the first send go, or the servers rest. */
-static uvsmtp__step_t next_to_send(uvsmtp__pool_t *pool, const uvsmtp__waiting_t *waiting,
-                                   bool idle_too, bool *held, uint64_t now)
+/* Do the rates keep the first send back? */
+static bool is_held(uvsmtp__pool_t *pool, const uvsmtp__waiting_t *waiting, uint64_t now)
 {
-  uint64_t at = pool->paced ? paced_until(pool, waiting, now) : now;
-  *held = at > now;
-  if (*held) {
+  if (!pool->paced)
+    return false;
+  uint64_t at = paced_until(pool, waiting, now);
+  if (at > now)
     wait_for(pool, UVSMTP_WAIT_PACING, at);
-    return no_step();
-  }
-  uvsmtp__step_t probe = next_probe(pool, now);
-  if (probe.kind != UVSMTP__STEP_NONE)
-    return probe;
-  uvsmtp__slot_t *slot = ready_slot(pool, idle_too, now);
-  if (slot == NULL)
-    return no_step();
+  return at > now;
+}
+
+static uvsmtp__step_t send_step(const uvsmtp__pool_t *pool, const uvsmtp__waiting_t *waiting,
+                                uvsmtp__slot_t *slot)
+{
   /* Borrowers and rates are asked about each send, and what was retired to make room goes next. */
   bool one = pool->paced || waiting->borrows > 0 || pool->counts[UVSMTP__SLOT_SPENT] > 0;
   return (uvsmtp__step_t){
@@ -362,18 +359,23 @@ uvsmtp__slot_t *uvsmtp__pool_look_again(uvsmtp__pool_t *pool, uint64_t now)
 static uvsmtp__step_t choose(uvsmtp__pool_t *pool, const uvsmtp__waiting_t *waiting, uint64_t now)
 {
   bool borrow = waiting->borrows > 0 && (waiting->borrow_first || waiting->sends == 0);
-  bool held = false;
-  uvsmtp__step_t next = no_step();
-  if (borrow && any_idle(pool) != NULL)
-    return step(UVSMTP__STEP_LEND, any_idle(pool));
-  if (waiting->sends > 0)
-    next = next_to_send(pool, waiting, !borrow, &held, now);
-  if (next.kind == UVSMTP__STEP_NONE)
-    next = next_to_open(pool, waiting->borrows + (held ? 0 : waiting->sends), now);
-  if (next.kind == UVSMTP__STEP_NONE && borrow &&
-      pool->counts[UVSMTP__SLOT_OPENING] < waiting->borrows)
+  bool held = waiting->sends > 0 && is_held(pool, waiting, now);
+  uvsmtp__endpoint_t *endpoint;
+  uvsmtp__slot_t *slot;
+  if (borrow && (slot = any_idle(pool)) != NULL)
+    return step(UVSMTP__STEP_LEND, slot);
+  if (waiting->sends > 0 && !held) {
+    if ((endpoint = next_probe(pool, now)) != NULL)
+      return open_step(endpoint);
+    if ((slot = ready_slot(pool, !borrow, now)) != NULL)
+      return send_step(pool, waiting, slot);
+  }
+  endpoint = next_to_open(pool, waiting->borrows + (held ? 0 : waiting->sends), now);
+  if (endpoint != NULL)
+    return open_step(endpoint);
+  if (borrow && pool->counts[UVSMTP__SLOT_OPENING] < waiting->borrows)
     reserve(pool, waiting->borrows);
-  return next;
+  return no_step();
 }
 
 uvsmtp__step_t uvsmtp__pool_next(uvsmtp__pool_t *pool, const uvsmtp__waiting_t *waiting,
