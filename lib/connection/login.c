@@ -254,10 +254,23 @@ static void finish(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply)
   try_next(c);
 }
 
+/* It goes on after "*": what it would take the next AUTH for, nobody knows. */
+static void leave(uvsmtp_connection_t *c)
+{
+  uint64_t now = uv_now(c->loop);
+  int err;
+  uvsmtp_exchange_finish(c->exchange, now, 334, NULL, NULL);
+  err = uvsmtp_auth_choose(c->choice, c->exchange, now);
+  /* If there is another mechanism, it is for another connection: login_clear notes which. */
+  give_up(c, err != 0 ? err : UVSMTP_EAUTHTEMPORARY, c->choice->detail);
+}
+
 void uvsmtp__login_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
 {
   if (event->reply.code != 334) {
     finish(c, &event->reply);
+  } else if (c->auth_cancelled) {
+    leave(c);
   } else if (event->err != 0) {
     uvsmtp_exchange_fail(c->exchange, event->err,
                          event->err == UVSMTP_EAUTHCHALLENGE ? "the challenge is not base64"

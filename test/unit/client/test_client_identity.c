@@ -62,7 +62,7 @@ static void start_sink(stage_t *stage, const char *script)
   uvsmtp_source_memory(&stage->source, text, sizeof(text) - 1);
 }
 
-static void start_client(stage_t *stage, uvsmtp_auth_t *auth, const char *url)
+static void start_client_on(stage_t *stage, uv_loop_t *loop, uvsmtp_auth_t *auth, const char *url)
 {
   uvsmtp_connection_options_t connection = UVSMTP_CONNECTION_OPTIONS_INIT;
   uvsmtp_client_options_t options = UVSMTP_CLIENT_OPTIONS_INIT;
@@ -78,9 +78,14 @@ static void start_client(stage_t *stage, uvsmtp_auth_t *auth, const char *url)
   options.connection = &connection;
   options.max_connections = 3;
   options.retry_delay_ms = 1;
-  if (uvsmtp_client_new(&stage->client, &stage->loop, &options, detail, sizeof(detail)) != 0)
+  if (uvsmtp_client_new(&stage->client, loop, &options, detail, sizeof(detail)) != 0)
     fail_msg("%s", detail);
   uvsmtp_auth_free(auth);
+}
+
+static void start_client(stage_t *stage, uvsmtp_auth_t *auth, const char *url)
+{
+  start_client_on(stage, &stage->loop, auth, url);
 }
 
 static uvsmtp_auth_t *credentials(const char *password)
@@ -257,20 +262,27 @@ static int fetch_soon(uvsmtp_auth_t *auth, uvsmtp_token_request_t *request, void
   return 0;
 }
 
+static uvsmtp_auth_t *fetching(stage_t *stage)
+{
+  uvsmtp_auth_options_t options = UVSMTP_AUTH_OPTIONS_INIT;
+  uvsmtp_auth_t *auth = NULL;
+  uv_timer_init(&stage->loop, &stage->service);
+  stage->service.data = stage;
+  options.user = "ada";
+  options.fetch = fetch_soon;
+  options.data = stage;
+  assert_int_equal(uvsmtp_auth_oauth2_new(&auth, &options), 0);
+  return auth;
+}
+
 /* One of them fetches; the other waits for the same token, and has connections of its own. */
 static void clients_that_share_an_authenticator_share_its_token(void **state)
 {
-  uvsmtp_auth_options_t options = UVSMTP_AUTH_OPTIONS_INIT;
   uvsmtp_client_t *first;
   uvsmtp_auth_t *auth;
   stage_t stage;
   start_sink(&stage, NULL);
-  uv_timer_init(&stage.loop, &stage.service);
-  stage.service.data = &stage;
-  options.user = "ada";
-  options.fetch = fetch_soon;
-  options.data = &stage;
-  assert_int_equal(uvsmtp_auth_oauth2_new(&auth, &options), 0);
+  auth = fetching(&stage);
   start_client(&stage, uvsmtp_auth_acquire(auth), NULL);
   post(&stage);
   first = stage.client;
@@ -285,6 +297,36 @@ static void clients_that_share_an_authenticator_share_its_token(void **state)
   uv_close((uv_handle_t *)&stage.service, NULL);
   finish(&stage);
   assert_true(stage.counters.auth_ok >= 2);
+}
+
+/* What one loop has fetched goes to those who wait on another of the same thread. */
+static void loops_of_a_thread_share_a_token(void **state)
+{
+  uvsmtp_client_t *first;
+  uvsmtp_auth_t *auth;
+  uv_loop_t other;
+  stage_t stage;
+  start_sink(&stage, NULL);
+  assert_int_equal(uv_loop_init(&other), 0);
+  auth = fetching(&stage);
+  start_client(&stage, uvsmtp_auth_acquire(auth), NULL);
+  post(&stage);
+  first = stage.client;
+  start_client_on(&stage, &other, auth, NULL);
+  post(&stage);
+  while (stage.done < stage.sent) {
+    uv_run(&other, UV_RUN_NOWAIT);
+    uv_run(&stage.loop, UV_RUN_NOWAIT);
+  }
+  assert_int_equal(stage.mails[0].status, UVSMTP_ACCEPTED);
+  assert_int_equal(stage.mails[1].status, UVSMTP_ACCEPTED);
+  assert_int_equal(stage.fetches, 1);
+  uvsmtp_client_close(stage.client, UVSMTP_CLOSE_ABORT, NULL);
+  uv_run(&other, UV_RUN_DEFAULT);
+  assert_int_equal(uv_loop_close(&other), 0);
+  stage.client = first;
+  uv_close((uv_handle_t *)&stage.service, NULL);
+  finish(&stage);
 }
 
 /* ---- Replaced ---- */
@@ -416,6 +458,7 @@ int main(void)
       cmocka_unit_test(a_burst_shows_wrong_credentials_once),
       cmocka_unit_test(new_credentials_are_tried_at_once),
       cmocka_unit_test(clients_that_share_an_authenticator_share_its_token),
+      cmocka_unit_test(loops_of_a_thread_share_a_token),
       cmocka_unit_test(an_idle_connection_of_the_old_identity_is_retired),
       cmocka_unit_test(what_is_under_way_is_finished_by_the_old_identity),
       cmocka_unit_test(sends_that_wait_go_out_under_the_new_identity),

@@ -473,6 +473,24 @@ static void a_server_that_does_not_survive_a_star_is_got_past(void **state)
   }
 }
 
+/* What it would take the next line for, nobody knows: that is for another connection. */
+static void a_server_that_goes_on_after_a_star_is_left(void **state)
+{
+  static const login_t rows[] = {
+      {"another mechanism on the next connection", "AUTH CRAM-MD5 PLAIN", uvsmtp_auth_password_new,
+       NULL, NULL,
+       "C: AUTH CRAM-MD5\nS: 334 !!!\nC: *\nS: 334 !!!\n--\nC: AUTH PLAIN " PLAIN
+       "\nS: 235 welcome"},
+      {"what is said of the first", "AUTH CRAM-MD5 PLAIN", uvsmtp_auth_password_new, NULL, NULL,
+       "C: AUTH CRAM-MD5\nS: 334 !!!\nC: *\nS: 334 AAAA", UVSMTP_EAUTHTEMPORARY,
+       "CRAM-MD5: the challenge is not base64"},
+      {"no other mechanism", "AUTH CRAM-MD5", uvsmtp_auth_password_new, NULL, NULL,
+       "C: AUTH CRAM-MD5\nS: 334 !!!\nC: *\nS: 334 !!!", UVSMTP_EAUTHCHALLENGE,
+       "CRAM-MD5: the challenge is not base64"},
+  };
+  PLAY(rows);
+}
+
 /* ---- Blanks and lengths ---- */
 
 static void empty_challenges_have_any_number_of_blanks(void **state)
@@ -567,6 +585,7 @@ int main(void)
       cmocka_unit_test(offers_are_read_however_they_are_written),
       cmocka_unit_test(what_is_wrong_with_a_mechanism_leads_to_the_next),
       cmocka_unit_test(a_server_that_does_not_survive_a_star_is_got_past),
+      cmocka_unit_test(a_server_that_goes_on_after_a_star_is_left),
       cmocka_unit_test(empty_challenges_have_any_number_of_blanks),
       cmocka_unit_test(a_response_that_fits_no_line_is_given_up),
       cmocka_unit_test(a_server_that_never_ends_is_left),
