@@ -323,8 +323,9 @@ static void on_end(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsmt
                    const char *text)
 {
   bool whole = t->end != 0 && uvsmtp__connection_reached(c) >= t->end;
-  if (t->lone_dot || event->reply.code == 353)
-    return; /* 353: PRDR, the replies for each follow */
+  bool each_follows = event->reply.code == 353 && !event->last && !c->config.o.lmtp; /* PRDR */
+  if (t->lone_dot || each_follows)
+    return;
   if (UVSMTP_REPLY_CLASS(&event->reply) == 2 && !whole) {
     uvsmtp__connection_fail(c, UVSMTP_EREPLY, "the server accepted a content before its end");
     return;

@@ -147,6 +147,26 @@ static void what_is_unknown_goes_again_if_the_caller_wants_it(void **state)
   }
 }
 
+/* 353 is the word of PRDR, that others follow; where it was not agreed on it is one like others. */
+static void a_353_that_nobody_asked_for_is_no_acceptance(void **state)
+{
+  for (int lmtp = 0; lmtp < 2; lmtp++) {
+    bench_t *b = malloc(sizeof(*b));
+    uvsmtp_connection_options_t connection = UVSMTP_CONNECTION_OPTIONS_INIT;
+    uvsmtp_client_options_t options = UVSMTP_CLIENT_OPTIONS_INIT;
+    sink_options_t sink = {.script = "eod nth 1 : reply \"353 What?\"", .lmtp = lmtp};
+    connection.lmtp = lmtp;
+    options.max_tries = 1;
+    bench_start_with(b, &sink, &options, &connection);
+    assert_int_equal(bench_post(b, 0), 0);
+    bench_end(b, UVSMTP_CLOSE_DRAIN);
+    bench_finish(b);
+    assert_int_equal(b->mails[0].status, UVSMTP_DEFERRED);
+    assert_string_equal(b->mails[0].text, "What?");
+    free(b);
+  }
+}
+
 static void five_hundred_messages_go_through_five_connections(void **state)
 {
   bench_t *b = malloc(sizeof(*b));
@@ -667,6 +687,7 @@ int main(void)
       cmocka_unit_test(messages_to_more_domains_than_a_session_takes_go_in_the_next),
       cmocka_unit_test(what_was_unknown_stays_so_if_it_cannot_be_sent_again),
       cmocka_unit_test(what_is_unknown_goes_again_if_the_caller_wants_it),
+      cmocka_unit_test(a_353_that_nobody_asked_for_is_no_acceptance),
       cmocka_unit_test(five_hundred_messages_go_through_five_connections),
       cmocka_unit_test(connections_that_servers_cut_lose_no_message_and_double_none),
       cmocka_unit_test(what_a_dead_connection_refused_at_its_first_command_is_sent_on_the_next),
