@@ -267,7 +267,7 @@ static void leave(uvsmtp_connection_t *c)
 
 void uvsmtp__login_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
 {
-  if (event->reply.code != 334) {
+  if (UVSMTP_REPLY_CLASS(&event->reply) != 3) { /* by class, as the protocol has it */
     finish(c, &event->reply);
   } else if (c->auth_cancelled) {
     leave(c);

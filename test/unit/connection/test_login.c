@@ -420,6 +420,9 @@ static void what_is_wrong_with_a_mechanism_leads_to_the_next(void **state)
       {"a challenge that is no base64", "AUTH CRAM-MD5 PLAIN", uvsmtp_auth_password_new, NULL, NULL,
        "C: AUTH CRAM-MD5\nS: 334 !!!\nC: *\nS: 501 5.7.0 cancelled\nC: AUTH PLAIN " PLAIN
        "\nS: 235 welcome"},
+      {"another 3yz than 334", "AUTH CRAM-MD5 PLAIN", uvsmtp_auth_password_new, NULL, NULL,
+       "C: AUTH CRAM-MD5\nS: 354 go on\nC: *\nS: 501 cancelled\nC: AUTH PLAIN " PLAIN
+       "\nS: 235 welcome"},
       {"one cut short", "AUTH CRAM-MD5 PLAIN", uvsmtp_auth_password_new, NULL, NULL,
        "C: AUTH CRAM-MD5\nS: 334 PDE\nC: *\nS: 501 cancelled\nC: AUTH PLAIN " PLAIN
        "\nS: 235 welcome"},
