@@ -150,7 +150,8 @@ static int begin(batch_t *batch, uvsmtp_blocking_send_t *s)
   if (batch->stopped)
     return batch->client->b.stopped;
   s->send.data = batch;
-  int err = uvsmtp_client_send(batch->client->client, &s->send, s->envelope, s->source, on_sent);
+  int err = uvsmtp_client_send_with(batch->client->client, &s->send, s->envelope, s->source,
+                                    s->options, on_sent);
   if (err != 0)
     s->send.data = NULL;
   return err;

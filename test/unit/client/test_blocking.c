@@ -65,6 +65,35 @@ static void many_messages_are_sent_at_a_time_and_each_has_its_result(void **stat
   free(sends);
 }
 
+/* The server takes one message only. */
+static void each_of_many_has_options_of_its_own(void **state)
+{
+  world_t w;
+  uvsmtp_blocking_client_t *client;
+  uvsmtp_send_options_t high = UVSMTP_SEND_OPTIONS_INIT, none = UVSMTP_SEND_OPTIONS_INIT;
+  uvsmtp_blocking_send_t sends[4];
+  world_init(&w, "eod total 2- : reply \"554 5.7.1 No more\"");
+  world_start(&w);
+  w.client_options.max_connections = 1;
+  assert_int_equal(uvsmtp_blocking_client_new(&client, &w.client_options, NULL, 0), 0);
+  memset(sends, 0, sizeof(sends));
+  for (size_t i = 0; i < 4; i++) {
+    sends[i].envelope = &w.envelope;
+    sends[i].source = &w.source;
+  }
+  high.priority = UVSMTP_PRIORITY_HIGH;
+  none.priority = (uvsmtp_priority_t)17;
+  sends[1].options = &none;
+  sends[3].options = &high;
+  assert_int_not_equal(uvsmtp_blocking_client_send_many(client, sends, 4), 0);
+  assert_int_equal(sends[0].result->status, UVSMTP_REJECTED);
+  assert_int_equal(sends[1].result->err, UVSMTP_EINVAL);
+  assert_int_equal(sends[2].result->status, UVSMTP_REJECTED);
+  assert_int_equal(sends[3].result->status, UVSMTP_ACCEPTED);
+  assert_int_equal(uvsmtp_blocking_client_close(client), 0);
+  world_end(&w);
+}
+
 static void mistakes_have_results_too(void **state)
 {
   world_t w;
@@ -446,6 +475,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_message_is_sent_and_its_result_stays),
       cmocka_unit_test(many_messages_are_sent_at_a_time_and_each_has_its_result),
+      cmocka_unit_test(each_of_many_has_options_of_its_own),
       cmocka_unit_test(mistakes_have_results_too),
       cmocka_unit_test(a_connection_that_ended_between_calls_is_not_used),
       cmocka_unit_test(a_server_out_of_reach_is_told_with_a_sentence),
