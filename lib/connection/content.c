@@ -198,14 +198,22 @@ static void apply_look(const look_t *look, uvsmtp__transaction_t *t)
   t->dotless = t->clean && look->dotless && t->kept_all && !uvsmtp__is_binary(t);
 }
 
+/* SMTPUTF8 without 8BITMIME takes 8-bit bytes too, but only where it is made use of. */
+static bool takes_8bit(const uvsmtp_connection_t *c, const uvsmtp__transaction_t *t)
+{
+  unsigned extensions = c->pump.offered->extensions;
+  return (extensions & UVSMTP_EXT_8BITMIME) != 0 ||
+         ((extensions & UVSMTP_EXT_SMTPUTF8) != 0 &&
+          (t->send->envelope->flags & UVSMTP_ENVELOPE_SMTPUTF8) != 0);
+}
+
 /* What the source says, where its content cannot be looked at before. */
-static void apply_info(uvsmtp__transaction_t *t, unsigned target)
+static void apply_info(const uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   bool known = (t->info.content & UVSMTP_CONTENT_KNOWN) != 0;
-  bool takes_8bit = (target & UVSMTP_TARGET_8BITMIME) != 0;
-  t->needs.eightbit = known ? (t->info.content & UVSMTP_CONTENT_8BIT) != 0 : takes_8bit;
+  t->needs.eightbit = known ? (t->info.content & UVSMTP_CONTENT_8BIT) != 0 : takes_8bit(c, t);
   t->needs.utf8 = known && (t->info.content & UVSMTP_CONTENT_UTF8) != 0;
-  t->seven_bit = !known && !takes_8bit;
+  t->seven_bit = !known && !takes_8bit(c, t);
   if ((t->info.content & UVSMTP_CONTENT_CRLF) != 0 || uvsmtp__is_binary(t))
     t->needs.size = t->info.length;
 }
@@ -255,7 +263,7 @@ static int open_source(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
     return err != 0 ? err : judge_look(c, t, &look);
   }
   t->open = true;
-  apply_info(t, target);
+  apply_info(c, t);
   t->clean = is_known(t);
   t->size = t->needs.size;
   return is_too_big(c, t) ? UVSMTP_ETOOBIG : 0;

@@ -582,13 +582,21 @@ static void blame_loss(uvsmtp_connection_t *c, const uvsmtp_error_t *error)
                           error->text);
 }
 
+/* Found in the middle of the content, and to be found there again. */
+static bool is_of_message(int err)
+{
+  return err == UVSMTP_EBARELINE || err == UVSMTP_ELINETOOLONG || err == UVSMTP_E8BIT;
+}
+
 static uvsmtp_status_t status_of_lost(const uvsmtp_connection_t *c, const uvsmtp__transaction_t *t,
-                                      const uvsmtp_recipient_result_t *r)
+                                      const uvsmtp_recipient_result_t *r, bool own)
 {
   bool whole = t->end != 0 && uvsmtp__connection_reached(c) >= t->end;
   bool issued = (int)r->status == UVSMTP__RCPT_ASKED || (int)r->status == UVSMTP__RCPT_TAKEN ||
                 (int)r->status == UVSMTP__RCPT_GRANTED;
-  return whole && issued && !c->pump.farewell ? UVSMTP_UNKNOWN : UVSMTP_DEFERRED;
+  if (whole && issued && !c->pump.farewell)
+    return UVSMTP_UNKNOWN;
+  return own && is_of_message(t->err) ? UVSMTP_REJECTED : UVSMTP_DEFERRED;
 }
 
 static void decide_lost(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
@@ -606,7 +614,7 @@ static void decide_lost(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
     if ((int)r->status == UVSMTP__RCPT_LEFT)
       r->status = UVSMTP_DEFERRED; /* and keeps the server's words */
     else
-      set_result(c, t, i, status_of_lost(c, t, r), NULL, UVSMTP_COMMAND_MAIL, error->text);
+      set_result(c, t, i, status_of_lost(c, t, r, own), NULL, UVSMTP_COMMAND_MAIL, error->text);
     r->try_elsewhere = r->status == UVSMTP_DEFERRED && !own && uvsmtp__may_read_again(t);
   }
   t->decided = true;

@@ -76,6 +76,21 @@ def a_header_longer_than_the_first_piece_is_read_to_its_end():
 
 
 @test
+def what_is_found_in_the_middle_of_a_large_file_is_the_files_fault():
+    write('long', HEAD + b'\r\n' + large(300_000) + b'x' * 2000 + b'\r\n')
+    write('eight', HEAD + b'\r\n' + large(300_000) + b'Gr\xc3\xbc\xc3\x9fe\r\n')
+    write('fine', HEAD + b'\r\n' + large(300_000))
+    for without in ('8bitmime', '8bitmime,smtputf8', '8bitmime,chunking,smtputf8'):
+        with Sink('--no', without, '--maildir', 'inbox') as sink:
+            results = send(sink.plain, *TO, '--json', '--connections', '1', 'long', 'eight', 'fine',
+                           status=65).results()
+        equal([r['status'] for r in results], ['rejected', 'rejected', 'accepted'])
+        contains(results[0]['error']['text'], 'a line of over 998 octets')
+        contains(results[1]['error']['text'], '8-bit bytes and the server takes none')
+        equal(len(sink.messages), 1)
+
+
+@test
 def bare_line_feeds_become_crlf_and_the_last_line_gets_an_end():
     write('letter', b'From: ann@here.example\nTo: bob@there.example\n\n.one\ntwo')
     with Sink('--maildir', 'inbox') as sink:
