@@ -185,6 +185,26 @@ UVSMTP_EXTERN int uvsmtp_connection_open(uvsmtp_connection_t **connection, uv_lo
 UVSMTP_EXTERN int uvsmtp_connection_options_check(const uvsmtp_connection_options_t *options,
                                                   char *detail, size_t detail_size);
 
+/**
+ * Options that were checked and copied once, for any number of connections of one loop: each keeps
+ * a use of them, and no copy of its own. What `options` says is borrowed until its close callback
+ * is borrowed until the last of these connections has called back. Not for a `stream`. Errors as of
+ * uvsmtp_connection_open. Since 0.1
+ */
+typedef struct uvsmtp_connection_settings_s uvsmtp_connection_settings_t;
+UVSMTP_EXTERN int uvsmtp_connection_settings_new(uvsmtp_connection_settings_t **settings,
+                                                 const uvsmtp_connection_options_t *options,
+                                                 char *detail, size_t detail_size);
+/**
+ * Gives them up, on the loop's thread; connections that have them go on with them. NULL is fine.
+ * Since 0.1
+ */
+UVSMTP_EXTERN void uvsmtp_connection_settings_free(uvsmtp_connection_settings_t *settings);
+/** Opens a connection, as uvsmtp_connection_open does with options. Since 0.1 */
+UVSMTP_EXTERN int uvsmtp_connection_open_with(uvsmtp_connection_t **connection, uv_loop_t *loop,
+                                              uvsmtp_connection_settings_t *settings,
+                                              uvsmtp_connection_cb cb);
+
 /** A place for the caller's pointer. Since 0.1 */
 UVSMTP_EXTERN void uvsmtp_connection_set_data(uvsmtp_connection_t *connection, void *data);
 UVSMTP_EXTERN void *uvsmtp_connection_get_data(const uvsmtp_connection_t *connection);

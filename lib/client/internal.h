@@ -34,6 +34,8 @@ typedef struct uvsmtp__settings_s {
   uvsmtp_connection_options_t options;
   uvsmtp_mem_t mem;                             /* what options.mem points to */
   uvsmtp_auth_t *auths[UVSMTP_AUTH_CHOICE_MAX]; /* what options.auths points to; each is held */
+  uvsmtp_connection_settings_t *made; /* of the options, for the next connections; NULL: not yet,
+                                         or they have changed */
   bool identity_of_url; /* its authenticator is made of the URL's credentials */
 } uvsmtp__settings_t;
 
@@ -136,6 +138,11 @@ int uvsmtp__settings_init(uvsmtp__settings_t *settings, const uvsmtp_connection_
  */
 int uvsmtp__settings_log_in_as(uvsmtp__settings_t *settings, uvsmtp_auth_t *const *auths,
                                size_t count);
+/* What the next connection is opened with: 0, or an error with a sentence. */
+int uvsmtp__settings_get(uvsmtp__settings_t *settings, uvsmtp_connection_settings_t **made,
+                         char *detail, size_t detail_size);
+/* The options have changed: connections that are open keep what they have. */
+void uvsmtp__settings_changed(uvsmtp__settings_t *settings);
 void uvsmtp__settings_clear(uvsmtp__settings_t *settings, const uvsmtp_mem_t *mem);
 
 /* client.c */

@@ -39,6 +39,7 @@ static bool falls_back(uvsmtp__member_t *member)
     return false;
   if (!server->settings.options.no_starttls) {
     server->settings.options.no_starttls = true;
+    uvsmtp__settings_changed(&server->settings);
     server->tls_again_ms = uvsmtp__later(now(member->client), member->client->tls_retry_ms);
   }
   return true;
@@ -51,6 +52,7 @@ static void try_tls_again(uvsmtp__server_t *server, uint64_t at)
     return;
   server->tls_again_ms = 0;
   server->settings.options.no_starttls = false;
+  uvsmtp__settings_changed(&server->settings);
 }
 
 static const uvsmtp_error_t none = {.text = ""};
@@ -149,10 +151,11 @@ static void on_closed(uvsmtp_connection_t *connection)
 static int open_connection(uvsmtp__member_t *member, char *detail, size_t detail_size)
 {
   uvsmtp_client_t *client = member->client;
+  uvsmtp_connection_settings_t *settings;
   try_tls_again(server_of(member), now(client));
-  int err =
-      uvsmtp_connection_open(&member->connection, client->loop,
-                             &server_of(member)->settings.options, on_opened, detail, detail_size);
+  int err = uvsmtp__settings_get(&server_of(member)->settings, &settings, detail, detail_size);
+  if (err == 0)
+    err = uvsmtp_connection_open_with(&member->connection, client->loop, settings, on_opened);
   if (err != 0) {
     member->connection = NULL;
     return err;

@@ -68,6 +68,7 @@ int uvsmtp__settings_log_in_as(uvsmtp__settings_t *s, uvsmtp_auth_t *const *auth
   s->options.auths = s->auths;
   s->options.auth_count = count;
   let_go(before, before_count);
+  uvsmtp__settings_changed(s);
   return 0;
 }
 
@@ -149,9 +150,26 @@ int uvsmtp__settings_init(uvsmtp__settings_t *s, const uvsmtp_connection_options
   return err != 0 ? err : check(o, detail);
 }
 
+int uvsmtp__settings_get(uvsmtp__settings_t *s, uvsmtp_connection_settings_t **made, char *detail,
+                         size_t detail_size)
+{
+  int err = 0;
+  if (s->made == NULL)
+    err = uvsmtp_connection_settings_new(&s->made, &s->options, detail, detail_size);
+  *made = s->made;
+  return err;
+}
+
+void uvsmtp__settings_changed(uvsmtp__settings_t *s)
+{
+  uvsmtp_connection_settings_free(s->made);
+  s->made = NULL;
+}
+
 void uvsmtp__settings_clear(uvsmtp__settings_t *s, const uvsmtp_mem_t *mem)
 {
   uvsmtp_connection_options_t *o = &s->options;
+  uvsmtp__settings_changed(s);
   uvsmtp__free_secret(mem, (char *)(uintptr_t)o->url); /* may have a password, as the proxy's */
   uvsmtp__free_secret(mem, (char *)(uintptr_t)o->proxy);
   uvsmtp__free(mem, (char *)(uintptr_t)o->proxy_header_address);

@@ -31,7 +31,9 @@ static void destroy(uvsmtp_connection_t *c)
   uvsmtp_tls_free(c->tls);
   if (c->hub != NULL)
     uvsmtp__hub_release(c->hub);
-  uvsmtp__config_clear(&c->config, &mem);
+  if (c->uses_shared)
+    uvsmtp__shared_context_release();
+  uvsmtp_connection_settings_free(c->config);
   uvsmtp__free(&mem, c->peer);
   uvsmtp__free(&mem, c->ehlo_name);
   uvsmtp__free(&mem, c->write);
@@ -156,10 +158,10 @@ void uvsmtp__connection_trace(uvsmtp_connection_t *c)
 {
   uvsmtp_trace_t kind;
   uvsmtp_slice_t line;
-  if (c->config.o.trace == NULL)
+  if (c->config->o.trace == NULL)
     return;
   while (uvsmtp_protocol_next_trace(c->protocol, &kind, &line))
-    c->config.o.trace(c->config.o.trace_data, c, kind, line.base, line.len);
+    c->config->o.trace(c->config->o.trace_data, c, kind, line.base, line.len);
 }
 
 static void deliver_error(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
@@ -245,7 +247,7 @@ void uvsmtp__connection_run(uvsmtp_connection_t *c)
 
 void uvsmtp__connection_advance(uvsmtp_connection_t *c)
 {
-  uint64_t limit = c->config.o.quit_timeout_ms;
+  uint64_t limit = c->config->o.quit_timeout_ms;
   if (!c->quitting || c->phase != UVSMTP__PHASE_READY || is_busy(c))
     return;
   if (uvsmtp_protocol_quit(c->protocol, NULL) != 0) {
@@ -289,7 +291,7 @@ static void on_connected(void *data, uv_stream_t *stream, int err, const char *t
       uvsmtp__connection_fail(c, err, "%s", text);
     else if (c->peer == NULL)
       uvsmtp__connection_fail(c, UVSMTP_ENOMEM, "%s", uvsmtp_strerror(UVSMTP_ENOMEM));
-    else if (c->config.o.tls == UVSMTP_TLS_IMPLICIT)
+    else if (c->config->o.tls == UVSMTP_TLS_IMPLICIT)
       uvsmtp__handshake_begin(c);
     else
       uvsmtp__session_begin(c);
@@ -303,13 +305,13 @@ static void on_connected(void *data, uv_stream_t *stream, int err, const char *t
 
 static int start_connector(uvsmtp_connection_t *c)
 {
-  const uvsmtp_connection_options_t *o = &c->config.o;
+  const uvsmtp_connection_options_t *o = &c->config->o;
   uvsmtp__connector_options_t options = {
       .host = o->host,
       .port = o->port,
       .unix_path = o->unix_path,
       .stream = o->stream,
-      .proxy = &c->config.proxy,
+      .proxy = &c->config->proxy,
       .header = o->proxy_header,
       .header_address = o->proxy_header_address,
       .header_port = o->proxy_header_port,
@@ -317,7 +319,7 @@ static int start_connector(uvsmtp_connection_t *c)
       .source_address = o->source_address,
       .connect_timeout_ms = o->connect_timeout_ms,
       .attempt_delay_ms = o->attempt_delay_ms,
-      .history = c->config.history,
+      .history = c->config->history,
       .mem = &c->mem,
   };
   int err = uvsmtp__connector_start(&c->connector, c->loop, &options, on_connected, c);
@@ -333,33 +335,27 @@ static uint64_t next_id(void)
   return atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
 }
 
-static int make(uvsmtp_connection_t **out, uv_loop_t *loop,
-                const uvsmtp_connection_options_t *options, char *detail, size_t size)
+static int make(uvsmtp_connection_t **out, uv_loop_t *loop, uvsmtp_connection_settings_t *settings)
 {
-  uvsmtp_mem_t mem = *uvsmtp__mem(options->mem);
-  uvsmtp_connection_t *c = uvsmtp__calloc(&mem, 1, sizeof(*c));
-  int err;
+  uvsmtp_connection_t *c = uvsmtp__calloc(&settings->mem, 1, sizeof(*c));
   if (c == NULL)
     return UVSMTP_ENOMEM;
-  c->mem = mem;
+  c->hub = uvsmtp__hub_acquire(loop);
+  if (c->hub == NULL) {
+    uvsmtp__free(&settings->mem, c);
+    return UVSMTP_ENOMEM;
+  }
+  settings->users++;
+  c->config = settings;
+  c->mem = settings->mem;
   c->loop = loop;
   c->id = next_id();
   c->info.started_ms = uv_now(loop);
   c->in_hub.wake_at = UINT64_MAX;
   uvsmtp__list_init(&c->requests);
-  err = uvsmtp__config_init(&c->config, &c->mem, options, detail, size);
-  if (err == 0)
-    err = uvsmtp__config_claim(&c->config);
   uvsmtp__pump_init(c);
   c->manners =
-      c->config.history != NULL ? uvsmtp_history_manners(c->config.history) : &c->own_manners;
-  if (err == 0 && (c->hub = uvsmtp__hub_acquire(loop)) == NULL)
-    err = UVSMTP_ENOMEM;
-  if (err != 0) {
-    uvsmtp__config_clear(&c->config, &mem);
-    uvsmtp__free(&mem, c);
-    return err;
-  }
+      settings->history != NULL ? uvsmtp_history_manners(settings->history) : &c->own_manners;
   *out = c;
   return 0;
 }
@@ -375,7 +371,7 @@ static void fail_resting(uvsmtp_connection_t *c, uint64_t rest_ms)
 
 static uint64_t open_deadline(const uvsmtp_connection_t *c)
 {
-  uint64_t now = uv_now(c->loop), ms = c->config.o.open_timeout_ms;
+  uint64_t now = uv_now(c->loop), ms = c->config->o.open_timeout_ms;
   return ms > UINT64_MAX - now ? UINT64_MAX : now + ms;
 }
 
@@ -383,36 +379,60 @@ static uint64_t open_deadline(const uvsmtp_connection_t *c)
  * Starts with the connector, whose refusals need no loop to undo; the hub's handles, which would,
  * cannot fail.
  */
+static int start(uvsmtp_connection_t *c, uvsmtp_connection_cb cb)
+{
+  uint64_t rest_ms = uvsmtp__login_rest_ms(c);
+  int err = rest_ms == 0 ? start_connector(c) : 0;
+  if (err != 0)
+    return err;
+  c->open_cb = cb;
+  c->open_deadline = open_deadline(c);
+  uvsmtp__hub_join(c);
+  if (rest_ms != 0)
+    fail_resting(c, rest_ms);
+  return 0;
+}
+
+int uvsmtp_connection_open_with(uvsmtp_connection_t **connection, uv_loop_t *loop,
+                                uvsmtp_connection_settings_t *settings, uvsmtp_connection_cb cb)
+{
+  uvsmtp_connection_t *c;
+  int err;
+  *connection = NULL;
+  if (settings == NULL || loop == NULL)
+    return UVSMTP_EINVAL;
+  err = uvsmtp__settings_claim(settings);
+  if (err == 0)
+    err = make(&c, loop, settings);
+  if (err != 0)
+    return err;
+  err = start(c, cb);
+  if (err != 0)
+    destroy(c);
+  else
+    *connection = c;
+  return err;
+}
+
 int uvsmtp_connection_open(uvsmtp_connection_t **connection, uv_loop_t *loop,
                            const uvsmtp_connection_options_t *options, uvsmtp_connection_cb cb,
                            char *detail, size_t detail_size)
 {
-  uvsmtp_connection_t *c;
-  uint64_t rest_ms;
+  uvsmtp_connection_settings_t *settings;
   int err;
   *connection = NULL;
   if (detail != NULL && detail_size != 0)
     detail[0] = '\0';
   if (options == NULL || loop == NULL)
     return UVSMTP_EINVAL;
-  err = make(&c, loop, options, detail, detail_size);
+  err = uvsmtp__settings_make(&settings, options, detail, detail_size);
   if (err != 0)
     return err;
-  rest_ms = uvsmtp__login_rest_ms(c);
-  err = rest_ms == 0 ? start_connector(c) : 0;
-  if (err != 0) {
-    if (detail != NULL && detail_size != 0)
-      snprintf(detail, detail_size, "%s", uvsmtp_strerror(err));
-    destroy(c);
-    return err;
-  }
-  c->open_cb = cb;
-  c->open_deadline = open_deadline(c);
-  uvsmtp__hub_join(c);
-  if (rest_ms != 0)
-    fail_resting(c, rest_ms);
-  *connection = c;
-  return 0;
+  err = uvsmtp_connection_open_with(connection, loop, settings, cb);
+  if (err != 0 && detail != NULL && detail_size != 0)
+    snprintf(detail, detail_size, "%s", uvsmtp_strerror(err));
+  uvsmtp_connection_settings_free(settings);
+  return err;
 }
 
 /* ---- closing ---- */
@@ -499,5 +519,5 @@ int uvsmtp_connection_tls_info(uvsmtp_connection_t *c, uvsmtp_tls_info_t *info)
 
 bool uvsmtp_connection_tls_failed(const uvsmtp_connection_t *c)
 {
-  return c->tls_failed && c->config.o.tls == UVSMTP_TLS_OPPORTUNISTIC;
+  return c->tls_failed && c->config->o.tls == UVSMTP_TLS_OPPORTUNISTIC;
 }

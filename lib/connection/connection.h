@@ -54,7 +54,6 @@ enum {
   UVSMTP__HOLD_DELIVERY = 16 /* callbacks of the caller are being run */
 };
 
-
 /* A TLS record that was made: which octets of the protocol's output are in it. */
 typedef struct uvsmtp__record_s {
   uint64_t plain_end;  /* octets of the protocol's output up to its end */
@@ -72,16 +71,18 @@ typedef struct uvsmtp__work_s {
 
 #define UVSMTP__PEER_SIZE 320 /* for whom a sentence is about */
 
-/* What the owner asked for; strings are owned. */
-typedef struct uvsmtp__config_s {
+/* What the owner of one connection or many asked for; strings are owned. Never changed once made,
+ * but for `users`. */
+struct uvsmtp_connection_settings_s {
+  size_t users;
+  uvsmtp_mem_t mem;
   uvsmtp_connection_options_t o; /* scalars; its strings point to those below */
   char *host, *unix_path, *source_address, *ehlo_domain, *proxy_header_address;
   uvsmtp__proxy_t proxy;
   uvsmtp_auth_t **auths; /* each is held */
   size_t auth_count;
   uvsmtp_history_t *history; /* held; NULL: none */
-  bool context_is_shared;    /* o.tls_context is that of all connections without one of their own */
-} uvsmtp__config_t;
+};
 
 struct uvsmtp_connection_s {
   uvsmtp_mem_t mem;
@@ -89,7 +90,7 @@ struct uvsmtp_connection_s {
   void *data;
   uint64_t id;
   uvsmtp_connection_info_t info;
-  uvsmtp__config_t config;
+  uvsmtp_connection_settings_t *config; /* one use of it */
   uvsmtp__phase_t phase;
   unsigned holds;
   unsigned jobs; /* computations in worker threads; above 0: HOLD_OFFLOAD */
@@ -133,6 +134,7 @@ struct uvsmtp_connection_s {
   bool tls_done;        /* the handshake is done: output goes through the engine */
   bool tls_failed;      /* the handshake failed: the owner may try without */
   bool tls_due;         /* STARTTLS was accepted: the handshake begins when all events are read */
+  bool uses_shared;     /* the TLS context of all connections without one: it is to be given back */
   uint64_t cipher_sent; /* octets of ciphertext that the kernel took */
   uint64_t cipher_done; /* of these, those up to the end of the last whole record */
   uvsmtp__record_t *records; /* UVSMTP__RECORDS made, and not wholly with the kernel; or NULL */
@@ -216,11 +218,11 @@ void uvsmtp__connection_trace(uvsmtp_connection_t *c);
 
 /* ---- options.c ---- */
 
-int uvsmtp__config_init(uvsmtp__config_t *config, const uvsmtp_mem_t *mem,
-                        const uvsmtp_connection_options_t *options, char *detail, size_t size);
+/* Settings for one connection: `stream` may be set. */
+int uvsmtp__settings_make(uvsmtp_connection_settings_t **settings,
+                          const uvsmtp_connection_options_t *options, char *detail, size_t size);
 /* From now on this thread alone uses the authenticators: 0, or UVSMTP_EAUTHTHREAD. */
-int uvsmtp__config_claim(const uvsmtp__config_t *config);
-void uvsmtp__config_clear(uvsmtp__config_t *config, const uvsmtp_mem_t *mem);
+int uvsmtp__settings_claim(const uvsmtp_connection_settings_t *settings);
 
 /* ---- session.c, login.c ---- */
 

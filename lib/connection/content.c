@@ -224,7 +224,7 @@ static int judge_look(const uvsmtp_connection_t *c, uvsmtp__transaction_t *t, co
   apply_look(look, t);
   t->size = t->needs.size;
   t->open = true;
-  return !t->clean && look->bare && c->config.o.lines == UVSMTP_LINES_REFUSE ? UVSMTP_EBARELINE : 0;
+  return !t->clean && look->bare && c->config->o.lines == UVSMTP_LINES_REFUSE ? UVSMTP_EBARELINE : 0;
 }
 
 /* All of it lies in one piece: true, and nothing has to be opened. */
@@ -381,7 +381,7 @@ static int let_leave(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
     return 0;
   if (!t->line_start) {
     int err = uvsmtp_protocol_data(c->protocol, t->after_cr ? "\n" : "\r\n", t->after_cr ? 1 : 2,
-                                   c->config.o.lines, &taken);
+                                   c->config->o.lines, &taken);
     if (err != 0 || taken == 0)
       return err != 0 ? err : UVSMTP_PENDING;
     t->line_start = true;
@@ -404,7 +404,7 @@ static int push_data(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
       return err;
     if (t->at_end)
       break;
-    err = uvsmtp_protocol_data(c->protocol, t->piece.base, t->piece.len, c->config.o.lines, &taken);
+    err = uvsmtp_protocol_data(c->protocol, t->piece.base, t->piece.len, c->config->o.lines, &taken);
     if (taken > 0)
       note_last_octet(t, t->piece.base[taken - 1]);
     t->piece = (uvsmtp_slice_t){t->piece.base + taken, t->piece.len - taken};

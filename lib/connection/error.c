@@ -11,7 +11,7 @@
 
 const char *uvsmtp__connection_whom(const uvsmtp_connection_t *c, char *out, size_t size)
 {
-  const uvsmtp_connection_options_t *o = &c->config.o;
+  const uvsmtp_connection_options_t *o = &c->config->o;
   if (c->peer != NULL)
     snprintf(out, size, "%s", c->peer);
   else if (o->unix_path != NULL)

@@ -31,7 +31,7 @@ static int copy_some(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   const char *s = t->piece.base;
   size_t room = GATHER_SIZE - TURN - c->pump.gathered, taken;
   size_t len = t->piece.len < room ? t->piece.len : room;
-  bool refuse = c->config.o.lines == UVSMTP_LINES_REFUSE, high = false;
+  bool refuse = c->config->o.lines == UVSMTP_LINES_REFUSE, high = false;
   if (uvsmtp__is_binary(t)) {
     put(c, s, taken = len);
   } else if (t->after_cr) { /* it was held back until what follows is known */
@@ -62,7 +62,7 @@ static int finish(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   bool anything = c->pump.gathered > 0 || t->used & UVSMTP_WAY_CHUNKING;
   if (uvsmtp__is_binary(t))
     return 0;
-  if (t->after_cr && c->config.o.lines == UVSMTP_LINES_REFUSE)
+  if (t->after_cr && c->config->o.lines == UVSMTP_LINES_REFUSE)
     return UVSMTP_EBARELINE;
   if (t->after_cr || (anything && !t->line_start))
     put_line_end(c, t);

@@ -151,7 +151,7 @@ static void step_on_loop(uvsmtp_connection_t *c)
 static void go_on(uvsmtp_connection_t *c)
 {
   uvsmtp__stream_pause(c);
-  if (!c->config.o.tls_on_loop) {
+  if (!c->config->o.tls_on_loop) {
     run(c, shake, shaken);
     return;
   }
@@ -177,10 +177,10 @@ static void wake(uvsmtp__visit_t *visit)
   begin(UVSMTP__CONTAINER(visit, uvsmtp_connection_t, visit));
 }
 
-static void start(uvsmtp_connection_t *c)
+static void start(uvsmtp_connection_t *c, uvsmtp_tls_context_t *context)
 {
-  const uvsmtp_connection_options_t *o = &c->config.o;
-  int err = uvsmtp_tls_new(&c->tls, o->tls_context, o->host);
+  const uvsmtp_connection_options_t *o = &c->config->o;
+  int err = uvsmtp_tls_new(&c->tls, context, o->host);
   c->info.tls_started_ms = uv_now(c->loop);
   c->phase = UVSMTP__PHASE_HANDSHAKE;
   if (err != 0) {
@@ -188,7 +188,7 @@ static void start(uvsmtp_connection_t *c)
     return;
   }
   c->visit = (uvsmtp__visit_t){
-      .history = c->config.history, .resumes = !o->no_tls_resumption, .wake = wake};
+      .history = c->config->history, .resumes = !o->no_tls_resumption, .wake = wake};
   c->wait_deadline = uv_now(c->loop) + WAIT_MS(o->tls_timeout_ms);
   begin(c);
 }
@@ -197,14 +197,11 @@ static void have_context(uv_work_t *work, int status)
 {
   uvsmtp_connection_t *c = work->data;
   c->working = false;
-  if (c->work->err == 0) {
-    c->config.o.tls_context = c->work->context;
-    c->config.context_is_shared =
-        !uvsmtp__history_keep_context(c->config.history, c->work->context);
-  }
+  if (c->work->err == 0)
+    c->uses_shared = !uvsmtp__history_keep_context(c->config->history, c->work->context);
   if (uvsmtp__connection_alive(c)) {
     if (c->work->err == 0)
-      start(c);
+      start(c, c->work->context);
     else
       fail(c, c->work->err, c->work->detail);
   }
@@ -213,7 +210,8 @@ static void have_context(uv_work_t *work, int status)
 
 void uvsmtp__handshake_begin(uvsmtp_connection_t *c)
 {
-  uint64_t limit = c->config.o.tls_timeout_ms;
+  uvsmtp_tls_context_t *context = c->config->o.tls_context;
+  uint64_t limit = c->config->o.tls_timeout_ms;
   char whom[UVSMTP__PEER_SIZE];
   c->work = uvsmtp__calloc(&c->mem, 1, sizeof(*c->work));
   if (c->work == NULL) {
@@ -224,10 +222,10 @@ void uvsmtp__handshake_begin(uvsmtp_connection_t *c)
   }
   c->tls_deadline = limit == UINT64_MAX ? UINT64_MAX : uv_now(c->loop) + limit;
   uvsmtp__stream_pause(c);
-  if (c->config.o.tls_context == NULL)
-    c->config.o.tls_context = uvsmtp__history_context(c->config.history);
-  if (c->config.o.tls_context != NULL) {
-    start(c);
+  if (context == NULL)
+    context = uvsmtp__history_context(c->config->history);
+  if (context != NULL) {
+    start(c, context);
   } else {
     c->phase = UVSMTP__PHASE_TLS_CONTEXT;
     run(c, shared_acquire, have_context);

@@ -110,7 +110,7 @@ int uvsmtp__limits_check(uvsmtp_connection_t *c, const uvsmtp__transaction_t *t,
 void uvsmtp__limits_note_recipient(uvsmtp_connection_t *c, bool accepted)
 {
   c->pump.refused_in_row = accepted ? 0 : c->pump.refused_in_row + 1;
-  if (c->pump.refused_in_row >= c->config.o.max_refused_recipients)
+  if (c->pump.refused_in_row >= c->config->o.max_refused_recipients)
     c->pump.left = 0;
 }
 

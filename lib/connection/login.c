@@ -80,7 +80,7 @@ static int start_exchange(uvsmtp_connection_t *c)
   context.host = c->choice->host;
   context.port = c->choice->port;
   context.tls = c->tls_done;
-  context.allow_plaintext = c->config.o.allow_plaintext_auth;
+  context.allow_plaintext = c->config->o.allow_plaintext_auth;
   context.crypto = uvsmtp_tls_crypto();
   context.mem = &c->mem;
   context.owner = c;
@@ -125,15 +125,15 @@ static void try_next(uvsmtp_connection_t *c)
 /* The name by which refusals are remembered: never that of a CNAME's target. */
 static const char *server_name(const uvsmtp_connection_t *c)
 {
-  return c->config.o.host != NULL ? c->config.o.host : "localhost";
+  return c->config->o.host != NULL ? c->config->o.host : "localhost";
 }
 
 uint64_t uvsmtp__login_rest_ms(const uvsmtp_connection_t *c)
 {
-  uint64_t least_ms = c->config.auth_count != 0 ? UINT64_MAX : 0;
-  for (size_t i = 0; i < c->config.auth_count; i++) {
+  uint64_t least_ms = c->config->auth_count != 0 ? UINT64_MAX : 0;
+  for (size_t i = 0; i < c->config->auth_count; i++) {
     uint64_t rest_ms =
-        uvsmtp_auth_rest_ms(c->config.auths[i], server_name(c), c->config.o.port, uv_now(c->loop));
+        uvsmtp_auth_rest_ms(c->config->auths[i], server_name(c), c->config->o.port, uv_now(c->loop));
     if (rest_ms < least_ms)
       least_ms = rest_ms;
   }
@@ -142,8 +142,8 @@ uint64_t uvsmtp__login_rest_ms(const uvsmtp_connection_t *c)
 
 void uvsmtp__login_begin(uvsmtp_connection_t *c)
 {
-  const uvsmtp_connection_options_t *o = &c->config.o;
-  if (c->config.auth_count == 0) {
+  const uvsmtp_connection_options_t *o = &c->config->o;
+  if (c->config->auth_count == 0) {
     uvsmtp__connection_ready(c);
     return;
   }
@@ -153,8 +153,8 @@ void uvsmtp__login_begin(uvsmtp_connection_t *c)
     return;
   }
   *c->choice = (uvsmtp_auth_choice_t)UVSMTP_AUTH_CHOICE_INIT;
-  c->choice->auths = c->config.auths;
-  c->choice->auth_count = c->config.auth_count;
+  c->choice->auths = c->config->auths;
+  c->choice->auth_count = c->config->auth_count;
   c->choice->offered = uvsmtp_protocol_capabilities(c->protocol)->auth_mechanisms;
   c->choice->host = server_name(c);
   c->choice->port = o->port;

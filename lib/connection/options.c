@@ -26,7 +26,8 @@ static int copy(char **to, const uvsmtp_mem_t *mem, const char *from, const char
   return from != NULL && *to == NULL ? UVSMTP_ENOMEM : 0;
 }
 
-static int copy_strings(uvsmtp__config_t *config, const uvsmtp_mem_t *mem, const uvsmtp_url_t *url)
+static int copy_strings(uvsmtp_connection_settings_t *config, const uvsmtp_mem_t *mem,
+                        const uvsmtp_url_t *url)
 {
   uvsmtp_connection_options_t *o = &config->o;
   bool has_place = o->host != NULL || o->unix_path != NULL;
@@ -60,7 +61,8 @@ int uvsmtp_url_auth_new(uvsmtp_auth_t **auth, const uvsmtp_url_t *url, const uvs
 }
 
 /* The authenticators of the options; without any, one of the URL's user and password. */
-static int take_auths(uvsmtp__config_t *config, const uvsmtp_mem_t *mem, const uvsmtp_url_t *url)
+static int take_auths(uvsmtp_connection_settings_t *config, const uvsmtp_mem_t *mem,
+                      const uvsmtp_url_t *url)
 {
   size_t count = config->o.auth_count;
   bool from_url = count == 0 && url->user != NULL;
@@ -84,7 +86,8 @@ static int take_auths(uvsmtp__config_t *config, const uvsmtp_mem_t *mem, const u
 }
 
 /* A sentence about its URL begins with "proxy: ". */
-static int take_proxy(uvsmtp__config_t *config, const uvsmtp_mem_t *mem, char *detail, size_t size)
+static int take_proxy(uvsmtp_connection_settings_t *config, const uvsmtp_mem_t *mem, char *detail,
+                      size_t size)
 {
   static const char prefix[] = "proxy: ";
   const char *url = config->o.proxy;
@@ -201,8 +204,8 @@ static int check(const uvsmtp_connection_options_t *o, char *detail, size_t size
   return 0;
 }
 
-static int fill(uvsmtp__config_t *config, const uvsmtp_mem_t *mem, const uvsmtp_url_t *url,
-                char *detail, size_t size)
+static int fill(uvsmtp_connection_settings_t *config, const uvsmtp_mem_t *mem,
+                const uvsmtp_url_t *url, char *detail, size_t size)
 {
   int err;
   set_defaults(&config->o, url);
@@ -219,22 +222,57 @@ static int fill(uvsmtp__config_t *config, const uvsmtp_mem_t *mem, const uvsmtp_
   return err;
 }
 
-int uvsmtp__config_init(uvsmtp__config_t *config, const uvsmtp_mem_t *mem,
-                        const uvsmtp_connection_options_t *options, char *detail, size_t size)
+static int init(uvsmtp_connection_settings_t *config, const uvsmtp_connection_options_t *options,
+                char *detail, size_t size)
 {
   uvsmtp_url_t url = {0};
-  int err;
-  memset(config, 0, sizeof(*config));
-  err = uvsmtp__options_copy(&config->o, sizeof(config->o), options);
+  int err = uvsmtp__options_copy(&config->o, sizeof(config->o), options);
   if (err == 0 && config->o.url != NULL)
-    err = uvsmtp__url_parse(&url, config->o.url, mem, detail, size);
+    err = uvsmtp__url_parse(&url, config->o.url, &config->mem, detail, size);
   if (err == 0)
-    err = fill(config, mem, &url, detail, size);
-  uvsmtp__url_clear(&url, mem);
+    err = fill(config, &config->mem, &url, detail, size);
+  uvsmtp__url_clear(&url, &config->mem);
   return err;
 }
 
-int uvsmtp__config_claim(const uvsmtp__config_t *config)
+int uvsmtp__settings_make(uvsmtp_connection_settings_t **out,
+                          const uvsmtp_connection_options_t *options, char *detail, size_t size)
+{
+  const uvsmtp_mem_t *mem = uvsmtp__mem(options->mem);
+  uvsmtp_connection_settings_t *s = uvsmtp__calloc(mem, 1, sizeof(*s));
+  int err;
+  *out = NULL;
+  if (s == NULL)
+    return UVSMTP_ENOMEM;
+  s->users = 1;
+  s->mem = *mem;
+  err = init(s, options, detail, size);
+  if (err != 0)
+    uvsmtp_connection_settings_free(s);
+  else
+    *out = s;
+  return err;
+}
+
+int uvsmtp_connection_settings_new(uvsmtp_connection_settings_t **settings,
+                                   const uvsmtp_connection_options_t *options, char *detail,
+                                   size_t detail_size)
+{
+  int err;
+  *settings = NULL;
+  if (options == NULL)
+    return UVSMTP_EINVAL;
+  if (detail != NULL && detail_size > 0)
+    detail[0] = '\0';
+  err = uvsmtp__settings_make(settings, options, detail, detail_size);
+  if (err != 0 || (*settings)->o.stream == NULL)
+    return err;
+  uvsmtp_connection_settings_free(*settings);
+  *settings = NULL;
+  return refuse(detail, detail_size, UVSMTP_EINVAL, "a stream is for one connection only");
+}
+
+int uvsmtp__settings_claim(const uvsmtp_connection_settings_t *config)
 {
   int err = 0;
   for (size_t i = 0; err == 0 && i < config->auth_count; i++)
@@ -245,31 +283,32 @@ int uvsmtp__config_claim(const uvsmtp__config_t *config)
 int uvsmtp_connection_options_check(const uvsmtp_connection_options_t *options, char *detail,
                                     size_t detail_size)
 {
-  uvsmtp__config_t config;
-  const uvsmtp_mem_t *mem;
+  uvsmtp_connection_settings_t *settings;
   int err;
   if (options == NULL)
     return UVSMTP_EINVAL;
-  mem = uvsmtp__mem(options->mem);
   if (detail != NULL && detail_size > 0)
     detail[0] = '\0';
-  err = uvsmtp__config_init(&config, mem, options, detail, detail_size);
-  uvsmtp__config_clear(&config, mem);
+  err = uvsmtp__settings_make(&settings, options, detail, detail_size);
+  uvsmtp_connection_settings_free(settings);
   return err;
 }
 
-void uvsmtp__config_clear(uvsmtp__config_t *config, const uvsmtp_mem_t *mem)
+void uvsmtp_connection_settings_free(uvsmtp_connection_settings_t *config)
 {
+  uvsmtp_mem_t mem;
+  if (config == NULL || --config->users > 0)
+    return;
+  mem = config->mem;
   for (size_t i = 0; i < config->auth_count; i++)
     uvsmtp_auth_free(config->auths[i]);
-  uvsmtp__free(mem, config->auths);
-  uvsmtp__free(mem, config->host);
-  uvsmtp__free(mem, config->unix_path);
-  uvsmtp__free(mem, config->source_address);
-  uvsmtp__free(mem, config->ehlo_domain);
-  uvsmtp__free(mem, config->proxy_header_address);
-  uvsmtp__proxy_clear(&config->proxy, mem);
+  uvsmtp__free(&mem, config->auths);
+  uvsmtp__free(&mem, config->host);
+  uvsmtp__free(&mem, config->unix_path);
+  uvsmtp__free(&mem, config->source_address);
+  uvsmtp__free(&mem, config->ehlo_domain);
+  uvsmtp__free(&mem, config->proxy_header_address);
+  uvsmtp__proxy_clear(&config->proxy, &mem);
   uvsmtp_history_free(config->history);
-  if (config->context_is_shared)
-    uvsmtp__shared_context_release();
+  uvsmtp__free(&mem, config);
 }

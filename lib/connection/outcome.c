@@ -123,7 +123,7 @@ static bool blames_way(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
   if (UVSMTP_REPLY_CLASS(&event->reply) != 5 || c->pump.farewell)
     return false;
   way = uvsmtp__manners_note(c->manners, &incident);
-  uvsmtp__history_retreat(c->config.history, way, "%s was answered %d %s",
+  uvsmtp__history_retreat(c->config->history, way, "%s was answered %d %s",
                           uvsmtp_command_name(event->command), event->reply.code, text);
   t->blamed |= way;
   return way != 0;
@@ -177,7 +177,7 @@ static uvsmtp_status_t status_of_recipient(uvsmtp_connection_t *c, uvsmtp__trans
     return (uvsmtp_status_t)UVSMTP__RCPT_LEFT;
   if (c->pump.farewell)
     return UVSMTP_DEFERRED;
-  switch (uvsmtp__judge_recipient(&event->reply, t->accepted, c->config.o.rcpt_552)) {
+  switch (uvsmtp__judge_recipient(&event->reply, t->accepted, c->config->o.rcpt_552)) {
   case UVSMTP__RCPT_NO:
     return UVSMTP_REJECTED;
   case UVSMTP__RCPT_TOO_MANY:
@@ -246,8 +246,8 @@ static void on_recipient_end(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
   for (size_t i = 0; i < t->send->envelope->recipient_count; i++) {
     if ((int)t->results[i].status == UVSMTP__RCPT_TAKEN) {
       uvsmtp_status_t status = status_of(c, &event->reply);
-      t->taken |= status == UVSMTP_ACCEPTED && c->config.o.lmtp;
-      if (status == UVSMTP_ACCEPTED && !c->config.o.lmtp)
+      t->taken |= status == UVSMTP_ACCEPTED && c->config->o.lmtp;
+      if (status == UVSMTP_ACCEPTED && !c->config->o.lmtp)
         status = (uvsmtp_status_t)UVSMTP__RCPT_GRANTED; /* PRDR: unless the last reply is a no */
       set_result(c, t, i, status, &event->reply, event->command, text);
       return;
@@ -261,7 +261,7 @@ static bool is_meant(const uvsmtp_connection_t *c, const uvsmtp_recipient_result
 {
   if ((int)r->status == UVSMTP__RCPT_TAKEN)
     return true;
-  return is_open(r) && !yes && !c->config.o.lmtp;
+  return is_open(r) && !yes && !c->config->o.lmtp;
 }
 
 /* The reply that decides for all that are left. */
@@ -578,7 +578,7 @@ static void blame_loss(uvsmtp_connection_t *c, const uvsmtp_error_t *error)
   if (!lost || c->pump.farewell || c->protocol == NULL)
     return;
   incident.used = ways_at_stake(c);
-  uvsmtp__history_retreat(c->config.history, uvsmtp__manners_note(c->manners, &incident), "%s",
+  uvsmtp__history_retreat(c->config->history, uvsmtp__manners_note(c->manners, &incident), "%s",
                           error->text);
 }
 

@@ -97,7 +97,7 @@ static int fill(uvsmtp_connection_t *c)
   size_t taken = 0;
   int err = 0;
   if (c->content.len != 0)
-    err = uvsmtp_protocol_data(c->protocol, c->content.bytes, c->content.len, c->config.o.lines,
+    err = uvsmtp_protocol_data(c->protocol, c->content.bytes, c->content.len, c->config->o.lines,
                                &taken);
   c->content.bytes += taken;
   c->content.len -= taken;

@@ -21,7 +21,7 @@ static void refuse(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply, const ch
 
 static bool needs_tls(const uvsmtp_connection_t *c)
 {
-  return c->config.o.tls == UVSMTP_TLS_REQUIRED && !c->tls_done;
+  return c->config->o.tls == UVSMTP_TLS_REQUIRED && !c->tls_done;
 }
 
 /* HELO would do for a server that does not know EHLO, but neither for TLS nor for a login. */
@@ -32,7 +32,7 @@ static void refuse_ehlo(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply,
   if (unknown && needs_tls(c))
     uvsmtp__connection_fail_reply(c, UVSMTP_ETLSREQUIRED, reply,
                                   "EHLO, without which there is no TLS");
-  else if (unknown && c->config.auth_count != 0)
+  else if (unknown && c->config->auth_count != 0)
     uvsmtp__connection_fail_reply(c, UVSMTP_EMECHANISM, reply,
                                   "EHLO, without which there is no login");
   else
@@ -60,8 +60,8 @@ static int find_name(uvsmtp_connection_t *c)
 
 static void say_ehlo(uvsmtp_connection_t *c)
 {
-  const char *name = c->config.o.ehlo_domain;
-  bool needs_ehlo = c->config.auth_count != 0 || needs_tls(c);
+  const char *name = c->config->o.ehlo_domain;
+  bool needs_ehlo = c->config->auth_count != 0 || needs_tls(c);
   int err = 0;
   if (name == NULL && c->ehlo_name == NULL)
     err = find_name(c);
@@ -79,7 +79,7 @@ static int to_ascii(char *out, size_t out_size, const char *domain)
 
 void uvsmtp__session_begin(uvsmtp_connection_t *c)
 {
-  const uvsmtp_connection_options_t *o = &c->config.o;
+  const uvsmtp_connection_options_t *o = &c->config->o;
   uvsmtp_protocol_options_t options = UVSMTP_PROTOCOL_OPTIONS_INIT;
   int err;
   options.lmtp = o->lmtp;
@@ -112,7 +112,7 @@ void uvsmtp__session_tls_started(uvsmtp_connection_t *c)
 static void say_xclient(uvsmtp_connection_t *c)
 {
   char whom[UVSMTP__PEER_SIZE];
-  int err = uvsmtp_protocol_xclient(c->protocol, c->config.o.xclient, NULL);
+  int err = uvsmtp_protocol_xclient(c->protocol, c->config->o.xclient, NULL);
   c->xclient_said = true;
   if (err == 0)
     return;
@@ -135,7 +135,7 @@ static void after_xclient(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply)
 
 static void go_on(uvsmtp_connection_t *c)
 {
-  if (c->config.o.xclient != NULL && !c->xclient_said)
+  if (c->config->o.xclient != NULL && !c->xclient_said)
     say_xclient(c);
   else
     uvsmtp__login_begin(c);
@@ -144,7 +144,7 @@ static void go_on(uvsmtp_connection_t *c)
 /* Did the server call itself what we called us? Names differ neither by case nor by a last dot. */
 static bool answers_with_our_name(const uvsmtp_connection_t *c, const uvsmtp_reply_t *reply)
 {
-  const char *ours = c->config.o.ehlo_domain != NULL ? c->config.o.ehlo_domain : c->ehlo_name;
+  const char *ours = c->config->o.ehlo_domain != NULL ? c->config->o.ehlo_domain : c->ehlo_name;
   uvsmtp_slice_t text = {NULL, 0};
   size_t at = 0, len = 0;
   uvsmtp_reply_next_line(reply, &at, &text);
@@ -159,7 +159,7 @@ static bool answers_with_our_name(const uvsmtp_connection_t *c, const uvsmtp_rep
 static void after_ehlo(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply)
 {
   const uvsmtp_capabilities_t *offered = uvsmtp_protocol_capabilities(c->protocol);
-  const uvsmtp_connection_options_t *o = &c->config.o;
+  const uvsmtp_connection_options_t *o = &c->config->o;
   bool given_up = o->tls == UVSMTP_TLS_OPPORTUNISTIC && o->no_starttls;
   bool wanted = o->tls != UVSMTP_TLS_NONE && !c->tls_done && !given_up;
   char whom[UVSMTP__PEER_SIZE];
@@ -184,7 +184,7 @@ static void after_starttls(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply)
 {
   if (UVSMTP_REPLY_CLASS(reply) == 2)
     c->tls_due = true;
-  else if (c->config.o.tls == UVSMTP_TLS_OPPORTUNISTIC && reply->code != 421)
+  else if (c->config->o.tls == UVSMTP_TLS_OPPORTUNISTIC && reply->code != 421)
     go_on(c);
   else
     uvsmtp__connection_fail_reply(

@@ -461,12 +461,14 @@ void uvsmtp__stream_trim(uvsmtp_connection_t *c)
     uvsmtp__free(&c->mem, c->records);
     c->records = NULL;
   }
+  if (c->tls_done && !c->writing)
+    uvsmtp_tls_idle(c->tls);
 }
 
 static void on_closed(uv_handle_t *handle)
 {
   uvsmtp_connection_t *c = handle->data;
-  if (c->stream != c->config.o.stream)
+  if (c->stream != c->config->o.stream)
     uvsmtp__free(&c->mem, c->stream);
   c->stream = NULL;
   uvsmtp__connection_settle(c);

@@ -56,7 +56,7 @@ static void expire_opening(uvsmtp_connection_t *c, const char *whom)
   const char *at = names[c->phase];
   c->tls_failed = c->phase < UVSMTP__PHASE_SESSION;
   uvsmtp__connection_fail(c, UVSMTP_ETIMEOUT, "%s was not ready within %llu ms (%s)%s", whom,
-                          (unsigned long long)c->config.o.open_timeout_ms, at,
+                          (unsigned long long)c->config->o.open_timeout_ms, at,
                           uvsmtp__connection_silence(c));
 }
 

@@ -36,7 +36,7 @@ static unsigned avoided(const uvsmtp_connection_options_t *o)
 
 void uvsmtp__pump_init(uvsmtp_connection_t *c)
 {
-  c->pump = (uvsmtp__pump_t){.avoid = avoided(&c->config.o), .left = UINT64_MAX};
+  c->pump = (uvsmtp__pump_t){.avoid = avoided(&c->config->o), .left = UINT64_MAX};
   uvsmtp__list_init(&c->pump.queue);
   uvsmtp__list_init(&c->pump.flight);
   uvsmtp__list_init(&c->pump.done);
@@ -47,7 +47,7 @@ void uvsmtp__pump_greeted(uvsmtp_connection_t *c, const uvsmtp_reply_t *greeting
 {
   char text[512];
   uvsmtp_reply_text(greeting, text, sizeof(text));
-  if (c->config.o.no_pix_workaround || !uvsmtp__is_masked(text))
+  if (c->config->o.no_pix_workaround || !uvsmtp__is_masked(text))
     return;
   c->pump.avoid = (1u << UVSMTP_WAYS) - 1;
   c->pump.dot_alone = true;
@@ -505,13 +505,13 @@ static bool needs_reset(const uvsmtp_connection_t *c)
 static size_t most_in_flight(const uvsmtp_connection_t *c)
 {
   bool proven = (c->manners->proven & UVSMTP_WAY_OVERLAP) != 0;
-  return proven || c->config.o.max_in_doubt < 2 ? c->config.o.max_in_doubt : 2;
+  return proven || c->config->o.max_in_doubt < 2 ? c->config->o.max_in_doubt : 2;
 }
 
 static bool may_overlap(const uvsmtp_connection_t *c, unsigned ways, size_t most)
 {
   return (ways & UVSMTP_WAY_OVERLAP) != 0 && c->pump.flying < most &&
-         c->pump.flying_bytes < c->config.o.max_in_doubt_bytes;
+         c->pump.flying_bytes < c->config->o.max_in_doubt_bytes;
 }
 
 /* Out of the queue, into the flight: the one that is to go on, or a new one; NULL: no memory. */
@@ -589,7 +589,7 @@ static bool is_stranded(const uvsmtp_connection_t *c)
 /* The session has taken all that it takes: a polite end, and the rest is told. */
 static void end_spent(uvsmtp_connection_t *c)
 {
-  bool refusing = c->pump.refused_in_row >= c->config.o.max_refused_recipients;
+  bool refusing = c->pump.refused_in_row >= c->config->o.max_refused_recipients;
   uvsmtp__connection_say_goodbye(c);
   if (refusing)
     uvsmtp__connection_fail(c, UVSMTP_ELIMIT,

@@ -79,19 +79,41 @@ static uint64_t in_a_while(uint64_t most)
   return fake.now + 1 + (uint64_t)rand() % (most > 0 ? most : 1);
 }
 
-int uvsmtp_connection_open(uvsmtp_connection_t **out, uv_loop_t *loop,
-                           const uvsmtp_connection_options_t *options, uvsmtp_connection_cb cb,
-                           char *detail, size_t detail_size)
+/* The client has these for as long as it has the options. */
+struct uvsmtp_connection_settings_s {
+  const uvsmtp_mem_t *mem;
+  size_t which;
+};
+
+int uvsmtp_connection_settings_new(uvsmtp_connection_settings_t **out,
+                                   const uvsmtp_connection_options_t *options, char *detail,
+                                   size_t detail_size)
 {
   size_t which = (size_t)(options->host[0] - 'a');
   assert_true(which < FAKE_SERVERS);
   assert_string_equal(options->host + 1, ".example");
-  uvsmtp_connection_t *c = uvsmtp__calloc(options->mem, 1, sizeof(*c));
+  *out = uvsmtp__calloc(options->mem, 1, sizeof(**out));
+  if (*out == NULL)
+    return UVSMTP_ENOMEM;
+  **out = (uvsmtp_connection_settings_t){options->mem, which};
+  return 0;
+}
+
+void uvsmtp_connection_settings_free(uvsmtp_connection_settings_t *settings)
+{
+  if (settings != NULL)
+    uvsmtp__free(settings->mem, settings);
+}
+
+int uvsmtp_connection_open_with(uvsmtp_connection_t **out, uv_loop_t *loop,
+                                uvsmtp_connection_settings_t *settings, uvsmtp_connection_cb cb)
+{
+  uvsmtp_connection_t *c = uvsmtp__calloc(settings->mem, 1, sizeof(*c));
   *out = c;
   if (c == NULL)
     return UVSMTP_ENOMEM;
-  c->mem = options->mem;
-  c->server = &fake.servers[which];
+  c->mem = settings->mem;
+  c->server = &fake.servers[settings->which];
   c->opened = cb;
   uvsmtp__list_init(&c->sends);
   uvsmtp__list_push_back(&fake.connections, &c->link);

@@ -86,7 +86,7 @@ static int timers(void)
 
 static uint64_t deadline_of(const uvsmtp_connection_t *c)
 {
-  return c->info.connected_ms + c->config.o.timeouts.greeting_ms;
+  return c->info.connected_ms + c->config->o.timeouts.greeting_ms;
 }
 
 static uint64_t reference_ms;

@@ -1,0 +1,244 @@
+/*
+ * What an idle connection takes of memory, counted: the blocks that it has of the caller's
+ * allocator, each rounded up to what a usual malloc makes of it. Many connections share one set of
+ * settings and a history, as those of a client do; what they share is paid by the first.
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "../tls/certs.h"
+#include "connection/connection.h"
+#include "sink/internal.h"
+#include "tls/internal.h"
+
+/* The most octets that an idle connection may take: in the clear, and with TLS beside what mbedTLS
+ * has for itself. */
+#define PLAIN_BOUND 2080
+#define TLS_BOUND 2976
+#define COUNT 16
+
+static char cert_file[] = "/tmp/uvsmtp-test-cert-XXXXXX",
+            key_file[] = "/tmp/uvsmtp-test-key-XXXXXX";
+static identity_t identity;
+
+/* ---- an allocator that counts ---- */
+
+typedef union block_u {
+  size_t size;
+  max_align_t aligned;
+} block_t;
+
+static size_t live;
+
+/* glibc's: a word before, in steps of two words, four at least. */
+static size_t rounded(size_t size)
+{
+  size_t all = (size + 8 + 15) / 16 * 16;
+  return all < 32 ? 32 : all;
+}
+
+static void *counting_realloc(void *ctx, void *p, size_t size)
+{
+  block_t *block = p != NULL ? (block_t *)p - 1 : NULL;
+  size_t before = block != NULL ? rounded(block->size) : 0;
+  block = realloc(block, sizeof(*block) + size);
+  assert_non_null(block);
+  block->size = size;
+  live += rounded(size) - before;
+  return block + 1;
+}
+
+static void *counting_malloc(void *ctx, size_t size)
+{
+  return counting_realloc(ctx, NULL, size);
+}
+
+static void counting_free(void *ctx, void *p)
+{
+  block_t *block = p != NULL ? (block_t *)p - 1 : NULL;
+  live -= block != NULL ? rounded(block->size) : 0;
+  free(block);
+}
+
+static const uvsmtp_mem_t counting = {NULL, counting_malloc, counting_realloc, counting_free};
+
+/* ---- connections that become idle ---- */
+
+typedef struct world_s {
+  uv_loop_t loop;
+  sink_t *sink;
+  uvsmtp_connection_settings_t *settings;
+  uvsmtp_connection_t *connections[COUNT];
+  size_t opened, closed;
+  uvsmtp_send_t send;
+  size_t sent;
+} world_t;
+
+static void write_pem(char *path, const char *text)
+{
+  int fd = mkstemp(path);
+  assert_true(fd >= 0);
+  assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+  close(fd);
+}
+
+static int set_up_group(void **state)
+{
+  spec_t spec = {.subject = "CN=localhost", .names = "DNS:localhost IP:127.0.0.1", .is_ca = 1};
+  signal(SIGPIPE, SIG_IGN);
+  make_identity(&identity, &spec);
+  write_pem(cert_file, identity.cert);
+  write_pem(key_file, identity.key);
+  return 0;
+}
+
+static int tear_down_group(void **state)
+{
+  free_identity(&identity);
+  unlink(cert_file);
+  unlink(key_file);
+  return 0;
+}
+
+static void start(world_t *w, uvsmtp_tls_mode_t mode)
+{
+  uvsmtp_connection_options_t options = UVSMTP_CONNECTION_OPTIONS_INIT;
+  uvsmtp_tls_options_t trust = UVSMTP_TLS_OPTIONS_INIT;
+  sink_options_t sink = {.tls_cert = cert_file, .tls_key = key_file};
+  memset(w, 0, sizeof(*w));
+  assert_int_equal(uv_loop_init(&w->loop), 0);
+  assert_int_equal(sink_start(&w->sink, &w->loop, &sink, NULL, 0), 0);
+  trust.ca_pem = identity.cert;
+  trust.mem = options.mem = &counting;
+  options.host = "127.0.0.1";
+  options.port = sink_port(w->sink);
+  options.tls = mode;
+  options.ehlo_domain = "client.example";
+  assert_int_equal(uvsmtp_history_new(&options.history, &counting), 0);
+  assert_int_equal(uvsmtp_tls_context_new(&options.tls_context, &trust, NULL, 0), 0);
+  assert_int_equal(uvsmtp_connection_settings_new(&w->settings, &options, NULL, 0), 0);
+  uvsmtp_history_free(options.history);
+}
+
+static void on_open(uvsmtp_connection_t *c, const uvsmtp_error_t *error)
+{
+  world_t *w = uvsmtp_connection_get_data(c);
+  assert_int_equal(error->err, 0);
+  w->opened++;
+}
+
+/* Opens one more, and lets it give back what it need not keep. */
+static uvsmtp_connection_t *open_one(world_t *w)
+{
+  size_t i = w->opened;
+  assert_int_equal(uvsmtp_connection_open_with(&w->connections[i], &w->loop, w->settings, on_open),
+                   0);
+  uvsmtp_connection_set_data(w->connections[i], w);
+  while (w->opened == i || !w->connections[i]->trimmed)
+    uv_run(&w->loop, UV_RUN_ONCE);
+  return w->connections[i];
+}
+
+static void on_sink_closed(sink_t *sink, void *data)
+{
+}
+
+static void on_closed(uvsmtp_connection_t *c)
+{
+  world_t *w = uvsmtp_connection_get_data(c);
+  if (++w->closed == w->opened)
+    sink_close(w->sink, on_sink_closed);
+}
+
+static void end(world_t *w)
+{
+  uvsmtp_tls_context_t *context = w->settings->o.tls_context;
+  for (size_t i = 0; i < w->opened; i++)
+    uvsmtp_connection_close(w->connections[i], on_closed);
+  uv_run(&w->loop, UV_RUN_DEFAULT);
+  uvsmtp_connection_settings_free(w->settings);
+  uvsmtp_tls_context_free(context);
+  assert_int_equal(uv_loop_close(&w->loop), 0);
+  assert_int_equal(live, 0);
+}
+
+/* Of one connection more, beside those there are. */
+static size_t footprint(world_t *w)
+{
+  size_t before;
+  open_one(w);
+  before = live;
+  open_one(w);
+  return live - before;
+}
+
+static void on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
+{
+  world_t *w = send->data;
+  assert_int_equal(result->status, UVSMTP_ACCEPTED);
+  w->sent++;
+}
+
+/* A message on the last of them, and what is left of it when that is idle again. */
+static void send_one(world_t *w)
+{
+  uvsmtp_recipient_t to = {.address = "bob@there.example"};
+  uvsmtp_envelope_t envelope = UVSMTP_ENVELOPE_INIT;
+  uvsmtp_connection_t *c = w->connections[w->opened - 1];
+  uvsmtp_source_t source;
+  envelope.sender = "ann@here.example";
+  envelope.recipients = &to;
+  envelope.recipient_count = 1;
+  uvsmtp_source_memory(&source, "Subject: Hi\r\n\r\nHi\r\n", 19);
+  w->send.data = w;
+  assert_int_equal(uvsmtp_connection_send(c, &w->send, &envelope, &source, on_sent), 0);
+  while (w->sent == 0 || !c->trimmed)
+    uv_run(&w->loop, UV_RUN_ONCE);
+}
+
+static void check(const char *what, size_t octets, size_t bound)
+{
+  print_message("%s: %zu octets, bound %zu\n", what, octets, bound);
+  assert_in_range(octets, 1, bound);
+}
+
+static void an_idle_connection_is_small(void **state)
+{
+  size_t before;
+  world_t w;
+  start(&w, UVSMTP_TLS_NONE);
+  check("in the clear", footprint(&w), PLAIN_BOUND);
+  before = live;
+  send_one(&w);
+  assert_int_equal(live, before);
+  end(&w);
+}
+
+static void an_idle_tls_connection_is_little_more_than_mbedtls(void **state)
+{
+  size_t before;
+  world_t w;
+  start(&w, UVSMTP_TLS_REQUIRED);
+  check("TLS", footprint(&w) - sizeof(mbedtls_ssl_context), TLS_BOUND);
+  before = live;
+  send_one(&w);
+  assert_int_equal(live, before);
+  end(&w);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(an_idle_connection_is_small),
+      cmocka_unit_test(an_idle_tls_connection_is_little_more_than_mbedtls)};
+  return cmocka_run_group_tests(tests, set_up_group, tear_down_group);
+}
