@@ -23,7 +23,7 @@
 
 static void destroy(uvsmtp_connection_t *c)
 {
-  uvsmtp_mem_t mem = c->mem;
+  uvsmtp_mem_t mem = *c->mem;
   if (c->close_cb != NULL)
     c->close_cb(c);
   uvsmtp__pump_clear(c);
@@ -33,11 +33,15 @@ static void destroy(uvsmtp_connection_t *c)
     uvsmtp__hub_release(c->hub);
   if (c->uses_shared)
     uvsmtp__shared_context_release();
+  if (c->config->history == NULL)
+    uvsmtp__free(&mem, c->manners);
   uvsmtp_connection_settings_free(c->config);
   uvsmtp__free(&mem, c->peer);
   uvsmtp__free(&mem, c->ehlo_name);
   uvsmtp__free(&mem, c->write);
-  uvsmtp__free(&mem, c->records);
+  if (c->secure != NULL)
+    uvsmtp__free(&mem, c->secure->records);
+  uvsmtp__free(&mem, c->secure);
   uvsmtp__free(&mem, c->work);
   uvsmtp__free(&mem, c->text);
   uvsmtp__free(&mem, c->words);
@@ -99,7 +103,8 @@ static void begin_failing(uvsmtp_connection_t *c, int err)
   c->was_idle = c->phase == UVSMTP__PHASE_READY && !is_busy(c);
   c->err = err;
   c->phase = UVSMTP__PHASE_FAILED;
-  uvsmtp__history_leave(&c->visit, c->tls_failed);
+  if (c->secure != NULL)
+    uvsmtp__history_leave(&c->secure->visit, c->tls_failed);
   c->closing = c->closing || c->quitting;
   if (c->connector != NULL)
     uvsmtp__connector_cancel(c->connector);
@@ -122,7 +127,7 @@ void uvsmtp__connection_fail(uvsmtp_connection_t *c, int err, const char *format
   va_end(args);
   len = strlen(text);
   snprintf(text + len, sizeof(text) - len, "%s", uvsmtp__error_hint(err));
-  c->text = uvsmtp__strdup(&c->mem, text);
+  c->text = uvsmtp__strdup(c->mem, text);
   begin_failing(c, err);
 }
 
@@ -255,7 +260,7 @@ void uvsmtp__connection_advance(uvsmtp_connection_t *c)
     return;
   }
   c->phase = UVSMTP__PHASE_QUITTING;
-  c->quit_deadline = limit == UINT64_MAX ? UINT64_MAX : uv_now(c->loop) + limit;
+  c->open_deadline = limit == UINT64_MAX ? UINT64_MAX : uv_now(c->loop) + limit;
 }
 
 void uvsmtp__connection_ready(uvsmtp_connection_t *c)
@@ -266,7 +271,7 @@ void uvsmtp__connection_ready(uvsmtp_connection_t *c)
   uvsmtp__pump_ready(c);
   c->info.ready_ms = uv_now(c->loop);
   c->open_cb = NULL;
-  uvsmtp__free(&c->mem, c->ehlo_name);
+  uvsmtp__free(c->mem, c->ehlo_name);
   c->ehlo_name = NULL;
   if (cb != NULL)
     cb(c, &none);
@@ -284,7 +289,7 @@ static void on_connected(void *data, uv_stream_t *stream, int err, const char *t
     c->info.connected_ms = uv_now(c->loop);
     stream->data = c;
     uvsmtp__hold(c, UVSMTP__HOLD_STREAM);
-    c->peer = uvsmtp__strdup(&c->mem, peer);
+    c->peer = uvsmtp__strdup(c->mem, peer);
   }
   if (uvsmtp__connection_alive(c)) {
     if (stream == NULL)
@@ -320,7 +325,7 @@ static int start_connector(uvsmtp_connection_t *c)
       .connect_timeout_ms = o->connect_timeout_ms,
       .attempt_delay_ms = o->attempt_delay_ms,
       .history = c->config->history,
-      .mem = &c->mem,
+      .mem = c->mem,
   };
   int err = uvsmtp__connector_start(&c->connector, c->loop, &options, on_connected, c);
   if (err == 0)
@@ -335,27 +340,37 @@ static uint64_t next_id(void)
   return atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
 }
 
+static void free_half_made(uvsmtp_connection_t *c, const uvsmtp_connection_settings_t *settings)
+{
+  if (settings->history == NULL)
+    uvsmtp__free(&settings->mem, c->manners);
+  if (c->hub != NULL)
+    uvsmtp__hub_release(c->hub);
+  uvsmtp__free(&settings->mem, c);
+}
+
 static int make(uvsmtp_connection_t **out, uv_loop_t *loop, uvsmtp_connection_settings_t *settings)
 {
   uvsmtp_connection_t *c = uvsmtp__calloc(&settings->mem, 1, sizeof(*c));
+  uvsmtp_history_t *history = settings->history;
   if (c == NULL)
     return UVSMTP_ENOMEM;
+  c->manners = history != NULL ? uvsmtp_history_manners(history)
+                               : uvsmtp__calloc(&settings->mem, 1, sizeof(*c->manners));
   c->hub = uvsmtp__hub_acquire(loop);
-  if (c->hub == NULL) {
-    uvsmtp__free(&settings->mem, c);
+  if (c->manners == NULL || c->hub == NULL) {
+    free_half_made(c, settings);
     return UVSMTP_ENOMEM;
   }
   settings->users++;
   c->config = settings;
-  c->mem = settings->mem;
+  c->mem = &settings->mem;
   c->loop = loop;
   c->id = next_id();
   c->info.started_ms = uv_now(loop);
   c->in_hub.wake_at = UINT64_MAX;
   uvsmtp__list_init(&c->requests);
   uvsmtp__pump_init(c);
-  c->manners =
-      settings->history != NULL ? uvsmtp_history_manners(settings->history) : &c->own_manners;
   *out = c;
   return 0;
 }

@@ -61,11 +61,15 @@ typedef struct uvsmtp__record_s {
 } uvsmtp__record_t;
 #define UVSMTP__RECORDS 16
 
-/* What the TLS handshake needs in worker threads; gone when it is done. */
+/* What the TLS handshake needs; gone when it is done. */
 typedef struct uvsmtp__work_s {
-  uv_work_t req;
+  uv_work_t req; /* in worker threads */
   int err;
   uvsmtp_tls_context_t *context;
+  uint64_t deadline;
+  uint64_t wait_deadline; /* of TLS_WAIT */
+  uint64_t step_at;       /* a step on the loop's thread, if it is due, is so not before this */
+  bool step_due;
   char detail[256];
 } uvsmtp__work_t;
 
@@ -84,25 +88,31 @@ struct uvsmtp_connection_settings_s {
   uvsmtp_history_t *history; /* held; NULL: none */
 };
 
+/* What a connection with TLS has, from the beginning of its handshake on. */
+typedef struct uvsmtp__secure_s {
+  uvsmtp_connection_t *connection;
+  uvsmtp__visit_t visit;     /* to the history, for TLS sessions */
+  uint64_t cipher_sent;      /* octets of ciphertext that the kernel took */
+  uint64_t cipher_done;      /* of these, those up to the end of the last whole record */
+  uint64_t plain_sent;       /* octets of the protocol's output in records that the kernel has */
+  uvsmtp__record_t *records; /* UVSMTP__RECORDS made, and not wholly with the kernel; or NULL */
+  unsigned record_first, record_count;
+} uvsmtp__secure_t;
+
+/*
+ * There may be thousands that are idle: what only some have, or only for a while, lies behind a
+ * pointer, and flags stand together.
+ */
 struct uvsmtp_connection_s {
-  uvsmtp_mem_t mem;
+  const uvsmtp_mem_t *mem; /* that of `config` */
   uv_loop_t *loop;
   void *data;
   uint64_t id;
   uvsmtp_connection_info_t info;
   uvsmtp_connection_settings_t *config; /* one use of it */
-  uvsmtp__phase_t phase;
-  unsigned holds;
-  unsigned jobs; /* computations in worker threads; above 0: HOLD_OFFLOAD */
-  bool working;  /* `work` is one of them, and has the TLS engine */
-
-  uvsmtp_connection_cb open_cb; /* NULL once it was called */
+  uvsmtp_connection_cb open_cb;         /* NULL once it was called */
   uvsmtp_connection_cb on_lost;
   uvsmtp_connection_close_cb close_cb;
-  bool quitting;  /* QUIT as soon as nothing is under way */
-  bool closing;   /* the owner wants it gone */
-  bool was_idle;  /* when it failed */
-  bool finishing; /* it leaves its hub, the last thing */
 
   uvsmtp__connector_t *connector;
   uv_stream_t *stream;
@@ -110,66 +120,58 @@ struct uvsmtp_connection_s {
   char *ehlo_name; /* found out while the session is opened; NULL: not, or no longer needed */
   uvsmtp_protocol_t *protocol;
   uvsmtp__pump_t pump;
-  uvsmtp_manners_t *manners, own_manners; /* the history's, or its own */
-  uvsmtp__link_t requests;                /* uvsmtp_request_t, oldest first */
+  uvsmtp_manners_t *manners;   /* the history's; without one its own */
+  uvsmtp__link_t requests;     /* uvsmtp_request_t, oldest first */
   struct {                     /* of uvsmtp_connection_data: what the protocol has not taken yet */
     uvsmtp_request_t *request; /* NULL: none */
     const char *bytes;
     size_t len;
   } content;
 
-  /* hub.c */
   uvsmtp__hub_t *hub;
   uvsmtp__place_t in_hub;
-
-  /* stream.c */
   uv_write_t *write; /* NULL: the kernel has taken all since the buffers were given back */
-  bool writing;      /* `write` is with libuv */
-  bool octet_owed;   /* it has left, and the TLS engine, in a worker thread, does not know */
-  bool flushing;     /* guards against uvsmtp__connection_flush inside itself */
-  bool reading;
-  int write_err; /* writing failed: what the server still says is read, then it is over */
   uint64_t write_err_deadline;
   uvsmtp_tls_t *tls;
-  bool tls_done;        /* the handshake is done: output goes through the engine */
-  bool tls_failed;      /* the handshake failed: the owner may try without */
-  bool tls_due;         /* STARTTLS was accepted: the handshake begins when all events are read */
-  bool uses_shared;     /* the TLS context of all connections without one: it is to be given back */
-  uint64_t cipher_sent; /* octets of ciphertext that the kernel took */
-  uint64_t cipher_done; /* of these, those up to the end of the last whole record */
-  uvsmtp__record_t *records; /* UVSMTP__RECORDS made, and not wholly with the kernel; or NULL */
-  unsigned record_first, record_count;
-  uint64_t plain_sent; /* octets of the protocol's output in records that the kernel has */
-
-  /* handshake.c */
-  uvsmtp__work_t *work; /* NULL but from begin to end */
-  uint64_t tls_deadline;
-  uvsmtp__visit_t visit;  /* to the history, for TLS sessions */
-  uint64_t wait_deadline; /* of TLS_WAIT */
-  bool step_due;          /* a step of the handshake on the loop's thread, not before step_at */
-  uint64_t step_at;
-
-  bool xclient_said;
-
-  /* login.c */
-  uvsmtp_auth_choice_t *choice; /* NULL but while it logs in */
+  uvsmtp__secure_t *secure;     /* NULL: without TLS, so far */
+  uvsmtp__work_t *work;         /* NULL but from begin to end of the handshake */
+  uvsmtp_auth_choice_t *choice; /* NULL but while it logs in, as `exchange` */
   uvsmtp_exchange_t *exchange;
+  uint64_t
+      open_deadline; /* for all of opening; the connector keeps to it by itself. Then: of QUIT */
+  uint64_t trim_at;  /* the buffers of an idle connection are given back then; 0: not due */
+  char *text;        /* why it failed; NULL: the words for `err` */
+  char *words;       /* of the reply because of which it failed */
+  int err;
+  int code;             /* of that reply; 0: none */
+  uint16_t enhanced[3]; /* likewise */
+  int write_err;        /* writing failed: what the server still says is read, then it is over */
+
+  unsigned jobs; /* computations in worker threads; above 0: HOLD_OFFLOAD */
+  uint8_t phase; /* uvsmtp__phase_t */
+  uint8_t holds;
+  bool working;   /* `work` is one of the jobs, and has the TLS engine */
+  bool quitting;  /* QUIT as soon as nothing is under way */
+  bool closing;   /* the owner wants it gone */
+  bool was_idle;  /* when it failed */
+  bool finishing; /* it leaves its hub, the last thing */
+  /* stream.c */
+  bool writing;    /* `write` is with libuv */
+  bool octet_owed; /* it has left, and the TLS engine, in a worker thread, does not know */
+  bool flushing;   /* guards against uvsmtp__connection_flush inside itself */
+  bool reading;
+  bool tls_done;    /* the handshake is done: output goes through the engine */
+  bool tls_failed;  /* the handshake failed: the owner may try without */
+  bool tls_due;     /* STARTTLS was accepted: the handshake begins when all events are read */
+  bool uses_shared; /* the TLS context of all connections without one: it is to be given back */
+  /* session.c, login.c */
+  bool xclient_said;
   bool auth_sent;      /* AUTH of this exchange has been issued */
   bool auth_cancelled; /* "*" has been issued */
   bool suspended;
-
   /* timer.c */
-  uint64_t open_deadline; /* for all of opening; the connector keeps to it by itself */
-  uint64_t quit_deadline;
-  uint64_t trim_at; /* the buffers of an idle connection are given back then; 0: not due */
-  bool trimmed;     /* they are, and nothing was under way since */
+  bool trimmed; /* the buffers are given back, and nothing was under way since */
   bool settle_due;
-
-  int err;    /* why it failed */
-  char *text; /* NULL: the words for `err` */
-  int code;   /* of the reply because of which it failed; 0: none */
-  uint16_t enhanced[3];
-  char *words; /* of that reply */
 };
 
 /* ---- connection.c ---- */

@@ -43,7 +43,7 @@ typedef union address_u {
   struct sockaddr_in6 six;
 } address_t;
 
-/* What is handed over: one block, whichever of the two it holds. */
+/* What is handed over: one block, as large as that of the two which it holds. */
 typedef union endpoint_u {
   uv_handle_t handle;
   uv_stream_t stream;
@@ -433,7 +433,7 @@ static int connect_tcp(uvsmtp__connector_t *c, attempt_t *a)
 static int launch(uvsmtp__connector_t *c, attempt_t *a)
 {
   int err;
-  a->end = uvsmtp__calloc(&c->mem, 1, sizeof(*a->end));
+  a->end = uvsmtp__calloc(&c->mem, 1, c->is_path ? sizeof(uv_pipe_t) : sizeof(uv_tcp_t));
   if (a->end == NULL)
     return UVSMTP_ENOMEM;
   err = c->is_path ? uv_pipe_init(c->loop, &a->end->pipe, 0) : uv_tcp_init(c->loop, &a->end->tcp);

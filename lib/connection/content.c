@@ -428,7 +428,7 @@ static int push_stable_chunk(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   while ((err = read_piece(t)) == 0 && t->piece.len > 0) {
     if (count == room) {
       more =
-          uvsmtp__realloc_array(&c->mem, slices == few ? NULL : slices, room * 4, sizeof(*slices));
+          uvsmtp__realloc_array(c->mem, slices == few ? NULL : slices, room * 4, sizeof(*slices));
       if (more == NULL) {
         err = UVSMTP_ENOMEM;
         break;
@@ -448,7 +448,7 @@ static int push_stable_chunk(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   if (err == 0)
     err = uvsmtp_protocol_chunk(c->protocol, slices, count, true, t);
   if (slices != few)
-    uvsmtp__free(&c->mem, slices);
+    uvsmtp__free(c->mem, slices);
   return err;
 }
 

@@ -71,8 +71,8 @@ void uvsmtp__connection_note_reply(uvsmtp_connection_t *c, const uvsmtp_reply_t 
 {
   c->code = reply->code;
   memcpy(c->enhanced, reply->enhanced, sizeof(c->enhanced));
-  uvsmtp__free(&c->mem, c->words);
-  c->words = uvsmtp__strdup(&c->mem, words);
+  uvsmtp__free(c->mem, c->words);
+  c->words = uvsmtp__strdup(c->mem, words);
 }
 
 uvsmtp_error_t uvsmtp__connection_error(const uvsmtp_connection_t *c)

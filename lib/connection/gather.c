@@ -106,7 +106,7 @@ static int issue_chunk(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 int uvsmtp__gather_push(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   int err;
-  if (c->pump.gather == NULL && (c->pump.gather = uvsmtp__malloc(&c->mem, GATHER_SIZE)) == NULL)
+  if (c->pump.gather == NULL && (c->pump.gather = uvsmtp__malloc(c->mem, GATHER_SIZE)) == NULL)
     return UVSMTP_ENOMEM;
   for (;;) {
     if (!is_free(c))
@@ -124,7 +124,7 @@ int uvsmtp__gather_push(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 
 void uvsmtp__gather_free(uvsmtp_connection_t *c)
 {
-  uvsmtp__free(&c->mem, c->pump.gather);
+  uvsmtp__free(c->mem, c->pump.gather);
   c->pump.gather = NULL;
   c->pump.gathered = 0;
 }

@@ -88,14 +88,14 @@ static void fail(uvsmtp_connection_t *c, int err, const char *detail)
 static void complete(uvsmtp_connection_t *c)
 {
   c->tls_done = true;
-  uvsmtp__free(&c->mem, c->work);
+  uvsmtp__free(c->mem, c->work);
   c->work = NULL;
   c->info.tls_ended_ms = uv_now(c->loop);
-  uvsmtp__history_shaken(&c->visit, c->tls);
+  uvsmtp__history_shaken(&c->secure->visit, c->tls);
   if (c->protocol == NULL) {
     uvsmtp__session_begin(c);
   } else {
-    c->plain_sent = uvsmtp_protocol_total_sent(c->protocol);
+    c->secure->plain_sent = uvsmtp_protocol_total_sent(c->protocol);
     uvsmtp__session_tls_started(c);
   }
   if (!uvsmtp__connection_alive(c))
@@ -140,11 +140,11 @@ static void step_on_loop(uvsmtp_connection_t *c)
     turn->steps = 0;
   }
   if (turn->steps == STEPS_A_TURN) {
-    c->step_at = now + 1;
+    c->work->step_at = now + 1;
     return;
   }
   turn->steps++;
-  c->step_due = false;
+  c->work->step_due = false;
   stepped(c, uvsmtp_tls_handshake(c->tls));
 }
 
@@ -155,16 +155,16 @@ static void go_on(uvsmtp_connection_t *c)
     run(c, shake, shaken);
     return;
   }
-  c->step_due = true;
-  c->step_at = uv_now(c->loop);
+  c->work->step_due = true;
+  c->work->step_at = uv_now(c->loop);
   uvsmtp__timer_note(c);
 }
 
 /* Begins with a session, or without one, or waits for one. */
 static void begin(uvsmtp_connection_t *c)
 {
-  bool patient = uv_now(c->loop) < c->wait_deadline;
-  bool may_go = uvsmtp__history_begin(&c->visit, c->tls, patient);
+  bool patient = uv_now(c->loop) < c->work->wait_deadline;
+  bool may_go = uvsmtp__history_begin(&c->secure->visit, c->tls, patient);
   c->phase = may_go ? UVSMTP__PHASE_HANDSHAKE : UVSMTP__PHASE_TLS_WAIT;
   if (may_go)
     go_on(c);
@@ -174,7 +174,7 @@ static void begin(uvsmtp_connection_t *c)
 
 static void wake(uvsmtp__visit_t *visit)
 {
-  begin(UVSMTP__CONTAINER(visit, uvsmtp_connection_t, visit));
+  begin(UVSMTP__CONTAINER(visit, uvsmtp__secure_t, visit)->connection);
 }
 
 static void start(uvsmtp_connection_t *c, uvsmtp_tls_context_t *context)
@@ -187,9 +187,9 @@ static void start(uvsmtp_connection_t *c, uvsmtp_tls_context_t *context)
     fail(c, err, o->host == NULL ? "no host name was given to check" : uvsmtp_strerror(err));
     return;
   }
-  c->visit = (uvsmtp__visit_t){
+  c->secure->visit = (uvsmtp__visit_t){
       .history = c->config->history, .resumes = !o->no_tls_resumption, .wake = wake};
-  c->wait_deadline = uv_now(c->loop) + WAIT_MS(o->tls_timeout_ms);
+  c->work->wait_deadline = uv_now(c->loop) + WAIT_MS(o->tls_timeout_ms);
   begin(c);
 }
 
@@ -213,14 +213,16 @@ void uvsmtp__handshake_begin(uvsmtp_connection_t *c)
   uvsmtp_tls_context_t *context = c->config->o.tls_context;
   uint64_t limit = c->config->o.tls_timeout_ms;
   char whom[UVSMTP__PEER_SIZE];
-  c->work = uvsmtp__calloc(&c->mem, 1, sizeof(*c->work));
-  if (c->work == NULL) {
+  c->work = uvsmtp__calloc(c->mem, 1, sizeof(*c->work));
+  c->secure = uvsmtp__calloc(c->mem, 1, sizeof(*c->secure));
+  if (c->work == NULL || c->secure == NULL) {
     uvsmtp__connection_fail(c, UVSMTP_ENOMEM, "TLS handshake with %s failed: %s",
                             uvsmtp__connection_whom(c, whom, sizeof(whom)),
                             uvsmtp_strerror(UVSMTP_ENOMEM));
     return;
   }
-  c->tls_deadline = limit == UINT64_MAX ? UINT64_MAX : uv_now(c->loop) + limit;
+  c->secure->connection = c;
+  c->work->deadline = limit == UINT64_MAX ? UINT64_MAX : uv_now(c->loop) + limit;
   uvsmtp__stream_pause(c);
   if (context == NULL)
     context = uvsmtp__history_context(c->config->history);
@@ -238,7 +240,7 @@ void uvsmtp__handshake_run(uvsmtp_connection_t *c)
 {
   if (c->phase == UVSMTP__PHASE_TLS_WAIT)
     begin(c);
-  else if (c->step_due)
+  else if (c->work->step_due)
     step_on_loop(c);
 }
 

@@ -47,7 +47,7 @@ static int add_domain(uvsmtp_connection_t *c, const char *address)
     return 0;
   if (c->pump.domain_count == c->pump.domain_room) {
     size_t room = c->pump.domain_room * 2 + 8;
-    larger = uvsmtp__realloc_array(&c->mem, c->pump.domains, room, sizeof(*larger));
+    larger = uvsmtp__realloc_array(c->mem, c->pump.domains, room, sizeof(*larger));
     if (larger == NULL)
       return UVSMTP_ENOMEM;
     c->pump.domains = larger;
@@ -116,6 +116,6 @@ void uvsmtp__limits_note_recipient(uvsmtp_connection_t *c, bool accepted)
 
 void uvsmtp__limits_clear(uvsmtp_connection_t *c)
 {
-  uvsmtp__free(&c->mem, c->pump.domains);
+  uvsmtp__free(c->mem, c->pump.domains);
   c->pump.domains = NULL;
 }

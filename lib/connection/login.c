@@ -46,14 +46,14 @@ static void job_done(uv_work_t *work, int status)
   job_t *job = work->data;
   uvsmtp_connection_t *c = job->connection;
   job->job->done(job->job, status == 0 ? 0 : UVSMTP_ECANCELED);
-  uvsmtp__free(&c->mem, job);
+  uvsmtp__free(c->mem, job);
   uvsmtp__offload_end(c);
 }
 
 static int on_offload(void *owner, uvsmtp_auth_job_t *auth_job)
 {
   uvsmtp_connection_t *c = owner;
-  job_t *job = uvsmtp__calloc(&c->mem, 1, sizeof(*job));
+  job_t *job = uvsmtp__calloc(c->mem, 1, sizeof(*job));
   int err;
   if (job == NULL)
     return UVSMTP_ENOMEM;
@@ -62,7 +62,7 @@ static int on_offload(void *owner, uvsmtp_auth_job_t *auth_job)
   job->job = auth_job;
   err = uv_queue_work(c->loop, &job->work, work_job, job_done);
   if (err != 0)
-    uvsmtp__free(&c->mem, job);
+    uvsmtp__free(c->mem, job);
   else
     uvsmtp__offload_begin(c);
   return err;
@@ -82,7 +82,7 @@ static int start_exchange(uvsmtp_connection_t *c)
   context.tls = c->tls_done;
   context.allow_plaintext = c->config->o.allow_plaintext_auth;
   context.crypto = uvsmtp_tls_crypto();
-  context.mem = &c->mem;
+  context.mem = c->mem;
   context.owner = c;
   context.wake = on_wake;
   context.offload = on_offload;
@@ -132,8 +132,8 @@ uint64_t uvsmtp__login_rest_ms(const uvsmtp_connection_t *c)
 {
   uint64_t least_ms = c->config->auth_count != 0 ? UINT64_MAX : 0;
   for (size_t i = 0; i < c->config->auth_count; i++) {
-    uint64_t rest_ms =
-        uvsmtp_auth_rest_ms(c->config->auths[i], server_name(c), c->config->o.port, uv_now(c->loop));
+    uint64_t rest_ms = uvsmtp_auth_rest_ms(c->config->auths[i], server_name(c), c->config->o.port,
+                                           uv_now(c->loop));
     if (rest_ms < least_ms)
       least_ms = rest_ms;
   }
@@ -147,7 +147,7 @@ void uvsmtp__login_begin(uvsmtp_connection_t *c)
     uvsmtp__connection_ready(c);
     return;
   }
-  c->choice = uvsmtp__malloc(&c->mem, sizeof(*c->choice));
+  c->choice = uvsmtp__malloc(c->mem, sizeof(*c->choice));
   if (c->choice == NULL) {
     give_up(c, UVSMTP_ENOMEM, "");
     return;
@@ -229,7 +229,7 @@ static void clear(uvsmtp_connection_t *c)
   c->exchange = NULL;
   c->suspended = false;
   uvsmtp_exchange_free(exchange);
-  uvsmtp__free(&c->mem, c->choice);
+  uvsmtp__free(c->mem, c->choice);
   c->choice = NULL;
 }
 

@@ -196,7 +196,7 @@ static const char *queue_id_at_end(const char *text, size_t len)
 /* Keeps its memory for the next one, unless it is of another connection's allocator. */
 static void release(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
-  if (t->foreign && memcmp(&t->mem, &c->mem, sizeof(c->mem)) != 0) {
+  if (t->foreign && memcmp(&t->mem, c->mem, sizeof(*c->mem)) != 0) {
     uvsmtp__transaction_free(t);
     return;
   }

@@ -54,7 +54,7 @@ static int find_name(uvsmtp_connection_t *c)
   int err = uvsmtp__ehlo_name(name, sizeof(name), c->stream);
   if (err != 0)
     return err;
-  c->ehlo_name = uvsmtp__strdup(&c->mem, name);
+  c->ehlo_name = uvsmtp__strdup(c->mem, name);
   return c->ehlo_name == NULL ? UVSMTP_ENOMEM : 0;
 }
 
@@ -86,7 +86,7 @@ void uvsmtp__session_begin(uvsmtp_connection_t *c)
   options.tls = c->tls_done;
   options.trace = o->trace != NULL;
   options.timeouts = o->timeouts;
-  options.mem = &c->mem;
+  options.mem = c->mem;
   options.domain_to_ascii = to_ascii;
   err = uvsmtp_protocol_new(&c->protocol, &options, uv_now(c->loop));
   if (err != 0) {

@@ -45,7 +45,7 @@ static bool wait_for_room(uvsmtp_connection_t *c, const char *octet)
   if (!uvsmtp__connection_alive(c))
     return false;
   if (c->write == NULL)
-    c->write = uvsmtp__malloc(&c->mem, sizeof(*c->write));
+    c->write = uvsmtp__malloc(c->mem, sizeof(*c->write));
   err = c->write == NULL ? UVSMTP_ENOMEM : uv_write(c->write, c->stream, &buf, 1, on_written);
   if (err != 0)
     return write_failed(c, err);
@@ -102,12 +102,13 @@ static bool write_clear(uvsmtp_connection_t *c, size_t *budget)
 static void cipher_left(uvsmtp_connection_t *c, size_t len)
 {
   uvsmtp_tls_sent(c->tls, len);
-  c->cipher_sent += len;
-  while (c->record_count > 0 && c->records[c->record_first].cipher_end <= c->cipher_sent) {
-    c->plain_sent = c->records[c->record_first].plain_end;
-    c->cipher_done = c->records[c->record_first].cipher_end;
-    c->record_first = (c->record_first + 1) % UVSMTP__RECORDS;
-    c->record_count--;
+  c->secure->cipher_sent += len;
+  while (c->secure->record_count > 0 &&
+         c->secure->records[c->secure->record_first].cipher_end <= c->secure->cipher_sent) {
+    c->secure->plain_sent = c->secure->records[c->secure->record_first].plain_end;
+    c->secure->cipher_done = c->secure->records[c->secure->record_first].cipher_end;
+    c->secure->record_first = (c->secure->record_first + 1) % UVSMTP__RECORDS;
+    c->secure->record_count--;
   }
 }
 
@@ -156,12 +157,12 @@ static size_t next_record(uvsmtp_connection_t *c, uvsmtp_slice_t *slices)
 
 static void note_record(uvsmtp_connection_t *c)
 {
-  unsigned at = (c->record_first + c->record_count++) % UVSMTP__RECORDS;
+  unsigned at = (c->secure->record_first + c->secure->record_count++) % UVSMTP__RECORDS;
   uvsmtp_slice_t made;
   uvsmtp_tls_output(c->tls, &made);
   uvsmtp_tls_sent(c->tls, 0); /* looked only */
-  c->records[at].plain_end = uvsmtp_protocol_total_sent(c->protocol);
-  c->records[at].cipher_end = c->cipher_sent + made.len;
+  c->secure->records[at].plain_end = uvsmtp_protocol_total_sent(c->protocol);
+  c->secure->records[at].cipher_end = c->secure->cipher_sent + made.len;
 }
 
 static void tls_broke(uvsmtp_connection_t *c, int err)
@@ -174,9 +175,10 @@ static void tls_broke(uvsmtp_connection_t *c, int err)
 
 static bool have_records(uvsmtp_connection_t *c)
 {
-  if (c->records == NULL)
-    c->records = uvsmtp__realloc_array(&c->mem, NULL, UVSMTP__RECORDS, sizeof(*c->records));
-  return c->records != NULL || write_failed(c, UVSMTP_ENOMEM);
+  if (c->secure->records == NULL)
+    c->secure->records =
+        uvsmtp__realloc_array(c->mem, NULL, UVSMTP__RECORDS, sizeof(*c->secure->records));
+  return c->secure->records != NULL || write_failed(c, UVSMTP_ENOMEM);
 }
 
 /* Makes records as far as there is room for them; false if the engine broke. */
@@ -186,7 +188,7 @@ static bool encrypt(uvsmtp_connection_t *c)
   size_t count, taken;
   if (uvsmtp_protocol_output_len(c->protocol) != 0 && !have_records(c))
     return false;
-  while (c->record_count < UVSMTP__RECORDS && (count = next_record(c, slices)) != 0) {
+  while (c->secure->record_count < UVSMTP__RECORDS && (count = next_record(c, slices)) != 0) {
     int err = uvsmtp_tls_write(c->tls, slices, count, &taken);
     if (err == UVSMTP_PENDING)
       return true;
@@ -303,13 +305,13 @@ uint64_t uvsmtp__connection_reached(const uvsmtp_connection_t *c)
     return 0;
   if (!c->tls_done)
     return uvsmtp_protocol_total_sent(c->protocol);
-  if (c->record_count == 0)
-    return c->plain_sent;
-  len = c->records[c->record_first].plain_end - c->plain_sent;
+  if (c->secure->record_count == 0)
+    return c->secure->plain_sent;
+  len = c->secure->records[c->secure->record_first].plain_end - c->secure->plain_sent;
   if (len <= 1024) /* smaller than any limit of a record */
-    return c->plain_sent;
-  handed = c->cipher_sent - c->cipher_done;
-  return c->plain_sent + (handed < len ? handed : len - 1);
+    return c->secure->plain_sent;
+  handed = c->secure->cipher_sent - c->secure->cipher_done;
+  return c->secure->plain_sent + (handed < len ? handed : len - 1);
 }
 
 /* ---- reading ---- */
@@ -371,7 +373,7 @@ void uvsmtp__stream_decrypt(uvsmtp_connection_t *c)
     heard = true;
   }
   if (uvsmtp__connection_alive(c))
-    uvsmtp__history_learn(&c->visit, c->tls, heard);
+    uvsmtp__history_learn(&c->secure->visit, c->tls, heard);
   uvsmtp__connection_flush(c); /* TLS has something to say by itself too */
 }
 
@@ -454,12 +456,12 @@ void uvsmtp__stream_pause(uvsmtp_connection_t *c)
 void uvsmtp__stream_trim(uvsmtp_connection_t *c)
 {
   if (!c->writing) {
-    uvsmtp__free(&c->mem, c->write);
+    uvsmtp__free(c->mem, c->write);
     c->write = NULL;
   }
-  if (c->record_count == 0) {
-    uvsmtp__free(&c->mem, c->records);
-    c->records = NULL;
+  if (c->secure != NULL && c->secure->record_count == 0) {
+    uvsmtp__free(c->mem, c->secure->records);
+    c->secure->records = NULL;
   }
   if (c->tls_done && !c->writing)
     uvsmtp_tls_idle(c->tls);
@@ -469,7 +471,7 @@ static void on_closed(uv_handle_t *handle)
 {
   uvsmtp_connection_t *c = handle->data;
   if (c->stream != c->config->o.stream)
-    uvsmtp__free(&c->mem, c->stream);
+    uvsmtp__free(c->mem, c->stream);
   c->stream = NULL;
   uvsmtp__connection_settle(c);
   uvsmtp__drop(c, UVSMTP__HOLD_STREAM);

@@ -21,14 +21,14 @@ static uint64_t next_deadline(const uvsmtp_connection_t *c)
   uint64_t at = UINT64_MAX;
   switch (c->phase) {
   case UVSMTP__PHASE_TLS_WAIT:
-    at = earlier(c->tls_deadline, c->wait_deadline);
+    at = earlier(c->work->deadline, c->work->wait_deadline);
     break;
   case UVSMTP__PHASE_TLS_CONTEXT:
   case UVSMTP__PHASE_HANDSHAKE:
-    at = c->step_due ? earlier(c->tls_deadline, c->step_at) : c->tls_deadline;
+    at = c->work->step_due ? earlier(c->work->deadline, c->work->step_at) : c->work->deadline;
     break;
   case UVSMTP__PHASE_QUITTING:
-    at = c->quit_deadline;
+    at = c->open_deadline;
     break;
   case UVSMTP__PHASE_SESSION:
   case UVSMTP__PHASE_READY:
@@ -72,7 +72,7 @@ static void expire(uvsmtp_connection_t *c, uint64_t now)
                             uvsmtp__connection_phrase(c), uvsmtp_strerror(c->write_err));
   } else if (c->phase < UVSMTP__PHASE_READY && now >= c->open_deadline) {
     expire_opening(c, whom);
-  } else if (c->phase < UVSMTP__PHASE_SESSION && now < c->tls_deadline) {
+  } else if (c->phase < UVSMTP__PHASE_SESSION && now < c->work->deadline) {
     uvsmtp__handshake_run(c);
   } else if (c->phase < UVSMTP__PHASE_SESSION) {
     c->tls_failed = true;

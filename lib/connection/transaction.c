@@ -70,7 +70,7 @@ void uvsmtp__pump_trim(uvsmtp_connection_t *c)
 {
   UVSMTP__LIST_EACH (link, &c->pump.free) {
     uvsmtp__list_remove(link);
-    uvsmtp__free(&c->mem, UVSMTP__CONTAINER(link, uvsmtp__transaction_t, link));
+    uvsmtp__free(c->mem, UVSMTP__CONTAINER(link, uvsmtp__transaction_t, link));
   }
   uvsmtp__gather_free(c);
 }
@@ -109,10 +109,10 @@ static uvsmtp__transaction_t *take_transaction(uvsmtp_connection_t *c, size_t co
   }
   if (count > (SIZE_MAX - sizeof(*t)) / each)
     return NULL;
-  t = uvsmtp__calloc(&c->mem, 1, sizeof(*t) + count * each);
+  t = uvsmtp__calloc(c->mem, 1, sizeof(*t) + count * each);
   if (t == NULL)
     return NULL;
-  t->mem = c->mem;
+  t->mem = *c->mem;
   t->capacity = count;
   t->results = (uvsmtp_recipient_result_t *)(t + 1);
   t->texts = (char **)(t->results + count);
