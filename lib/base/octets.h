@@ -57,14 +57,29 @@ static inline uvsmtp__octets_t uvsmtp__octets_within(uvsmtp__octets_t v, char fi
   return (uvsmtp__octets_t)(v - (uint8_t)first < count);
 }
 
+/* The place of the first `octet`, or how many there are. */
+static inline size_t uvsmtp__octets_place(uvsmtp__octets_t v, char octet)
+{
+  uint32_t found = uvsmtp__octets_mask(uvsmtp__octets_equal(v, octet));
+  return found != 0 ? (size_t)__builtin_ctz(found) : UVSMTP__OCTETS;
+}
+
 /* The place of the first `octet` among the `len` at `s`, or `len`. */
 static inline size_t uvsmtp__octets_find(const char *s, size_t len, char octet)
 {
-  size_t at = 0;
-  for (; at + UVSMTP__OCTETS <= len; at += UVSMTP__OCTETS) {
-    uint32_t found = uvsmtp__octets_mask(uvsmtp__octets_equal(uvsmtp__octets_load(s + at), octet));
-    if (found != 0)
-      return at + (size_t)__builtin_ctz(found);
+  size_t at = 0, place;
+  for (; at + UVSMTP__OCTETS <= len; at += UVSMTP__OCTETS)
+    if ((place = uvsmtp__octets_place(uvsmtp__octets_load(s + at), octet)) < UVSMTP__OCTETS)
+      return at + place;
+  if (at > 0) /* the last ones once more, and those behind them */
+    return len - UVSMTP__OCTETS +
+           uvsmtp__octets_place(uvsmtp__octets_load(s + len - UVSMTP__OCTETS), octet);
+  if (len >= UVSMTP__OCTETS / 2) { /* its first and its last ones, which may be the same */
+    uvsmtp__octets_t v;
+    memcpy(&v, s, sizeof(v) / 2);
+    memcpy((char *)&v + sizeof(v) / 2, s + len - sizeof(v) / 2, sizeof(v) / 2);
+    place = uvsmtp__octets_place(v, octet);
+    return place < sizeof(v) / 2 ? place : len - sizeof(v) + place;
   }
   while (at < len && s[at] != octet)
     at++;

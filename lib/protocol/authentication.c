@@ -117,7 +117,7 @@ static int start(uvsmtp_protocol_t *p, const char *mechanism, char *text, void *
     uvsmtp__free_secret(p->mem, late_response);
     return err;
   }
-  uvsmtp__queue_push(p, UVSMTP_COMMAND_AUTH, tag, 0);
+  uvsmtp__queue_push(p, UVSMTP_COMMAND_AUTH, tag, 0, p->out.issued);
   uvsmtp__free_secret(p->mem, p->late_response);
   p->late_response = late_response;
   p->state = UVSMTP_STATE_AUTHENTICATING;

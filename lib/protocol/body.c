@@ -101,7 +101,7 @@ static void issue_dot(uvsmtp_protocol_t *p, void *tag)
 {
   uvsmtp__out_bytes(p, ".\r\n", 3);
   uvsmtp__trace_sent(p, "[message and the final dot]", 27);
-  uvsmtp__queue_push(p, UVSMTP_COMMAND_DATA_END, tag, 0);
+  uvsmtp__queue_push(p, UVSMTP_COMMAND_DATA_END, tag, 0, p->out.issued);
   /* A server may refuse while the content is still on its way. */
   uvsmtp__queue_last(p)->answerable = p->content_at;
   uvsmtp__queue_last(p)->complete = p->out.issued;

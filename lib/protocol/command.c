@@ -5,19 +5,6 @@
 #include "base/text.h"
 #include "protocol/machine.h"
 
-int uvsmtp__command_ready(uvsmtp_protocol_t *p)
-{
-  const expectation_t *last = uvsmtp__queue_last(p);
-  if (p->closing || p->err != 0)
-    return UVSMTP_ECLOSING;
-  /* Nothing may follow STARTTLS before its reply: it would leave in the clear (RFC 3207). Behind
-   * XCLIENT all begins anew. */
-  if (p->tls_pending || (last != NULL && (last->command == UVSMTP_COMMAND_STARTTLS ||
-                                          last->command == UVSMTP_COMMAND_XCLIENT)))
-    return UVSMTP_ESTATE;
-  return 0;
-}
-
 int uvsmtp__command_line(uvsmtp_protocol_t *p, uvsmtp_command_t command, void *tag, uint8_t flags,
                          const char *line, size_t len)
 {
@@ -31,7 +18,7 @@ int uvsmtp__command_line(uvsmtp_protocol_t *p, uvsmtp_command_t command, void *t
   uvsmtp__out_filled(p, len + 2);
   if (p->options.trace)
     uvsmtp__trace_sent(p, line, len);
-  uvsmtp__queue_push(p, command, tag, flags);
+  uvsmtp__queue_push(p, command, tag, flags, p->out.issued);
   return 0;
 }
 
@@ -56,7 +43,7 @@ int uvsmtp__command_issue(uvsmtp_protocol_t *p, uvsmtp_command_t command, void *
     uvsmtp__out_bytes(p, parts[i].base, parts[i].len);
   uvsmtp__trace_sent(p, p->out.bytes + start, len - 2);
   uvsmtp__out_bytes(p, "\r\n", 2);
-  uvsmtp__queue_push(p, command, tag, flags);
+  uvsmtp__queue_push(p, command, tag, flags, p->out.issued);
   return 0;
 }
 

@@ -5,8 +5,10 @@
  */
 #include <string.h>
 
-#include "base/text.h"
-#include "protocol/machine.h"
+#include "protocol/lines.h"
+
+#define RECIPIENTS_MAX 1024
+#define USUAL_MAIL 128
 
 static int may_fly(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight)
 {
@@ -29,104 +31,145 @@ static int may_fly(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight)
   return UVSMTP_EEXTENSION;
 }
 
-/* Ends the line that begins at `start` of p->line, and queues what waits for its reply. */
-static inline int end_line(uvsmtp_protocol_t *p, size_t start, uvsmtp_command_t command, void *tag,
-                           uint8_t flags)
-{
-  uvsmtp__buffer_t *line = &p->line;
-  int err = uvsmtp__buffer_len(line) - start > UVSMTP__LINE_OCTETS - 2
-                ? UVSMTP_ETOOLONG
-                : uvsmtp__buffer_append(line, "\r\n", 2);
-  if (err != 0)
-    return err;
-  uvsmtp__queue_push(p, command, tag, flags);
-  uvsmtp__queue_last(p)->answerable += uvsmtp__buffer_len(line);
-  return 0;
-}
-
-static int add_mail(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight)
-{
-  size_t start = uvsmtp__buffer_len(&p->line);
-  int err = uvsmtp__buffer_append(&p->line, "MAIL FROM:", 10);
-  if (err != 0 ||
-      (err = uvsmtp__mail_parameters(p, &p->line, flight->envelope, flight->needs)) != 0)
-    return err;
-  return end_line(p, start, UVSMTP_COMMAND_MAIL, flight->tag,
-                  p->prdr_asked ? EXPECT_QUIET | EXPECT_PRDR : EXPECT_QUIET);
-}
-
-static int add_recipients(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight)
+static int add_recipients(uvsmtp_protocol_t *p, lines_t *lines, const uvsmtp_flight_t *flight)
 {
   const uvsmtp_envelope_t *envelope = flight->envelope;
   char *tag = flight->recipient_tag;
-  for (size_t i = 0; i < envelope->recipient_count; i++, tag += flight->recipient_stride) {
-    size_t start = uvsmtp__buffer_len(&p->line);
-    int err = uvsmtp__buffer_append(&p->line, "RCPT TO:", 8);
-    if (err != 0 || (err = uvsmtp__rcpt_parameters(p, &p->line, &envelope->recipients[i])) != 0 ||
-        (err = end_line(p, start, UVSMTP_COMMAND_RCPT, tag, EXPECT_QUIET)) != 0)
-      return err;
+  int err = 0;
+  for (size_t i = 0; i < envelope->recipient_count && err == 0; i++) {
+    err = uvsmtp__lines_rcpt(p, lines, &envelope->recipients[i], tag, EXPECT_QUIET);
+    tag += flight->recipient_stride;
   }
-  return 0;
+  return err;
 }
 
-/* The last line. */
-static int add_end(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight, uint64_t size)
+/* A line of our own. */
+static int add_line(uvsmtp_protocol_t *p, lines_t *lines, uvsmtp_command_t command,
+                    const char *line, size_t len, void *tag, uint8_t flags)
 {
-  char line[40] = "DATA";
-  size_t start = uvsmtp__buffer_len(&p->line);
-  size_t len = flight->data ? 4 : uvsmtp__chunk_line(line, size, true);
-  int err = uvsmtp__buffer_append(&p->line, line, len);
-  if (err != 0)
+  size_t start = uvsmtp__buffer_len(&lines->text);
+  int err = uvsmtp__buffer_append(&lines->text, line, len);
+  return err != 0 ? err : uvsmtp__lines_end(p, lines, start, command, tag, flags);
+}
+
+static int add_lines(uvsmtp_protocol_t *p, lines_t *lines, const uvsmtp_flight_t *flight,
+                     uint64_t size)
+{
+  char end[40];
+  int err = 0;
+  if (flight->reset)
+    err = add_line(p, lines, UVSMTP_COMMAND_RSET, "RSET", 4, flight->tag, EXPECT_QUIET);
+  if (err != 0 ||
+      (err = uvsmtp__lines_mail(p, lines, flight->envelope, flight->needs, flight->tag,
+                                EXPECT_QUIET)) != 0 ||
+      (err = add_recipients(p, lines, flight)) != 0)
     return err;
-  return end_line(p, start, flight->data ? UVSMTP_COMMAND_DATA : UVSMTP_COMMAND_BDAT_LAST,
+  if (flight->data)
+    return add_line(p, lines, UVSMTP_COMMAND_DATA, "DATA", 4, flight->tag, 0);
+  return add_line(p, lines, UVSMTP_COMMAND_BDAT_LAST, end, uvsmtp__chunk_line(end, size, true),
                   flight->tag, 0);
 }
 
-static int add_lines(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight, uint64_t size)
+/* Writes the last line; returns its end. */
+static char *put_end(char *at, const uvsmtp_flight_t *flight, uint64_t size)
 {
-  int err;
-  uvsmtp__line_begin(p);
-  if (flight->reset &&
-      ((err = uvsmtp__buffer_append(&p->line, "RSET", 4)) != 0 ||
-       (err = end_line(p, 0, UVSMTP_COMMAND_RSET, flight->tag, EXPECT_QUIET)) != 0))
-    return err;
-  if ((err = add_mail(p, flight)) != 0 || (err = add_recipients(p, flight)) != 0)
-    return err;
-  return add_end(p, flight, size);
+  if (flight->data) {
+    memcpy(at, "DATA\r\n", 6);
+    return at + 6;
+  }
+  at += uvsmtp__chunk_line(at, size, true);
+  memcpy(at, "\r\n", 2);
+  return at + 2;
 }
 
-static void trace_lines(uvsmtp_protocol_t *p)
+/* Writes " SIZE=…" and the end of MAIL. */
+static char *put_size(const uvsmtp_protocol_t *p, char *at, uint64_t size)
 {
-  const char *line = uvsmtp__buffer_data(&p->line), *end = line + uvsmtp__buffer_len(&p->line);
-  while (line < end) {
-    const char *lf = memchr(line, '\n', (size_t)(end - line));
-    uvsmtp__trace_sent(p, line, (size_t)(lf - line) - 1);
-    line = lf + 1;
+  if (size != UVSMTP_SIZE_UNKNOWN && (p->capabilities.extensions & UVSMTP_EXT_SIZE) != 0) {
+    memcpy(at, " SIZE=", 6);
+    at += 6 + uvsmtp__decimal(at + 6, size);
   }
+  memcpy(at, "\r\n", 2);
+  return at + 2;
+}
+
+/*
+ * Most flights go from the sender of the one before to one recipient, by short lines without
+ * options: such a one is written in one go and held as one. False, with nothing done, for all
+ * others; there is room for UVSMTP__LINES_ROOM octets.
+ */
+static bool put_usual(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight, uint64_t size)
+{
+  const uvsmtp_envelope_t *envelope = flight->envelope;
+  uint64_t max = p->capabilities.max_message_size, asked = flight->needs->size;
+  char *start = uvsmtp__out_room(p), *at = start, *mail, *rcpt;
+  expectation_t *e;
+  size_t len;
+  if (envelope->recipient_count != 1 || uvsmtp__mail_needs_more(envelope, flight->needs) ||
+      uvsmtp__rcpt_needs_more(envelope->recipients) || envelope->recipients[0].address == NULL ||
+      (max != 0 && asked > max) || (len = uvsmtp__mail_known(p, envelope->sender)) == 0 ||
+      len > USUAL_MAIL)
+    return false;
+  memcpy(at, "RSET\r\n", 6);
+  at += flight->reset ? 6 : 0;
+  memcpy(at, p->mail.base, len);
+  mail = put_size(p, at + len, asked);
+  memcpy(mail, "RCPT TO:", 8);
+  len = uvsmtp__path_usual(mail + 8, envelope->recipients[0].address);
+  if (len == 0)
+    return false;
+  rcpt = mail + 8 + len;
+  memcpy(rcpt, "\r\n", 2);
+  rcpt += 2;
+  at = put_end(rcpt, flight, size);
+  uvsmtp__out_filled(p, (size_t)(at - start));
+  if (p->options.trace)
+    uvsmtp__lines_trace(p, start, (size_t)(at - start));
+  e = uvsmtp__queue_push(p, flight->data ? UVSMTP_COMMAND_DATA : UVSMTP_COMMAND_BDAT_LAST,
+                         flight->tag, EXPECT_QUIET, p->out.issued);
+  e->recipient = flight->recipient_tag;
+  e->ahead = flight->reset ? 3 : 2;
+  e->behind[0] = (uint16_t)(at - rcpt);
+  e->behind[1] = (uint16_t)(at - mail);
+  e->behind[2] = (uint16_t)(at - start - 6);
+  p->queue.ahead += e->ahead;
+  p->prdr_asked = false;
+  return true;
+}
+
+/* Any other: line by line, each judged by itself, all of them or none. */
+static int put_any(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight, uint64_t size,
+                   size_t copied)
+{
+  lines_t lines;
+  int err =
+      uvsmtp__lines_begin(p, &lines, flight->envelope->recipient_count + 3, copied, flight->count);
+  if (err != 0)
+    return err;
+  do
+    err = add_lines(p, &lines, flight, size);
+  while (err != 0 && uvsmtp__lines_again(p, &lines, &err));
+  if (err == 0)
+    uvsmtp__lines_issue(p, &lines);
+  return err;
 }
 
 int uvsmtp_protocol_flight(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight)
 {
-  uint32_t queued = p->queue.count;
-  size_t copied;
+  size_t copied, recipients = flight->envelope->recipient_count;
   uint64_t size = uvsmtp__chunk_measure(flight->slices, flight->count, &copied);
   int err = may_fly(p, flight);
   if (err != 0)
     return err;
-  if (flight->envelope->recipient_count > p->line.max)
+  uvsmtp__line_begin(p);
+  if (recipients > RECIPIENTS_MAX)
     return UVSMTP_ETOOLONG; /* their lines would not fit either */
-  if ((err = uvsmtp__queue_reserve(p, (unsigned)flight->envelope->recipient_count + 3)) != 0 ||
-      (err = uvsmtp__out_reserve(p, copied, flight->count + 1)) != 0)
+  if ((err = uvsmtp__queue_reserve(p, (unsigned)recipients + 3)) != 0)
     return err;
-  if ((err = add_lines(p, flight, size)) != 0 ||
-      (err = uvsmtp__out_reserve(p, uvsmtp__buffer_len(&p->line) + copied, flight->count + 1)) !=
-          0) {
-    p->queue.count = queued;
+  err = uvsmtp__out_reserve(p, copied + UVSMTP__LINES_ROOM, flight->count + 1);
+  if ((err != 0 || !put_usual(p, flight, size)) &&
+      (err == UVSMTP_ENOMEM || (err = put_any(p, flight, size, copied)) != 0))
     return err;
-  }
-  uvsmtp__out_bytes(p, uvsmtp__buffer_data(&p->line), uvsmtp__buffer_len(&p->line));
-  if (p->options.trace)
-    trace_lines(p);
   p->in_chunks = p->binary = false;
   p->projected = flight->data ? UVSMTP_STATE_SEND_DATA : UVSMTP_STATE_READY;
   if (flight->data)

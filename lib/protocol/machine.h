@@ -12,14 +12,21 @@
 #include "base/buffer.h"
 #include "uvsmtp/protocol.h"
 
-/* A command that waits for its reply. */
+/*
+ * A command that waits for its reply. A flight to one recipient is held as one, by its last
+ * command, as long as all goes well: RCPT, MAIL and perhaps RSET are `ahead` of it.
+ */
+#define UVSMTP__AHEAD 3
 typedef struct {
   void *tag;
+  void *recipient;     /* the tag of the RCPT ahead of it */
   uint64_t answerable; /* a reply can belong to it once this many octets had been sent */
   uint64_t complete;   /* a success can, once this many had been */
   uint16_t replies;    /* that have come */
   uint8_t command;     /* uvsmtp_command_t */
   uint8_t flags;
+  uint8_t ahead;                  /* replies that are due before its own */
+  uint16_t behind[UVSMTP__AHEAD]; /* octets from the end of those lines to that of its own */
 } expectation_t;
 
 enum {
@@ -27,26 +34,20 @@ enum {
   EXPECT_CANCELLED = 2,  /* AUTH: "*" was sent */
   EXPECT_CHALLENGED = 4, /* AUTH: the challenge waits for the caller's answer */
   EXPECT_PRDR = 8,       /* MAIL: it asked for PRDR; the content: 353 has come */
-  EXPECT_QUIET = 16      /* of a flight: a success is no event */
+  EXPECT_QUIET = 16      /* of a flight: a success is no event; what is ahead, if there is any */
 };
 
-/* A ring of expectations; its size is a power of two. */
+/* A ring of expectations; its size is a power of two, and no less than the replies that are due. */
 typedef struct {
   expectation_t *ring;
   uint32_t size, head, count;
+  uint32_t ahead; /* replies that are due ahead of those in the ring */
 } queue_t;
-
-/* A run of octets to be written: in the command buffer where `ref` is NULL, else the caller's. */
-typedef struct {
-  const char *ref;
-  size_t at; /* offset in the command buffer */
-  size_t len;
-} segment_t;
 
 typedef struct {
   char *bytes; /* commands, and short pieces of contents */
   size_t used, size;
-  segment_t *segments;
+  uvsmtp_slice_t *segments;      /* in `bytes`, or in the caller's memory */
   size_t first, count, capacity; /* segments [first, count) are to be written */
   size_t waiting;                /* octets in them */
   uint64_t issued, sent;         /* octets ever */
@@ -57,6 +58,7 @@ typedef struct {
 /* Finds whole replies in the bytes fed. */
 typedef struct {
   uvsmtp__buffer_t partial; /* a reply of which the end has not come */
+  size_t max_single;        /* octets of a reply of one line */
   size_t line;              /* in `partial`: where its last line begins */
   unsigned lines;           /* whole lines of the reply so far */
   int code;                 /* of those lines */
@@ -104,38 +106,45 @@ struct uvsmtp_protocol_s {
   char *sent_secret;     /* what was last sent to log in, as it stood in the line */
   char *late_response;   /* encoded first response that was too long for the AUTH line */
   uvsmtp__buffer_t challenge;
-  uvsmtp__buffer_t line;     /* where MAIL and RCPT are put together */
-  uvsmtp__buffer_t sender;   /* "<sender>" of the last MAIL, if it stood there as it was given */
+  uvsmtp__buffer_t line;     /* where XCLIENT and XFORWARD are put together */
+  uvsmtp__buffer_t mail;     /* "MAIL FROM:<sender>" as last said, if it stood there as given */
   uint64_t content_at;       /* octets issued before the content */
   bool line_start, after_cr; /* framing of the content, see body.c */
   uvsmtp__buffer_t trace;    /* lines: kind, text, NUL */
   size_t trace_lost;
 };
 
-/* ---- reply.c: bytes to replies ---- */
-void uvsmtp__reader_init(reader_t *reader, const uvsmtp_mem_t *mem, size_t max_bytes);
+/* ---- reply.c: bytes to replies; what is quick is in reader.h ---- */
+void uvsmtp__reader_init(reader_t *reader, const uvsmtp_mem_t *mem,
+                         const uvsmtp_protocol_options_t *options);
 /*
  * Takes the next whole reply from `*in`: 1 with `reply` filled, 0 if more bytes are needed (all
  * have been taken), or an error with the bad line in `bad`.
  */
 int uvsmtp__reader_next(reader_t *reader, const uvsmtp_protocol_options_t *options, const char **in,
                         size_t *in_len, uvsmtp_reply_t *reply, uvsmtp_slice_t *bad);
-/* The length of the next reply if it is a success of one line, and whole; else 0. */
-size_t uvsmtp__reader_peek_success(const reader_t *reader, const uvsmtp_protocol_options_t *options,
-                                   const char *in, size_t in_len);
-/* Fills in the codes of such a line, or of its beginning. */
+/* Reads the enhanced code of a reply whose first line has `text`. */
+void uvsmtp__reader_enhanced(uvsmtp_reply_t *reply, const char *text, size_t len);
+/* Fills in the codes of a success of one line, or of its beginning. */
 void uvsmtp__reader_read_success(const char *line, size_t len, uvsmtp_last_reply_t *last);
 
 /* ---- queue.c ---- */
 int uvsmtp__queue_grow(uvsmtp_protocol_t *p, unsigned more);
+/* The front, of which something is ahead, becomes commands of their own. Gives the new front. */
+expectation_t *uvsmtp__queue_split(uvsmtp_protocol_t *p);
+
+/* How many replies are due. */
+static inline uint32_t uvsmtp__queue_due(const uvsmtp_protocol_t *p)
+{
+  return p->queue.count + p->queue.ahead;
+}
 
 /* Makes sure that `more` commands can be pushed: 0, EQUEUEFULL, ENOMEM. */
 static inline int uvsmtp__queue_reserve(uvsmtp_protocol_t *p, unsigned more)
 {
-  const queue_t *q = &p->queue;
-  return q->count + more <= q->size && q->count + more <= p->options.max_outstanding
-             ? 0
-             : uvsmtp__queue_grow(p, more);
+  uint32_t due = uvsmtp__queue_due(p) + more;
+  return due <= p->queue.size && due <= p->options.max_outstanding ? 0
+                                                                   : uvsmtp__queue_grow(p, more);
 }
 
 static inline expectation_t *uvsmtp__queue_at(uvsmtp_protocol_t *p, uint32_t i)
@@ -153,17 +162,26 @@ static inline expectation_t *uvsmtp__queue_last(uvsmtp_protocol_t *p)
   return p->queue.count > 0 ? uvsmtp__queue_at(p, p->queue.count - 1) : NULL;
 }
 
-static inline void uvsmtp__queue_push(uvsmtp_protocol_t *p, uvsmtp_command_t command, void *tag,
-                                      uint8_t flags)
+/* `end`: octets issued up to the end of its line. */
+static inline expectation_t *uvsmtp__queue_push(uvsmtp_protocol_t *p, uvsmtp_command_t command,
+                                                void *tag, uint8_t flags, uint64_t end)
 {
-  *uvsmtp__queue_at(p, p->queue.count++) = (expectation_t){
-      .tag = tag, .answerable = p->out.issued, .command = (uint8_t)command, .flags = flags};
+  expectation_t *e = uvsmtp__queue_at(p, p->queue.count++);
+  *e = (expectation_t){.tag = tag, .answerable = end, .command = (uint8_t)command, .flags = flags};
+  return e;
 }
 
 static inline void uvsmtp__queue_pop(uvsmtp_protocol_t *p)
 {
   p->queue.head = (p->queue.head + 1) & (p->queue.size - 1);
   p->queue.count--;
+}
+
+/* The command whose reply is due next, of an expectation at the front. */
+static inline uvsmtp_command_t uvsmtp__awaited(const expectation_t *e)
+{
+  static const uint8_t ahead[] = {UVSMTP_COMMAND_RCPT, UVSMTP_COMMAND_MAIL, UVSMTP_COMMAND_RSET};
+  return (uvsmtp_command_t)(e->ahead > 0 ? ahead[e->ahead - 1] : e->command);
 }
 
 /* Undoes a pop: more replies are to come to this command. */
@@ -202,12 +220,14 @@ static inline char *uvsmtp__out_room(uvsmtp_protocol_t *p)
 static inline void uvsmtp__out_filled(uvsmtp_protocol_t *p, size_t len)
 {
   output_t *out = &p->out;
-  segment_t *last = out->count > out->first ? &out->segments[out->count - 1] : NULL;
+  const char *at = out->bytes + out->used;
+  uvsmtp_slice_t *last = out->segments + out->count - (out->count > out->first);
   assert(len <= out->size - out->used);
-  if (last != NULL && last->ref == NULL && last->at + last->len == out->used)
+  /* What ends behind octets of the buffer is one of its own. */
+  if (out->count > out->first && out->used > 0 && last->base + last->len == at)
     last->len += len;
   else
-    out->segments[out->count++] = (segment_t){NULL, out->used, len};
+    out->segments[out->count++] = (uvsmtp_slice_t){at, len};
   out->used += len;
   out->waiting += len;
   out->issued += len;
@@ -218,8 +238,20 @@ void uvsmtp__out_bytes(uvsmtp_protocol_t *p, const char *bytes, size_t len);
 void uvsmtp__out_ref(uvsmtp_protocol_t *p, const char *bytes, size_t len);
 
 /* ---- command.c: lines ---- */
-/* May a command be issued at all, with room for it: 0, ECLOSING, ESTATE, EQUEUEFULL, ENOMEM. */
-int uvsmtp__command_ready(uvsmtp_protocol_t *p);
+/* May a command be issued at all: 0, ECLOSING, ESTATE. */
+static inline int uvsmtp__command_ready(uvsmtp_protocol_t *p)
+{
+  const expectation_t *last = uvsmtp__queue_last(p);
+  if (p->closing || p->err != 0)
+    return UVSMTP_ECLOSING;
+  /* Nothing may follow STARTTLS before its reply: it would leave in the clear (RFC 3207). Behind
+   * XCLIENT all begins anew. */
+  if (p->tls_pending || (last != NULL && (last->command == UVSMTP_COMMAND_STARTTLS ||
+                                          last->command == UVSMTP_COMMAND_XCLIENT)))
+    return UVSMTP_ESTATE;
+  return 0;
+}
+
 /*
  * Issues `parts` as one line, CRLF added, and queues its expectation. Checks for line breaks and
  * for `max_line` octets in all. Nothing is left behind on failure.
@@ -271,11 +303,30 @@ int uvsmtp__need(uvsmtp_protocol_t *p, unsigned bit, const char *keyword);
 /* Gives `err`, and keeps for uvsmtp_protocol_fault which field or limit it is about. */
 int uvsmtp__fault(uvsmtp_protocol_t *p, int err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* Appends " SIZE=… …" to `line`; sets p->missing with EEXTENSION. */
-int uvsmtp__mail_parameters(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line,
-                            const uvsmtp_envelope_t *envelope, const uvsmtp_mail_needs_t *needs);
+/* The length of "MAIL FROM:<sender>" in p->mail if the last MAIL had the same sender; else 0. */
+size_t uvsmtp__mail_known(const uvsmtp_protocol_t *p, const char *sender);
+
+/* Does MAIL need more than the sender and the size? */
+static inline bool uvsmtp__mail_needs_more(const uvsmtp_envelope_t *e,
+                                           const uvsmtp_mail_needs_t *needs)
+{
+  return (e->flags | (unsigned)e->body | (unsigned)e->ret | needs->eightbit | needs->utf8 |
+          needs->binary) != 0 ||
+         ((uintptr_t)e->envid | (uintptr_t)e->hold_until | (uintptr_t)e->auth |
+          (uintptr_t)e->params | (uint64_t)e->by_seconds | e->hold_seconds) != 0;
+}
+
+static inline bool uvsmtp__rcpt_needs_more(const uvsmtp_recipient_t *r)
+{
+  return (r->notify | (uintptr_t)r->orcpt | (uint64_t)r->rrvs | (uintptr_t)r->params) != 0;
+}
+
+/* Appends MAIL with its parameters to `line`; sets p->missing with EEXTENSION. */
+int uvsmtp__mail_append(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line,
+                        const uvsmtp_envelope_t *envelope, const uvsmtp_mail_needs_t *needs);
+/* The same behind "RCPT TO:<address>"; `utf8`: the address has UTF-8. */
 int uvsmtp__rcpt_parameters(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line,
-                            const uvsmtp_recipient_t *recipient);
+                            const uvsmtp_recipient_t *recipient, bool utf8);
 
 /* Appends `s` with all but printable ASCII, "+" and "=" as "+XX" (RFC 3461 section 4). */
 int uvsmtp__append_xtext(uvsmtp__buffer_t *line, const char *s);
@@ -303,12 +354,19 @@ static inline void uvsmtp__line_begin(uvsmtp_protocol_t *p)
 }
 
 /* ---- path.c ---- */
+/*
+ * Writes "<address>" to `out` if the address is short and plain, as most are: the length, or 0: it
+ * has to be looked at well. There is room for UVSMTP__USUAL_PATH octets.
+ */
+#define UVSMTP__USUAL_PATH (64 + 32)
+size_t uvsmtp__path_usual(char *out, const char *address);
 /* Appends "<address>", its local part quoted if need be; `*utf8` is set if it has UTF-8. */
-int uvsmtp__path_append(const uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const char *address, bool *utf8);
+int uvsmtp__path_append(const uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const char *address,
+                        bool *utf8);
 
 /* ---- protocol.c ---- */
 /* Finishes the protocol: the next event will be the error. `detail` may be NULL. */
 void uvsmtp__protocol_fail(uvsmtp_protocol_t *p, int err, const char *what, const char *detail,
-                           size_t detail_len);
+                           size_t detail_len) __attribute__((cold));
 
 #endif

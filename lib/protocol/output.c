@@ -12,6 +12,16 @@
 #define FIRST_BYTES 1024
 #define FIRST_SEGMENTS 16
 
+/* The segments that lie in the buffer go with it. */
+static void move_segments(output_t *out, const char *to)
+{
+  for (size_t i = out->first; i < out->count; i++) {
+    uintptr_t at = (uintptr_t)out->segments[i].base - (uintptr_t)out->bytes;
+    if (out->bytes != NULL && at < out->used)
+      out->segments[i].base = to + at;
+  }
+}
+
 static int grow_bytes(uvsmtp_protocol_t *p, size_t octets)
 {
   output_t *out = &p->out;
@@ -28,6 +38,7 @@ static int grow_bytes(uvsmtp_protocol_t *p, size_t octets)
     return UVSMTP_ENOMEM;
   if (out->used > 0)
     memcpy(bytes, out->bytes, out->used);
+  move_segments(out, bytes);
   if (out->secret)
     uvsmtp__wipe(out->bytes, out->used);
   uvsmtp__free(p->mem, out->bytes);
@@ -40,7 +51,7 @@ static int grow_segments(uvsmtp_protocol_t *p, size_t more)
 {
   output_t *out = &p->out;
   size_t capacity = out->capacity != 0 ? out->capacity : FIRST_SEGMENTS;
-  segment_t *segments;
+  uvsmtp_slice_t *segments;
   if (more <= out->capacity - out->count)
     return 0;
   if (out->first > 0) {
@@ -85,7 +96,7 @@ void uvsmtp__out_ref(uvsmtp_protocol_t *p, const char *bytes, size_t len)
     uvsmtp__out_bytes(p, bytes, len);
     return;
   }
-  out->segments[out->count++] = (segment_t){bytes, 0, len};
+  out->segments[out->count++] = (uvsmtp_slice_t){bytes, len};
   out->waiting += len;
   out->issued += len;
 }
@@ -112,12 +123,11 @@ void uvsmtp__out_free(uvsmtp_protocol_t *p)
 size_t uvsmtp_protocol_output(uvsmtp_protocol_t *p, uvsmtp_slice_t *slices, size_t max)
 {
   output_t *out = &p->out;
-  size_t n = 0;
-  for (size_t i = out->first; i < out->count && n < max; i++) {
-    const segment_t *s = &out->segments[i];
-    slices[n].base = s->ref != NULL ? s->ref : out->bytes + s->at;
-    slices[n++].len = s->len;
-  }
+  size_t n = out->count - out->first;
+  if (n > max)
+    n = max;
+  for (size_t i = 0; i < n; i++)
+    slices[i] = out->segments[out->first + i];
   out->lent = n > 0;
   return n;
 }
@@ -125,6 +135,17 @@ size_t uvsmtp_protocol_output(uvsmtp_protocol_t *p, uvsmtp_slice_t *slices, size
 size_t uvsmtp_protocol_output_len(const uvsmtp_protocol_t *p)
 {
   return p->out.waiting;
+}
+
+/* The first `len` octets, and not all, have left. */
+static void take_segments(output_t *out, size_t len)
+{
+  uvsmtp_slice_t *s = &out->segments[out->first];
+  while (len >= s->len)
+    len -= s++->len;
+  s->base += len;
+  s->len -= len;
+  out->first = (size_t)(s - out->segments);
 }
 
 void uvsmtp_protocol_sent(uvsmtp_protocol_t *p, size_t len, uint64_t now_ms)
@@ -139,21 +160,11 @@ void uvsmtp_protocol_sent(uvsmtp_protocol_t *p, size_t len, uint64_t now_ms)
   p->fresh = false;
   out->sent += len;
   out->waiting -= len;
-  while (len > 0) {
-    segment_t *s = &out->segments[out->first];
-    size_t part = len < s->len ? len : s->len;
-    if (s->ref != NULL)
-      s->ref += part;
-    else
-      s->at += part;
-    s->len -= part;
-    len -= part;
-    if (s->len == 0)
-      out->first++;
-  }
-  if (out->first == out->count) {
+  if (out->waiting == 0) {
     out->first = out->count = 0;
     forget_bytes(out);
+  } else {
+    take_segments(out, len);
   }
 }
 

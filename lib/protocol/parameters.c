@@ -66,14 +66,19 @@ static int append_own(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const char *
 static int append_size(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, uint64_t size)
 {
   uint64_t max = p->capabilities.max_message_size;
-  char text[32];
+  char *at;
+  int err;
   if (size == UVSMTP_SIZE_UNKNOWN || (p->capabilities.extensions & UVSMTP_EXT_SIZE) == 0)
     return 0;
   if (max != 0 && size > max)
     return uvsmtp__fault(p, UVSMTP_ETOOBIG, "it has %llu octets, and SIZE ends at %llu",
                          (unsigned long long)size, (unsigned long long)max);
-  memcpy(text, " SIZE=", 6);
-  return uvsmtp__buffer_append(line, text, 6 + uvsmtp__decimal(text + 6, size));
+  if ((err = uvsmtp__buffer_reserve(line, 6 + 20)) != 0)
+    return err;
+  at = line->base + line->end;
+  memcpy(at, " SIZE=", 6);
+  line->end += 6 + uvsmtp__decimal(at + 6, size);
+  return 0;
 }
 
 static int append_body(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, uvsmtp_body_t body,
@@ -188,56 +193,61 @@ static bool any_utf8(const uvsmtp_protocol_t *p, const uvsmtp_envelope_t *e)
   return false;
 }
 
-/* Is it the sender of the MAIL before? */
-static bool is_same_sender(const uvsmtp_protocol_t *p, const char *sender)
+#define MAIL_VERB "MAIL FROM:"
+#define MAIL_VERB_LEN (sizeof(MAIL_VERB) - 1)
+
+size_t uvsmtp__mail_known(const uvsmtp_protocol_t *p, const char *sender)
 {
-  size_t len = uvsmtp__buffer_len(&p->sender);
-  return len > 2 && strncmp(sender, uvsmtp__buffer_data(&p->sender) + 1, len - 2) == 0 &&
-         sender[len - 2] == '\0';
+  size_t known = uvsmtp__buffer_len(&p->mail), len = known - MAIL_VERB_LEN - 2;
+  return known > 0 && sender != NULL &&
+                 strncmp(sender, p->mail.base + MAIL_VERB_LEN + 1, len) == 0 && sender[len] == '\0'
+             ? known
+             : 0;
+}
+
+/* "MAIL FROM:" and a sender that was not the one before. */
+static int append_new_sender(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const char *sender,
+                             bool *utf8)
+{
+  size_t start = uvsmtp__buffer_len(line), len;
+  bool high = false;
+  int err = uvsmtp__buffer_append(line, MAIL_VERB, MAIL_VERB_LEN);
+  if (err != 0)
+    return err;
+  if (sender == NULL || *sender == '\0')
+    return uvsmtp__buffer_append(line, "<>", 2);
+  if ((err = uvsmtp__path_append(p, line, sender, &high)) != 0)
+    return err;
+  *utf8 |= high;
+  len = uvsmtp__buffer_len(line) - start;
+  uvsmtp__buffer_clear(&p->mail);
+  if (high || len != MAIL_VERB_LEN + strlen(sender) + 2)
+    return 0;
+  /* Without memory to remember it, the next one is looked at again. */
+  (void)uvsmtp__buffer_append(&p->mail, uvsmtp__buffer_data(line) + start, len);
+  return 0;
 }
 
 /* Looks at a sender once if it comes again and again. */
 static int append_sender(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const char *sender,
                          bool *utf8)
 {
-  size_t start = uvsmtp__buffer_len(line), len;
-  bool high = false;
-  int err;
-  if (sender == NULL || *sender == '\0')
-    return uvsmtp__buffer_append(line, "<>", 2);
-  if (is_same_sender(p, sender))
-    return uvsmtp__buffer_append(line, uvsmtp__buffer_data(&p->sender),
-                                 uvsmtp__buffer_len(&p->sender));
-  if ((err = uvsmtp__path_append(p, line, sender, &high)) != 0)
-    return err;
-  *utf8 |= high;
-  len = uvsmtp__buffer_len(line) - start;
-  uvsmtp__buffer_clear(&p->sender);
-  if (high || len != strlen(sender) + 2)
-    return 0;
-  /* Without memory to remember it, the next one is looked at again. */
-  (void)uvsmtp__buffer_append(&p->sender, uvsmtp__buffer_data(line) + start, len);
-  return 0;
+  size_t known = uvsmtp__mail_known(p, sender);
+  return known > 0 ? uvsmtp__buffer_append(line, p->mail.base, known)
+                   : append_new_sender(p, line, sender, utf8);
 }
 
-/* Does MAIL need more than the sender and the size? */
-static bool asks_for_more(const uvsmtp_envelope_t *e, const uvsmtp_mail_needs_t *needs)
+int uvsmtp__mail_append(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const uvsmtp_envelope_t *e,
+                        const uvsmtp_mail_needs_t *needs)
 {
-  return (e->flags | (unsigned)e->body | (unsigned)e->ret) != 0 || needs->eightbit ||
-         needs->binary || e->envid != NULL || e->by_seconds != 0 || e->hold_seconds != 0 ||
-         e->hold_until != NULL || e->auth != NULL || e->params != NULL;
-}
-
-int uvsmtp__mail_parameters(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line,
-                            const uvsmtp_envelope_t *e, const uvsmtp_mail_needs_t *needs)
-{
-  bool utf8 = needs->utf8 || (e->flags & UVSMTP_ENVELOPE_SMTPUTF8) != 0 || any_utf8(p, e);
+  bool utf8 = any_utf8(p, e);
   int err = append_sender(p, line, e->sender, &utf8);
   p->prdr_asked = false;
-  if (err == 0 && !utf8 && !asks_for_more(e, needs))
-    return append_size(p, line, needs->size);
   if (err != 0 || (err = append_size(p, line, needs->size)) != 0 ||
-      (err = append_body(p, line, e->body, needs, utf8)) != 0 ||
+      (!utf8 && !uvsmtp__mail_needs_more(e, needs)))
+    return err;
+  utf8 |= needs->utf8 || (e->flags & UVSMTP_ENVELOPE_SMTPUTF8) != 0;
+  if ((err = append_body(p, line, e->body, needs, utf8)) != 0 ||
       (err = append_utf8(p, line, utf8)) != 0 || (err = append_dsn(p, line, e)) != 0 ||
       (err = append_requiretls(p, line, e->flags)) != 0 ||
       (err = uvsmtp__append_by(p, line, e)) != 0 || (err = uvsmtp__append_hold(p, line, e)) != 0 ||
@@ -341,14 +351,9 @@ static int append_rrvs(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, int64_t sec
 }
 
 int uvsmtp__rcpt_parameters(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line,
-                            const uvsmtp_recipient_t *r)
+                            const uvsmtp_recipient_t *r, bool utf8)
 {
-  bool utf8 = false;
   int err;
-  if (r->address == NULL)
-    return UVSMTP_EADDRESS;
-  if ((err = uvsmtp__path_append(p, line, r->address, &utf8)) != 0)
-    return err;
   if (utf8 && (err = uvsmtp__need(p, UVSMTP_EXT_SMTPUTF8, "SMTPUTF8")) != 0)
     return err;
   if ((err = append_notify(p, line, r->notify)) != 0 ||

@@ -2,13 +2,14 @@
  * The machine's frame: making it, feeding it, matching replies to commands, and time. What a reply
  * means is judged by the file of its phase.
  */
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/options.h"
 #include "base/secret.h"
-#include "protocol/machine.h"
+#include "protocol/reader.h"
 
 #define TRACE_MAX (256 * 1024)
 #define CHALLENGE_MAX (64 * 1024)
@@ -46,14 +47,12 @@ const char *uvsmtp_command_phrase(uvsmtp_command_t command)
 
 static uint64_t timeout_of(const uvsmtp_protocol_t *p, uvsmtp_command_t command)
 {
-  switch (command) {
-#define X(name, timeout, phrase)                                                                   \
-  case UVSMTP_COMMAND_##name:                                                                      \
-    return p->options.timeouts.timeout;
-    UVSMTP_COMMAND_MAP(X)
+  static const uint8_t places[] = {
+#define X(name, timeout, phrase) offsetof(uvsmtp_timeouts_t, timeout) / sizeof(uint64_t),
+      UVSMTP_COMMAND_MAP(X)
 #undef X
-  }
-  return p->options.timeouts.command_ms;
+  };
+  return (&p->options.timeouts.greeting_ms)[places[command]];
 }
 
 #define DEFAULT(field, value)                                                                      \
@@ -95,17 +94,17 @@ int uvsmtp_protocol_new(uvsmtp_protocol_t **out, const uvsmtp_protocol_options_t
   fill_defaults(&p->options);
   p->tls = known.tls;
   p->now_ms = p->progress_ms = now_ms;
-  uvsmtp__reader_init(&p->reader, p->mem, p->options.max_reply_bytes);
+  uvsmtp__reader_init(&p->reader, p->mem, &p->options);
   uvsmtp__buffer_init(&p->challenge, p->mem, CHALLENGE_MAX);
   uvsmtp__buffer_init(&p->line, p->mem, LINE_MAX_OCTETS);
-  uvsmtp__buffer_init(&p->sender, p->mem, LINE_MAX_OCTETS);
+  uvsmtp__buffer_init(&p->mail, p->mem, LINE_MAX_OCTETS);
   uvsmtp__buffer_init(&p->trace, p->mem, TRACE_MAX);
   uvsmtp__capabilities_clear(p);
   if ((err = uvsmtp__queue_reserve(p, 1)) != 0) {
     uvsmtp_protocol_free(p);
     return err;
   }
-  uvsmtp__queue_push(p, UVSMTP_COMMAND_GREETING, NULL, 0);
+  uvsmtp__queue_push(p, UVSMTP_COMMAND_GREETING, NULL, 0, p->out.issued);
   *out = p;
   return 0;
 }
@@ -120,7 +119,7 @@ void uvsmtp_protocol_free(uvsmtp_protocol_t *p)
   uvsmtp__buffer_free(&p->reader.partial);
   uvsmtp__buffer_wipe(&p->challenge);
   uvsmtp__buffer_free(&p->line);
-  uvsmtp__buffer_free(&p->sender);
+  uvsmtp__buffer_free(&p->mail);
   uvsmtp__buffer_free(&p->trace);
   uvsmtp__free_secret(p->mem, p->late_response);
   uvsmtp__free_secret(p->mem, p->sent_secret);
@@ -146,7 +145,7 @@ void uvsmtp_protocol_trim(uvsmtp_protocol_t *p)
   }
   uvsmtp__buffer_wipe(&p->challenge);
   uvsmtp__buffer_free(&p->line);
-  uvsmtp__buffer_free(&p->sender);
+  uvsmtp__buffer_free(&p->mail);
 }
 
 uvsmtp_state_t uvsmtp_protocol_state(const uvsmtp_protocol_t *p)
@@ -171,7 +170,7 @@ bool uvsmtp_protocol_needs_incoming_data(const uvsmtp_protocol_t *p)
 
 size_t uvsmtp_protocol_outstanding(const uvsmtp_protocol_t *p)
 {
-  return p->queue.count;
+  return uvsmtp__queue_due(p);
 }
 
 bool uvsmtp_protocol_needs_reset(const uvsmtp_protocol_t *p)
@@ -208,7 +207,7 @@ const char *uvsmtp_protocol_error_text(const uvsmtp_protocol_t *p)
 const char *uvsmtp_protocol_phrase(const uvsmtp_protocol_t *p)
 {
   if (p->queue.count > 0)
-    return uvsmtp_command_phrase(p->queue.ring[p->queue.head].command);
+    return uvsmtp_command_phrase(uvsmtp__awaited(&p->queue.ring[p->queue.head]));
   return p->state == UVSMTP_STATE_SEND_DATA ? "sending the message" : "idle";
 }
 
@@ -293,42 +292,105 @@ static void note_last(uvsmtp_protocol_t *p, const expectation_t *e, const uvsmtp
   p->last_reply.told = true;
 }
 
-static void note_quiet(uvsmtp_protocol_t *p, const expectation_t *e, const char *line, size_t len)
+/* By how many replies are due ahead of the last command of a flight: the last that was a success,
+ * and the state that it led to. */
+static const struct {
+  uint8_t command, state;
+} after[UVSMTP__AHEAD] = {{UVSMTP_COMMAND_RCPT, UVSMTP_STATE_RECIPIENT_SENT},
+                          {UVSMTP_COMMAND_MAIL, UVSMTP_STATE_MAILTX},
+                          {UVSMTP_COMMAND_RSET, UVSMTP_STATE_READY}};
+
+static void note_quiet(uvsmtp_protocol_t *p, uvsmtp_command_t command, uvsmtp_slice_t line)
 {
-  p->last_reply.command = (uvsmtp_command_t)e->command;
+  p->last_reply.command = command;
   p->last_reply.told = false;
-  p->quiet_len = (uint8_t)(len < sizeof(p->quiet) ? len : sizeof(p->quiet));
-  memcpy(p->quiet, line, p->quiet_len);
+  if (line.len >= sizeof(p->quiet) || p->in_len >= sizeof(p->quiet)) {
+    p->quiet_len = (uint8_t)(line.len < sizeof(p->quiet) ? line.len : sizeof(p->quiet));
+    memcpy(p->quiet, line.base, sizeof(p->quiet)); /* what follows it is there too */
+  } else {
+    p->quiet_len = (uint8_t)line.len;
+    memcpy(p->quiet, line.base, line.len);
+  }
 }
 
-/* Takes replies that only say that a flight goes well. The last of them is noted. */
-static void take_quiet(uvsmtp_protocol_t *p)
+/* Takes at most `most` successes of one line that come next: how many, and the last of them. */
+static unsigned take_successes(uvsmtp_protocol_t *p, unsigned most, uvsmtp_slice_t *last)
 {
-  const expectation_t *e, *taken = NULL;
-  uvsmtp_slice_t line = {NULL, 0};
-  size_t len;
-  while ((e = uvsmtp__queue_front(p)) != NULL && (e->flags & EXPECT_QUIET) != 0 &&
-         p->in_limit >= e->answerable &&
-         (len = uvsmtp__reader_peek_success(&p->reader, &p->options, p->in, p->in_len)) != 0) {
+  const char *in = p->in;
+  size_t left = p->in_len, len;
+  unsigned n = 0;
+  if (!uvsmtp__reader_is_free(&p->reader))
+    return 0;
+  while (n < most && (len = uvsmtp__success_len(&p->reader, in, left)) != 0) {
+    *last = (uvsmtp_slice_t){in, len};
     if (p->options.trace)
-      uvsmtp__trace_received(p, &(uvsmtp_reply_t){.raw = {p->in, len}});
-    line = (uvsmtp_slice_t){p->in, len};
-    p->in += len;
-    p->in_len -= len;
-    uvsmtp__apply_success(p, e);
-    uvsmtp__queue_pop(p);
-    taken = e; /* stays where it is until something is pushed */
+      uvsmtp__trace_received(p, &(uvsmtp_reply_t){.raw = *last});
+    in += len;
+    left -= len;
+    n++;
   }
-  if (taken == NULL)
-    return;
-  note_quiet(p, taken, line.base, line.len);
-  p->progress_ms = p->now_ms;
+  p->in = in;
+  p->in_len = left;
+  return n;
+}
+
+/* What is ahead of a flight that is held as one; false if nothing of it was a success. */
+static bool take_ahead(uvsmtp_protocol_t *p, expectation_t *e)
+{
+  uvsmtp_slice_t line;
+  unsigned taken = take_successes(p, e->ahead, &line);
+  if (taken == 0)
+    return false;
+  p->queue.ahead -= taken;
+  e->ahead = (uint8_t)(e->ahead - taken);
+  if (e->ahead + taken > 2)
+    p->needs_reset = false;
+  if (e->ahead + taken > 1) {
+    p->accepted = 0;
+    p->chunks_begun = p->prdr = false;
+  }
+  p->accepted += e->ahead == 0;
+  if (e->ahead == 0)
+    e->flags &= (uint8_t)~EXPECT_QUIET;
+  p->state = after[e->ahead].state;
+  note_quiet(p, after[e->ahead].command, line);
+  return true;
+}
+
+static bool take_one(uvsmtp_protocol_t *p, expectation_t *e)
+{
+  uvsmtp_slice_t line;
+  if (p->in_limit < e->answerable || take_successes(p, 1, &line) == 0)
+    return false;
+  uvsmtp__apply_success(p, e);
+  note_quiet(p, (uvsmtp_command_t)e->command, line);
+  uvsmtp__queue_pop(p);
+  return true;
+}
+
+/*
+ * Takes replies that only say that a flight goes well. The last of them is noted. Gives what the
+ * next reply will answer.
+ */
+static expectation_t *take_quiet(uvsmtp_protocol_t *p)
+{
+  expectation_t *e;
+  while ((e = uvsmtp__queue_front(p)) != NULL && (e->flags & EXPECT_QUIET) != 0) {
+    if (e->ahead > 0 && p->in_limit < e->answerable)
+      e = uvsmtp__queue_split(p); /* only some of its lines had been sent */
+    if (e->ahead > 0 ? !take_ahead(p, e) : !take_one(p, e))
+      break;
+    p->progress_ms = p->now_ms;
+  }
+  return e;
 }
 
 /* A whole reply has come: whose is it, and what does it mean? */
-static void match(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
+static void match(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *event)
 {
-  expectation_t *e = uvsmtp__queue_front(p), copy;
+  expectation_t copy;
+  if (e != NULL && e->ahead > 0)
+    e = uvsmtp__queue_split(p);
   if (p->options.trace)
     uvsmtp__trace_received(p, &event->reply);
   if (event->reply.code == 421) {
@@ -361,7 +423,7 @@ static void match(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
   uvsmtp__queue_pop(p);
   judge(p, &copy, event);
   if ((copy.flags & EXPECT_QUIET) != 0 && UVSMTP_REPLY_CLASS(&event->reply) == 2) {
-    note_quiet(p, &copy, event->reply.raw.base, event->reply.raw.len);
+    note_quiet(p, event->command, event->reply.raw);
     event->type = UVSMTP_EVENT_NONE;
   }
 }
@@ -407,24 +469,45 @@ static bool bad_line(uvsmtp_protocol_t *p, uvsmtp_event_t *event, int err, uvsmt
   return error_event(p, event);
 }
 
-bool uvsmtp_protocol_next_event(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
+/* As uvsmtp__reader_next. */
+static int next_reply(uvsmtp_protocol_t *p, uvsmtp_reply_t *reply, uvsmtp_slice_t *bad)
+{
+  if (p->reader.done || uvsmtp__buffer_len(&p->reader.partial) != 0 ||
+      !uvsmtp__read_single(&p->reader, p->in, p->in_len, reply))
+    return uvsmtp__reader_next(&p->reader, &p->options, &p->in, &p->in_len, reply, bad);
+  p->in += reply->raw.len;
+  p->in_len -= reply->raw.len;
+  return 1;
+}
+
+static bool next_event(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
 {
   uvsmtp_slice_t bad = {NULL, 0};
+  expectation_t *e;
   int got;
   for (;;) {
     memset(event, 0, sizeof(*event));
     if (p->err != 0)
       return error_event(p, event);
-    take_quiet(p);
-    got = uvsmtp__reader_next(&p->reader, &p->options, &p->in, &p->in_len, &event->reply, &bad);
+    e = take_quiet(p);
+    got = next_reply(p, &event->reply, &bad);
     if (got < 0)
       return bad_line(p, event, got, bad);
     if (got == 0)
       return at_end_of_input(p, event);
-    match(p, event);
+    match(p, e, event);
     if (event->type != UVSMTP_EVENT_NONE)
       return true;
   }
+}
+
+bool uvsmtp_protocol_next_event(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
+{
+  if (p->in_len > 0 || p->eof || p->err != 0)
+    return next_event(p, event);
+  event->type = UVSMTP_EVENT_NONE;
+  p->in = NULL;
+  return false;
 }
 
 uint64_t uvsmtp_protocol_deadline(const uvsmtp_protocol_t *p)
@@ -435,7 +518,7 @@ uint64_t uvsmtp_protocol_deadline(const uvsmtp_protocol_t *p)
   if (p->out.waiting > 0)
     timeout = p->options.timeouts.body_ms;
   else if (p->queue.count > 0)
-    timeout = timeout_of(p, p->queue.ring[p->queue.head].command);
+    timeout = timeout_of(p, uvsmtp__awaited(&p->queue.ring[p->queue.head]));
   else
     return UINT64_MAX;
   return timeout > UINT64_MAX - p->progress_ms ? UINT64_MAX : p->progress_ms + timeout;

@@ -6,12 +6,16 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "protocol/machine.h"
+#include "protocol/reader.h"
 
-void uvsmtp__reader_init(reader_t *reader, const uvsmtp_mem_t *mem, size_t max_bytes)
+void uvsmtp__reader_init(reader_t *reader, const uvsmtp_mem_t *mem,
+                         const uvsmtp_protocol_options_t *options)
 {
   *reader = (reader_t){0};
-  uvsmtp__buffer_init(&reader->partial, mem, max_bytes);
+  uvsmtp__buffer_init(&reader->partial, mem, options->max_reply_bytes);
+  reader->max_single = options->max_reply_line < options->max_reply_bytes
+                           ? options->max_reply_line
+                           : options->max_reply_bytes;
 }
 
 static size_t without_end(const char *line, size_t len)
@@ -63,66 +67,18 @@ static size_t enhanced_code(const char *text, size_t len, int klass, uint16_t ou
   return at;
 }
 
-/* The common "c.s.d " with three single digits, without a loop. */
-static bool is_short_code(const char *text, size_t len)
+void uvsmtp__reader_enhanced(uvsmtp_reply_t *reply, const char *text, size_t len)
 {
-  return len > 5 && text[1] == '.' && text[3] == '.' && text[5] == ' ' &&
-         uvsmtp__ascii_digit(text[2]) && uvsmtp__ascii_digit(text[4]) && text[0] != '3';
-}
-
-/* Reads the enhanced code of a reply whose first line has `text`. */
-static void read_enhanced(uvsmtp_reply_t *reply, const char *text, size_t len)
-{
-  int klass = reply->code / 100;
-  if (is_short_code(text, len) && text[0] - '0' == klass) {
-    reply->enhanced[0] = (uint16_t)klass;
-    reply->enhanced[1] = (uint16_t)(text[2] - '0');
-    reply->enhanced[2] = (uint16_t)(text[4] - '0');
-  } else if (enhanced_code(text, len, klass, reply->enhanced) == 0) {
+  if (enhanced_code(text, len, reply->code / 100, reply->enhanced) == 0)
     memset(reply->enhanced, 0, sizeof(reply->enhanced));
-  }
-}
-
-/*
- * Most replies are one line that lies whole in the bytes fed: true with that one read, or false,
- * for the careful way to judge.
- */
-static bool read_single(const uvsmtp_protocol_options_t *options, const char *line, size_t in_len,
-                        uvsmtp_reply_t *reply)
-{
-  const char *lf = memchr(line, '\n', in_len);
-  size_t len = lf != NULL ? (size_t)(lf - line) + 1 : 0, text;
-  if (len < 6 || line[3] != ' ' || line[0] < '2' || line[0] > '5' ||
-      !uvsmtp__ascii_digit(line[1]) || !uvsmtp__ascii_digit(line[2]) ||
-      len > options->max_reply_line || len > options->max_reply_bytes)
-    return false;
-  text = len - 1 - (lf[-1] == '\r');
-  reply->code = (line[0] - '0') * 100 + (line[1] - '0') * 10 + (line[2] - '0');
-  reply->lines = 1;
-  reply->raw = (uvsmtp_slice_t){line, len};
-  read_enhanced(reply, line + 4, text - 4);
-  return true;
-}
-
-size_t uvsmtp__reader_peek_success(const reader_t *reader, const uvsmtp_protocol_options_t *options,
-                                   const char *in, size_t in_len)
-{
-  const char *lf;
-  size_t len;
-  if (in_len < 6 || *in != '2' || in[3] != ' ' || !uvsmtp__ascii_digit(in[1]) ||
-      !uvsmtp__ascii_digit(in[2]) || (!reader->done && uvsmtp__buffer_len(&reader->partial) != 0) ||
-      (lf = memchr(in, '\n', in_len)) == NULL)
-    return 0;
-  len = (size_t)(lf - in) + 1;
-  return len <= options->max_reply_line && len <= options->max_reply_bytes ? len : 0;
 }
 
 void uvsmtp__reader_read_success(const char *line, size_t len, uvsmtp_last_reply_t *last)
 {
   uvsmtp_reply_t reply = {.code = 0};
   size_t text = without_end(line, len);
-  reply.code = (line[0] - '0') * 100 + (line[1] - '0') * 10 + (line[2] - '0');
-  read_enhanced(&reply, line + 4, text < 4 ? 0 : text - 4);
+  reply.code = uvsmtp__code_of(uvsmtp__code_digits(line));
+  uvsmtp__reader_enhanced(&reply, line + 4, text < 4 ? 0 : text - 4);
   last->code = reply.code;
   memcpy(last->enhanced, reply.enhanced, sizeof(last->enhanced));
 }
@@ -135,7 +91,7 @@ static int give(reader_t *reader, const char *raw, size_t len, uvsmtp_reply_t *r
   reply->code = reader->code;
   reply->lines = reader->lines;
   reply->raw = (uvsmtp_slice_t){raw, len};
-  read_enhanced(reply, raw + 4, end < 4 ? 0 : end - 4);
+  uvsmtp__reader_enhanced(reply, raw + 4, end < 4 ? 0 : end - 4);
   reader->lines = 0;
   return 1;
 }
@@ -215,7 +171,8 @@ int uvsmtp__reader_next(reader_t *reader, const uvsmtp_protocol_options_t *optio
   }
   if (*in_len == 0)
     return 0;
-  if (uvsmtp__buffer_len(&reader->partial) == 0 && read_single(options, *in, *in_len, reply)) {
+  if (uvsmtp__buffer_len(&reader->partial) == 0 &&
+      uvsmtp__read_single(reader, *in, *in_len, reply)) {
     *in += reply->raw.len;
     *in_len -= reply->raw.len;
     return 1;
@@ -267,9 +224,10 @@ static size_t copy_safely(char *out, const char *text, size_t len)
 static size_t code_len(const uvsmtp_reply_t *reply, const char *text, size_t len)
 {
   uint16_t code[3];
-  size_t skip = is_short_code(text, len) && text[0] - '0' == reply->code / 100
+  int klass = reply->code / 100;
+  size_t skip = len > 5 && uvsmtp__is_enhanced(uvsmtp__enhanced_digits(text), klass)
                     ? 5
-                    : enhanced_code(text, len, reply->code / 100, code);
+                    : enhanced_code(text, len, klass, code);
   return skip > 0 && skip < len ? skip + 1 : skip;
 }
 

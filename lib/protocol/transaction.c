@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "protocol/machine.h"
+#include "protocol/lines.h"
 
 /* The state after a command of which all has gone well. */
 static uint8_t state_after(uint8_t state, uvsmtp_command_t command, bool *in_chunks)
@@ -50,37 +50,35 @@ static bool between_transactions(const uvsmtp_protocol_t *p)
   return p->projected == UVSMTP_STATE_READY || p->projected == UVSMTP_STATE_AUTHENTICATED;
 }
 
-/* Issues what stands in p->line. */
-static int issue_line(uvsmtp_protocol_t *p, uvsmtp_command_t command, void *tag, uint8_t flags)
-{
-  uvsmtp_slice_t line = {uvsmtp__buffer_data(&p->line), uvsmtp__buffer_len(&p->line)};
-  int err = uvsmtp__command_issue(p, command, tag, flags, &line, 1, UVSMTP__LINE_OCTETS);
-  if (err == 0)
-    p->projected = state_after(p->projected, command, &p->in_chunks);
-  return err;
-}
-
 int uvsmtp_protocol_mail(uvsmtp_protocol_t *p, const uvsmtp_envelope_t *envelope,
                          const uvsmtp_mail_needs_t *needs, void *tag)
 {
   static const uvsmtp_mail_needs_t none = {.size = UVSMTP_SIZE_UNKNOWN};
+  lines_t lines;
   int err = uvsmtp__command_ready(p);
   uvsmtp__line_begin(p);
   if (err != 0)
     return err;
   if (!between_transactions(p))
     return UVSMTP_ESTATE;
-  if ((err = uvsmtp__buffer_append(&p->line, "MAIL FROM:", 10)) != 0 ||
-      (err = uvsmtp__mail_parameters(p, &p->line, envelope, needs != NULL ? needs : &none)) != 0)
+  if (needs == NULL)
+    needs = &none;
+  if ((err = uvsmtp__lines_begin(p, &lines, 1, 0, 0)) != 0)
     return err;
-  err = issue_line(p, UVSMTP_COMMAND_MAIL, tag, p->prdr_asked ? EXPECT_PRDR : 0);
-  if (err == 0)
-    p->binary = envelope->body == UVSMTP_BODY_BINARYMIME || (needs != NULL && needs->binary);
-  return err;
+  do
+    err = uvsmtp__lines_mail(p, &lines, envelope, needs, tag, 0);
+  while (err != 0 && uvsmtp__lines_again(p, &lines, &err));
+  if (err != 0)
+    return err;
+  uvsmtp__lines_issue(p, &lines);
+  p->projected = UVSMTP_STATE_MAILTX;
+  p->binary = envelope->body == UVSMTP_BODY_BINARYMIME || needs->binary;
+  return 0;
 }
 
 int uvsmtp_protocol_recipient(uvsmtp_protocol_t *p, const uvsmtp_recipient_t *recipient, void *tag)
 {
+  lines_t lines;
   int err = uvsmtp__command_ready(p);
   uvsmtp__line_begin(p);
   if (err != 0)
@@ -88,10 +86,16 @@ int uvsmtp_protocol_recipient(uvsmtp_protocol_t *p, const uvsmtp_recipient_t *re
   if ((p->projected != UVSMTP_STATE_MAILTX && p->projected != UVSMTP_STATE_RECIPIENT_SENT) ||
       p->in_chunks)
     return UVSMTP_ESTATE;
-  if ((err = uvsmtp__buffer_append(&p->line, "RCPT TO:", 8)) != 0 ||
-      (err = uvsmtp__rcpt_parameters(p, &p->line, recipient)) != 0)
+  if ((err = uvsmtp__lines_begin(p, &lines, 1, 0, 0)) != 0)
     return err;
-  return issue_line(p, UVSMTP_COMMAND_RCPT, tag, 0);
+  do
+    err = uvsmtp__lines_rcpt(p, &lines, recipient, tag, 0);
+  while (err != 0 && uvsmtp__lines_again(p, &lines, &err));
+  if (err != 0)
+    return err;
+  uvsmtp__lines_issue(p, &lines);
+  p->projected = UVSMTP_STATE_RECIPIENT_SENT;
+  return 0;
 }
 
 /* Issues a line that is a word of our own. */

@@ -4,7 +4,7 @@
  */
 #include "session.h"
 
-#include "protocol/machine.h"
+#include "protocol/reader.h"
 
 typedef struct read_s {
   int rc, code, enhanced[3];
@@ -79,7 +79,7 @@ static read_t read_at(const char *bytes, size_t cut, const uvsmtp_protocol_optio
   reader_t reader;
   uvsmtp_slice_t bad = {NULL, 0};
   uvsmtp_reply_t reply = {0};
-  uvsmtp__reader_init(&reader, NULL, options->max_reply_bytes);
+  uvsmtp__reader_init(&reader, NULL, options);
   for (size_t i = 0; i < 2 && got.rc == 0; i++) {
     size_t len = lens[i];
     in = parts[i];
@@ -174,7 +174,9 @@ static void only_a_whole_success_of_one_line_is_peeked_at(void **state)
     const char *bytes;
     size_t len; /* of the line that is seen, or 0 */
   } peeks[] = {{"250 ok\r\n", 8},          {"250 2.1.5 ok\r\n250 x", 14},
-               {"250-a\r\n250 b\r\n", 0}, {"250 ok\r", 0},
+               {"250-a\r\n250 b\r\n", 0}, {"250 ok\r", 0},            {"250 \n250 ok\r\n", 5},
+               {"25: ok\r\n", 0},          {"2\xb5\x30 ok\r\n", 0},
+               {"250\n250 ok\r\n", 0},    {"250 a text that is longer\r\n", 27},
                {"350 ok\r\n", 0},          {"550 no\r\n", 0},
                {"2x0 what\r\n", 0},        {"", 0}};
   reader_t reader;
@@ -183,17 +185,16 @@ static void only_a_whole_success_of_one_line_is_peeked_at(void **state)
   size_t len;
   uvsmtp_slice_t bad;
   for (size_t i = 0; i < COUNT(peeks); i++) {
-    uvsmtp__reader_init(&reader, NULL, generous.max_reply_bytes);
-    assert_int_equal(uvsmtp__reader_peek_success(&reader, &generous, peeks[i].bytes,
-                                                 strlen(peeks[i].bytes)),
+    uvsmtp__reader_init(&reader, NULL, &generous);
+    assert_int_equal(uvsmtp__success_len(&reader, peeks[i].bytes, strlen(peeks[i].bytes)),
                      peeks[i].len);
   }
   /* Not while a reply is held of which the end has not come. */
-  uvsmtp__reader_init(&reader, NULL, generous.max_reply_bytes);
+  uvsmtp__reader_init(&reader, NULL, &generous);
   in = "250-a\r\n25";
   len = strlen(in);
   assert_int_equal(uvsmtp__reader_next(&reader, &generous, &in, &len, &reply, &bad), 0);
-  assert_int_equal(uvsmtp__reader_peek_success(&reader, &generous, "250 ok\r\n", 8), 0);
+  assert_false(uvsmtp__reader_is_free(&reader));
   uvsmtp__buffer_free(&reader.partial);
 }
 

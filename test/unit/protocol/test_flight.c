@@ -1,0 +1,299 @@
+/*
+ * A flight is what its commands are, one by one: the same octets, the same states, deadlines and
+ * errors whatever the server says and when; only successes ahead of the last reply are no events.
+ */
+#include "chance.h"
+#include "session.h"
+
+#include "protocol/machine.h"
+
+#define KEYWORDS "250-PIPELINING\r\n250-CHUNKING\r\n250-DSN\r\n250 SIZE 5000"
+#define LONG_LABEL "a-label-of-many-octets-that-goes-on-and-on-and-on-until-it-is-long"
+
+static const uvsmtp_slice_t content = {"Hi\r\nHo\r\n", 8};
+static const char *const addresses[] = {"b@y.example",
+                                        "a.b_c-d@X.Example",
+                                        "postmaster",
+                                        "a b@x.example",
+                                        "a@" LONG_LABEL ".example",
+                                        "b+c@y.example",
+                                        LONG_LABEL "@x.example",
+                                        "a..b@x",
+                                        "b@.y.example",
+                                        "b@y..example",
+                                        "b@y.example.",
+                                        ".b@y.example",
+                                        "b@@y.example",
+                                        "@y.example",
+                                        "b@",
+                                        "b\r\nDATA@y.example",
+                                        "b@y\xc3\xa9.example",
+                                        "b@y/example",
+                                        "b@[192.0.2.1]",
+                                        "1234567890123456@x"};
+
+/* Two sessions of which one flies. */
+typedef struct {
+  session_t flying, walking;
+  char tags[4];
+  bool quiet[64]; /* of the replies that are due: a success is no event */
+  size_t due;
+} pair_t;
+
+static void pair_begin(pair_t *pair, const uvsmtp_protocol_options_t *options)
+{
+  *pair = (pair_t){.due = 0};
+  session_ready(&pair->flying, options, KEYWORDS);
+  session_ready(&pair->walking, options, KEYWORDS);
+}
+
+static void pair_end(pair_t *pair)
+{
+  session_free(&pair->flying);
+  session_free(&pair->walking);
+}
+
+/* The commands of a flight, up to the first that fails. */
+static int walk(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight)
+{
+  int err = flight->reset ? uvsmtp_protocol_reset(p, flight->tag) : 0;
+  if (err == 0)
+    err = uvsmtp_protocol_mail(p, flight->envelope, flight->needs, flight->tag);
+  for (size_t i = 0; err == 0 && i < flight->envelope->recipient_count; i++)
+    err = uvsmtp_protocol_recipient(p, &flight->envelope->recipients[i],
+                                    (char *)flight->recipient_tag + i * flight->recipient_stride);
+  if (err != 0)
+    return err;
+  return flight->data ? uvsmtp_protocol_start_data(p, flight->tag)
+                      : uvsmtp_protocol_chunk(p, flight->slices, flight->count, true, flight->tag);
+}
+
+static void same(const pair_t *pair)
+{
+  const uvsmtp_protocol_t *a = pair->flying.protocol, *b = pair->walking.protocol;
+  uvsmtp_last_reply_t last_a = uvsmtp_protocol_last_reply(a);
+  uvsmtp_last_reply_t last_b = uvsmtp_protocol_last_reply(b);
+  assert_int_equal(uvsmtp_protocol_state(a), uvsmtp_protocol_state(b));
+  assert_int_equal(uvsmtp_protocol_projected_state(a), uvsmtp_protocol_projected_state(b));
+  assert_int_equal(uvsmtp_protocol_outstanding(a), uvsmtp_protocol_outstanding(b));
+  assert_int_equal(uvsmtp_protocol_needs_reset(a), uvsmtp_protocol_needs_reset(b));
+  assert_int_equal(uvsmtp_protocol_is_closing(a), uvsmtp_protocol_is_closing(b));
+  assert_int_equal(uvsmtp_protocol_deadline(a), uvsmtp_protocol_deadline(b));
+  assert_int_equal(uvsmtp_protocol_issued(a), uvsmtp_protocol_issued(b));
+  assert_string_equal(uvsmtp_protocol_error_text(a), uvsmtp_protocol_error_text(b));
+  assert_int_equal(last_a.command, last_b.command);
+  assert_int_equal(last_a.code, last_b.code);
+  assert_int_equal(last_a.accepted, last_b.accepted);
+  assert_memory_equal(last_a.enhanced, last_b.enhanced, sizeof(last_a.enhanced));
+}
+
+static void written(pair_t *pair)
+{
+  session_t *a = &pair->flying, *b = &pair->walking;
+  session_write(a);
+  session_write(b);
+  assert_int_equal(a->out_len, b->out_len);
+  if (a->out_len > 0)
+    assert_memory_equal(a->out, b->out, a->out_len);
+  a->out_len = b->out_len = 0;
+}
+
+static void what_flies_is_what_its_commands_say(void **state)
+{
+  static const uvsmtp_mail_needs_t needs[] = {
+      {.size = 8}, {.size = UVSMTP_SIZE_UNKNOWN}, {.size = 5001}};
+  for (size_t round = 0; round < COUNT(addresses) * COUNT(addresses) * 2 * COUNT(needs); round++) {
+    size_t from = round % COUNT(addresses), to = round / COUNT(addresses) % COUNT(addresses);
+    uvsmtp_recipient_t recipients[2] = {{.address = addresses[to]}, {.address = "c@y.example"}};
+    uvsmtp_envelope_t envelope = UVSMTP_ENVELOPE_INIT;
+    uvsmtp_flight_t flight = {.envelope = &envelope, .reset = true};
+    pair_t pair;
+    int err;
+    pair_begin(&pair, NULL);
+    flight.data = round / COUNT(addresses) / COUNT(addresses) % 2;
+    flight.slices = &content;
+    flight.count = !flight.data;
+    envelope.sender = from > 0 ? addresses[from] : NULL;
+    envelope.recipients = recipients;
+    /* The second time the sender is known. */
+    for (unsigned i = 0; i < 4; i++) {
+      envelope.recipient_count = 1 + i / 2;
+      flight.needs = &needs[i > 0 ? round / COUNT(addresses) / COUNT(addresses) / 2 : 0];
+      recipients[0].notify = i == 3 ? UVSMTP_NOTIFY_NEVER : 0;
+      err = uvsmtp_protocol_flight(pair.flying.protocol, &flight);
+      assert_int_equal(err, walk(pair.walking.protocol, &flight));
+      if (err != 0) {
+        assert_int_equal(uvsmtp_protocol_output_len(pair.flying.protocol), 0);
+        break;
+      }
+      same(&pair);
+      written(&pair);
+      if (flight.data)
+        break;
+    }
+    pair_end(&pair);
+  }
+}
+
+/* ---- replies ---- */
+
+static void issue(pair_t *pair, chance_t *chance)
+{
+  static const uvsmtp_mail_needs_t needs = {.size = 8};
+  uvsmtp_recipient_t recipients[2] = {{.address = "b@y.example"}, {.address = "c@y.example"}};
+  uvsmtp_envelope_t envelope = UVSMTP_ENVELOPE_INIT;
+  uvsmtp_flight_t flight = {.envelope = &envelope,
+                            .needs = &needs,
+                            .slices = &content,
+                            .count = 1,
+                            .reset = true,
+                            .tag = &pair->tags[0],
+                            .recipient_tag = &pair->tags[1],
+                            .recipient_stride = 1};
+  size_t ahead;
+  envelope.sender = "a@x.example";
+  envelope.recipients = recipients;
+  envelope.recipient_count = chance_below(chance, 4) == 0 ? 2 : 1;
+  flight.data = chance_below(chance, 3) == 0;
+  flight.count = !flight.data;
+  flight.reset = uvsmtp_protocol_projected_state(pair->flying.protocol) > UVSMTP_STATE_READY ||
+                 chance_below(chance, 2) == 0;
+  ahead = flight.reset + 1 + envelope.recipient_count;
+  if (pair->due + ahead + 1 >= COUNT(pair->quiet) ||
+      uvsmtp_protocol_flight(pair->flying.protocol, &flight) != 0)
+    return;
+  assert_int_equal(walk(pair->walking.protocol, &flight), 0);
+  while (ahead-- > 0)
+    pair->quiet[pair->due++] = true;
+  pair->quiet[pair->due++] = false;
+}
+
+/* The same number of octets leaves both. */
+static void leave(pair_t *pair, size_t most)
+{
+  session_t *sides[2] = {&pair->flying, &pair->walking};
+  size_t len = uvsmtp_protocol_output_len(sides[0]->protocol);
+  assert_int_equal(len, uvsmtp_protocol_output_len(sides[1]->protocol));
+  for (size_t i = 0; i < 2; i++)
+    uvsmtp_protocol_sent(sides[i]->protocol, most < len ? most : len, sides[i]->now);
+}
+
+/* Takes the events of one who walks, without those that one who flies has not. */
+static size_t events_of(pair_t *pair, session_t *s, uvsmtp_event_t *events)
+{
+  size_t n = 0;
+  uvsmtp_event_t event;
+  while (uvsmtp_protocol_next_event(s->protocol, &event)) {
+    bool success = event.type == UVSMTP_EVENT_REPLY && UVSMTP_REPLY_CLASS(&event.reply) == 2;
+    if (s == &pair->walking && event.type == UVSMTP_EVENT_REPLY) {
+      bool quiet = pair->quiet[0];
+      size_t told = quiet && !success ? 1 : 0;
+      memmove(pair->quiet, pair->quiet + 1, (--pair->due) * sizeof(bool));
+      /* From a refusal on all of its flight is told, and after 421 everything. */
+      for (size_t i = 0; told && i < pair->due && pair->quiet[i]; i++)
+        pair->quiet[i] = false;
+      if (event.reply.code == 421)
+        memset(pair->quiet, 0, sizeof(pair->quiet));
+      if (quiet && success)
+        continue;
+    }
+    assert_true(n < 64);
+    events[n++] = event;
+  }
+  return n;
+}
+
+static void say(pair_t *pair, const char *bytes, size_t len)
+{
+  session_t *sides[2] = {&pair->flying, &pair->walking};
+  static uvsmtp_event_t events[2][64];
+  size_t counts[2];
+  for (size_t i = 0; i < 2; i++) {
+    sides[i]->now += 7;
+    uvsmtp_protocol_feed_bytes(sides[i]->protocol, bytes, len, sides[i]->now);
+    counts[i] = events_of(pair, sides[i], events[i]);
+  }
+  assert_int_equal(counts[0], counts[1]);
+  for (size_t i = 0; i < counts[0]; i++) {
+    const uvsmtp_event_t *a = &events[0][i], *b = &events[1][i];
+    assert_int_equal(a->type, b->type);
+    assert_int_equal(a->command, b->command);
+    assert_ptr_equal(a->tag, b->tag);
+    assert_int_equal(a->reply.code, b->reply.code);
+    assert_int_equal(a->last, b->last);
+  }
+  same(pair);
+}
+
+static void answer(pair_t *pair, chance_t *chance)
+{
+  static const char *const usual[] = {"250 2.1.0 Ok\r\n",
+                                      "250 ok\r\n",
+                                      "250-2.0.0 two\r\n250 2.0.0 lines\r\n",
+                                      "250 2.1.5 Ok\r\n250 2.1.5 Ok\r\n",
+                                      "250\r\n",
+                                      "250 2.0.0 Ok: queued as 4242424242\r\n"};
+  static const char *const odd[] = {"550 5.1.1 no\r\n", "451 later\r\n",      "354 go\r\n",
+                                    "421 bye\r\n",      "452 4.5.3 many\r\n", "what\r\n"};
+  const expectation_t *front = uvsmtp__queue_front(pair->walking.protocol);
+  const char *text = usual[chance_below(chance, COUNT(usual))];
+  size_t cut;
+  /* What answers nothing ends the session, so it is rare. */
+  if ((front == NULL || uvsmtp_protocol_total_sent(pair->walking.protocol) < front->answerable) &&
+      chance_below(chance, 24) != 0)
+    return;
+  if (front != NULL && front->command == UVSMTP_COMMAND_DATA && chance_below(chance, 8) != 0)
+    text = "354 go\r\n";
+  else if (chance_below(chance, 16) == 0)
+    text = odd[chance_below(chance, COUNT(odd))];
+  cut = chance_below(chance, 4) == 0 ? chance_below(chance, strlen(text)) : 0;
+  if (cut > 0)
+    say(pair, text, cut);
+  say(pair, text + cut, strlen(text) - cut);
+}
+
+static void go_on(pair_t *pair, chance_t *chance)
+{
+  session_t *sides[2] = {&pair->flying, &pair->walking};
+  switch (chance_below(chance, 4)) {
+  case 0:
+    issue(pair, chance);
+    break;
+  case 1:
+    leave(pair, chance_below(chance, 2) == 0 ? SIZE_MAX : chance_below(chance, 90));
+    break;
+  default:
+    answer(pair, chance);
+  }
+  if (uvsmtp_protocol_state(sides[0]->protocol) == UVSMTP_STATE_SEND_DATA) {
+    for (size_t i = 0; i < 2; i++)
+      assert_int_equal(uvsmtp_protocol_clean_data(sides[i]->protocol, &content, 1, &pair->tags[0]),
+                       0);
+    pair->quiet[pair->due++] = false;
+  }
+  same(pair);
+}
+
+static void what_is_said_to_a_flight_means_what_it_means_to_its_commands(void **state)
+{
+  chance_t chance = chance_of(chance_seed("flight", 1));
+  for (unsigned round = 0; round < 5000; round++) {
+    uvsmtp_protocol_options_t options = UVSMTP_PROTOCOL_OPTIONS_INIT;
+    pair_t pair;
+    options.trace = round % 2;
+    options.max_outstanding = round % 3 == 0 ? 9 : 0;
+    pair_begin(&pair, &options);
+    for (unsigned i = 0; i < 100 && !uvsmtp_protocol_is_closing(pair.walking.protocol); i++)
+      go_on(&pair, &chance);
+    pair_end(&pair);
+  }
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(what_flies_is_what_its_commands_say),
+      cmocka_unit_test(what_is_said_to_a_flight_means_what_it_means_to_its_commands),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
