@@ -93,6 +93,35 @@ static char *put_size(const uvsmtp_protocol_t *p, char *at, uint64_t size)
   return at + 2;
 }
 
+/* Room for "RSET", MAIL and its size, RCPT, and BDAT, each with its end. */
+_Static_assert(6 + USUAL_MAIL + 28 + 10 + UVSMTP__USUAL_PATH + 42 <= UVSMTP__LINES_ROOM,
+               "a usual flight has room");
+
+/* One recipient, nothing out of the ordinary, and no more octets than the server takes. */
+static bool is_usual(const uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight)
+{
+  const uvsmtp_envelope_t *envelope = flight->envelope;
+  uint64_t max = p->capabilities.max_message_size;
+  return envelope->recipient_count == 1 && envelope->recipients[0].address != NULL &&
+         !uvsmtp__mail_needs_more(envelope, flight->needs) &&
+         !uvsmtp__rcpt_needs_more(envelope->recipients) && (max == 0 || flight->needs->size <= max);
+}
+
+/* Queues the last command, with those ahead of it; the places are the ends of their lines. */
+static void hold_as_one(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight, const char *reset,
+                        const char *mail, const char *rcpt, const char *end)
+{
+  expectation_t *e =
+      uvsmtp__queue_push(p, flight->data ? UVSMTP_COMMAND_DATA : UVSMTP_COMMAND_BDAT_LAST,
+                         flight->tag, EXPECT_QUIET, p->out.issued);
+  e->recipient = flight->recipient_tag;
+  e->ahead = flight->reset ? 3 : 2;
+  e->behind[0] = (uint16_t)(end - rcpt);
+  e->behind[1] = (uint16_t)(end - mail);
+  e->behind[2] = (uint16_t)(end - reset);
+  p->queue.ahead += e->ahead;
+}
+
 /*
  * Most flights go from the sender of the one before to one recipient, by short lines without
  * options: such a one is written in one go and held as one. False, with nothing done, for all
@@ -100,40 +129,26 @@ static char *put_size(const uvsmtp_protocol_t *p, char *at, uint64_t size)
  */
 static bool put_usual(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight, uint64_t size)
 {
-  const uvsmtp_envelope_t *envelope = flight->envelope;
-  uint64_t max = p->capabilities.max_message_size, asked = flight->needs->size;
-  char *start = uvsmtp__out_room(p), *at = start, *mail, *rcpt;
-  expectation_t *e;
+  char *start = uvsmtp__out_room(p), *reset, *mail, *rcpt, *end;
   size_t len;
-  if (envelope->recipient_count != 1 || uvsmtp__mail_needs_more(envelope, flight->needs) ||
-      uvsmtp__rcpt_needs_more(envelope->recipients) || envelope->recipients[0].address == NULL ||
-      (max != 0 && asked > max) || (len = uvsmtp__mail_known(p, envelope->sender)) == 0 ||
+  if (!is_usual(p, flight) || (len = uvsmtp__mail_known(p, flight->envelope->sender)) == 0 ||
       len > USUAL_MAIL)
     return false;
-  memcpy(at, "RSET\r\n", 6);
-  at += flight->reset ? 6 : 0;
-  memcpy(at, p->mail.base, len);
-  mail = put_size(p, at + len, asked);
+  memcpy(start, "RSET\r\n", 6);
+  reset = start + (flight->reset ? 6 : 0);
+  memcpy(reset, p->mail.base, len);
+  mail = put_size(p, reset + len, flight->needs->size);
   memcpy(mail, "RCPT TO:", 8);
-  len = uvsmtp__path_usual(mail + 8, envelope->recipients[0].address);
+  len = uvsmtp__path_usual(mail + 8, flight->envelope->recipients[0].address);
   if (len == 0)
     return false;
-  rcpt = mail + 8 + len;
-  memcpy(rcpt, "\r\n", 2);
-  rcpt += 2;
-  at = put_end(rcpt, flight, size);
-  uvsmtp__out_filled(p, (size_t)(at - start));
+  rcpt = mail + 8 + len + 2;
+  memcpy(rcpt - 2, "\r\n", 2);
+  end = put_end(rcpt, flight, size);
+  uvsmtp__out_filled(p, (size_t)(end - start));
   if (p->options.trace)
-    uvsmtp__lines_trace(p, start, (size_t)(at - start));
-  e = uvsmtp__queue_push(p, flight->data ? UVSMTP_COMMAND_DATA : UVSMTP_COMMAND_BDAT_LAST,
-                         flight->tag, EXPECT_QUIET, p->out.issued);
-  e->recipient = flight->recipient_tag;
-  e->ahead = flight->reset ? 3 : 2;
-  e->behind[0] = (uint16_t)(at - rcpt);
-  e->behind[1] = (uint16_t)(at - mail);
-  e->behind[2] = (uint16_t)(at - start - 6);
-  p->queue.ahead += e->ahead;
-  p->prdr_asked = false;
+    uvsmtp__lines_trace(p, start, (size_t)(end - start));
+  hold_as_one(p, flight, reset, mail, rcpt, end);
   return true;
 }
 

@@ -3,9 +3,9 @@
 
 /*
  * What the files of this folder share. The machine is split by phase: greeting.c, authentication.c,
- * transaction.c and body.c issue commands and judge their replies; reply.c finds replies in bytes,
- * queue.c remembers who waits for which, output.c holds what has to be written, protocol.c ties
- * them together.
+ * transaction.c, flight.c and body.c issue commands and judge their replies; reply.c finds replies
+ * in bytes, queue.c remembers who waits for which, input.c brings the two together, output.c holds
+ * what has to be written, protocol.c is the frame.
  */
 #include <assert.h>
 

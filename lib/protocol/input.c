@@ -1,0 +1,277 @@
+/*
+ * What the server says: replies are matched to commands, and become events. What a reply means is
+ * judged by the file of its phase; what only says that a flight goes well is taken as it is read.
+ */
+#include <string.h>
+
+#include "protocol/reader.h"
+
+int uvsmtp_protocol_feed_bytes(uvsmtp_protocol_t *p, const char *bytes, size_t len, uint64_t now_ms)
+{
+  if (p->in_len > 0)
+    return UVSMTP_EBUSY;
+  p->now_ms = now_ms;
+  if (p->tls_pending && len > 0)
+    uvsmtp__protocol_fail(p, UVSMTP_ETLSINJECTED, uvsmtp_strerror(UVSMTP_ETLSINJECTED), NULL, 0);
+  p->in = bytes;
+  p->in_len = p->err != 0 ? 0 : len;
+  p->in_limit = p->out.sent;
+  return 0;
+}
+
+void uvsmtp_protocol_feed_eof(uvsmtp_protocol_t *p)
+{
+  p->eof = true;
+}
+
+static void judge(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *event)
+{
+  switch ((uvsmtp_command_t)e->command) {
+  case UVSMTP_COMMAND_GREETING:
+    uvsmtp__judge_greeting(p, e, event);
+    break;
+  case UVSMTP_COMMAND_EHLO:
+  case UVSMTP_COMMAND_HELO:
+  case UVSMTP_COMMAND_LHLO:
+    uvsmtp__judge_hello(p, e, event);
+    break;
+  case UVSMTP_COMMAND_STARTTLS:
+    uvsmtp__judge_starttls(p, e, event);
+    break;
+  case UVSMTP_COMMAND_XCLIENT:
+    uvsmtp__judge_xclient(p, e, event);
+    break;
+  case UVSMTP_COMMAND_AUTH:
+    uvsmtp__judge_auth(p, e, event);
+    break;
+  default:
+    uvsmtp__judge_transaction(p, e, event);
+    break;
+  }
+}
+
+static void note_last(uvsmtp_protocol_t *p, const expectation_t *e, const uvsmtp_reply_t *reply)
+{
+  p->last_reply.command = (uvsmtp_command_t)e->command;
+  p->last_reply.code = reply->code;
+  memcpy(p->last_reply.enhanced, reply->enhanced, sizeof(reply->enhanced));
+  p->last_reply.told = true;
+}
+
+/* By how many replies are due ahead of the last command of a flight: the last that was a success,
+ * and the state that it led to. */
+static const struct {
+  uint8_t command, state;
+} after[UVSMTP__AHEAD] = {{UVSMTP_COMMAND_RCPT, UVSMTP_STATE_RECIPIENT_SENT},
+                          {UVSMTP_COMMAND_MAIL, UVSMTP_STATE_MAILTX},
+                          {UVSMTP_COMMAND_RSET, UVSMTP_STATE_READY}};
+
+static void note_quiet(uvsmtp_protocol_t *p, uvsmtp_command_t command, uvsmtp_slice_t line)
+{
+  p->last_reply.command = command;
+  p->last_reply.told = false;
+  if (line.len >= sizeof(p->quiet) || p->in_len >= sizeof(p->quiet)) {
+    p->quiet_len = (uint8_t)(line.len < sizeof(p->quiet) ? line.len : sizeof(p->quiet));
+    memcpy(p->quiet, line.base, sizeof(p->quiet)); /* what follows it is there too */
+  } else {
+    p->quiet_len = (uint8_t)line.len;
+    memcpy(p->quiet, line.base, line.len);
+  }
+}
+
+/* Takes at most `most` successes of one line that come next: how many, and the last of them. */
+static unsigned take_successes(uvsmtp_protocol_t *p, unsigned most, uvsmtp_slice_t *last)
+{
+  const char *in = p->in;
+  size_t left = p->in_len, len;
+  unsigned n = 0;
+  if (!uvsmtp__reader_is_free(&p->reader))
+    return 0;
+  while (n < most && (len = uvsmtp__success_len(&p->reader, in, left)) != 0) {
+    *last = (uvsmtp_slice_t){in, len};
+    if (p->options.trace)
+      uvsmtp__trace_received(p, &(uvsmtp_reply_t){.raw = *last});
+    in += len;
+    left -= len;
+    n++;
+  }
+  p->in = in;
+  p->in_len = left;
+  return n;
+}
+
+/* What is ahead of a flight that is held as one; false if nothing of it was a success. */
+static bool take_ahead(uvsmtp_protocol_t *p, expectation_t *e)
+{
+  uvsmtp_slice_t line;
+  unsigned taken = take_successes(p, e->ahead, &line);
+  if (taken == 0)
+    return false;
+  p->queue.ahead -= taken;
+  e->ahead = (uint8_t)(e->ahead - taken);
+  if (e->ahead + taken > 2)
+    p->needs_reset = false;
+  if (e->ahead + taken > 1) {
+    p->accepted = 0;
+    p->chunks_begun = p->prdr = false;
+  }
+  p->accepted += e->ahead == 0;
+  if (e->ahead == 0)
+    e->flags &= (uint8_t)~EXPECT_QUIET;
+  p->state = after[e->ahead].state;
+  note_quiet(p, after[e->ahead].command, line);
+  return true;
+}
+
+static bool take_one(uvsmtp_protocol_t *p, expectation_t *e)
+{
+  uvsmtp_slice_t line;
+  if (p->in_limit < e->answerable || take_successes(p, 1, &line) == 0)
+    return false;
+  uvsmtp__apply_success(p, e);
+  note_quiet(p, (uvsmtp_command_t)e->command, line);
+  uvsmtp__queue_pop(p);
+  return true;
+}
+
+/*
+ * Takes replies that only say that a flight goes well. The last of them is noted. Gives what the
+ * next reply will answer.
+ */
+static expectation_t *take_quiet(uvsmtp_protocol_t *p)
+{
+  expectation_t *e;
+  while ((e = uvsmtp__queue_front(p)) != NULL && (e->flags & EXPECT_QUIET) != 0) {
+    if (e->ahead > 0 && p->in_limit < e->answerable)
+      e = uvsmtp__queue_split(p); /* only some of its lines had been sent */
+    if (e->ahead > 0 ? !take_ahead(p, e) : !take_one(p, e))
+      break;
+    p->progress_ms = p->now_ms;
+  }
+  return e;
+}
+
+/* A whole reply has come: whose is it, and what does it mean? */
+static void match(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *event)
+{
+  expectation_t copy;
+  if (e != NULL && e->ahead > 0)
+    e = uvsmtp__queue_split(p);
+  if (p->options.trace)
+    uvsmtp__trace_received(p, &event->reply);
+  if (event->reply.code == 421) {
+    p->closing = true;
+    uvsmtp__end_quiet(p, true);
+  }
+  if (e == NULL || p->in_limit < e->answerable) {
+    event->type = UVSMTP_EVENT_UNSOLICITED;
+    event->last = true;
+    p->closing = true; /* whatever comes next may answer something else */
+    return;
+  }
+  if (p->in_limit < e->complete && UVSMTP_REPLY_CLASS(&event->reply) < 4) {
+    /* Before all of a content has been sent it can be refused, not accepted. */
+    uvsmtp__protocol_fail(p, UVSMTP_EREPLY, uvsmtp_strerror(UVSMTP_EREPLY), event->reply.raw.base,
+                          event->reply.raw.len);
+    p->in_len = 0;
+    event->type = UVSMTP_EVENT_NONE;
+    return;
+  }
+  p->progress_ms = p->now_ms;
+  note_last(p, e, &event->reply);
+  event->type = UVSMTP_EVENT_REPLY;
+  event->command = e->command;
+  event->tag = e->tag;
+  event->index = e->replies++;
+  event->last = true;
+  copy = *e;
+  /* The judges see the queue as it will be, and may issue commands. */
+  uvsmtp__queue_pop(p);
+  judge(p, &copy, event);
+  if ((copy.flags & EXPECT_QUIET) != 0 && UVSMTP_REPLY_CLASS(&event->reply) == 2) {
+    note_quiet(p, event->command, event->reply.raw);
+    event->type = UVSMTP_EVENT_NONE;
+  }
+}
+
+static bool error_event(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
+{
+  if (p->error_told)
+    return false;
+  p->error_told = true;
+  event->type = UVSMTP_EVENT_ERROR;
+  event->err = p->err;
+  event->last = true;
+  return true;
+}
+
+/* All that was fed is read; is the end of the stream an error? */
+static bool at_end_of_input(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
+{
+  p->in = NULL;
+  if (!p->eof || p->state == UVSMTP_STATE_FINISHED)
+    return false;
+  if (p->queue.count == 0 && p->state != UVSMTP_STATE_SEND_DATA) {
+    p->state = p->projected = UVSMTP_STATE_FINISHED;
+    p->closing = true;
+    return false;
+  }
+  uvsmtp__protocol_fail(p, UVSMTP_ECONNLOST, "the server closed the connection", NULL, 0);
+  return error_event(p, event);
+}
+
+/* A line that is no reply: fatal where a reply is owed, told where none is. */
+static bool bad_line(uvsmtp_protocol_t *p, uvsmtp_event_t *event, int err, uvsmtp_slice_t bad)
+{
+  if (err == UVSMTP_EPROTOCOL && p->queue.count == 0 && p->state != UVSMTP_STATE_SEND_DATA) {
+    event->type = UVSMTP_EVENT_UNSOLICITED;
+    event->last = true;
+    p->closing = true;
+    event->reply = (uvsmtp_reply_t){.raw = bad, .lines = 1};
+    return true;
+  }
+  uvsmtp__protocol_fail(p, err, uvsmtp_strerror(err), bad.base, bad.len);
+  p->in_len = 0;
+  return error_event(p, event);
+}
+
+/* As uvsmtp__reader_next. */
+static int next_reply(uvsmtp_protocol_t *p, uvsmtp_reply_t *reply, uvsmtp_slice_t *bad)
+{
+  if (p->reader.done || uvsmtp__buffer_len(&p->reader.partial) != 0 ||
+      !uvsmtp__read_single(&p->reader, p->in, p->in_len, reply))
+    return uvsmtp__reader_next(&p->reader, &p->options, &p->in, &p->in_len, reply, bad);
+  p->in += reply->raw.len;
+  p->in_len -= reply->raw.len;
+  return 1;
+}
+
+static bool next_event(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
+{
+  uvsmtp_slice_t bad = {NULL, 0};
+  expectation_t *e;
+  int got;
+  for (;;) {
+    memset(event, 0, sizeof(*event));
+    if (p->err != 0)
+      return error_event(p, event);
+    e = take_quiet(p);
+    got = next_reply(p, &event->reply, &bad);
+    if (got < 0)
+      return bad_line(p, event, got, bad);
+    if (got == 0)
+      return at_end_of_input(p, event);
+    match(p, e, event);
+    if (event->type != UVSMTP_EVENT_NONE)
+      return true;
+  }
+}
+
+bool uvsmtp_protocol_next_event(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
+{
+  if (p->in_len > 0 || p->eof || p->err != 0)
+    return next_event(p, event);
+  event->type = UVSMTP_EVENT_NONE;
+  p->in = NULL;
+  return false;
+}
