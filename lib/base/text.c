@@ -29,25 +29,29 @@ static uint64_t word_at(const char *s)
   return word;
 }
 
-static uvsmtp__octets_t line_breaks(uvsmtp__octets_t v)
+static bool breaks_line(const char *s, size_t len)
 {
-  return uvsmtp__octets_equal(v, '\r') | uvsmtp__octets_equal(v, '\n') |
-         uvsmtp__octets_equal(v, '\0');
+  for (size_t i = 0; i < len; i++)
+    if (s[i] == '\r' || s[i] == '\n' || s[i] == '\0')
+      return true;
+  return false;
+}
+
+/* Has an octet below 14: all of CR, LF and NUL are, and little else in a line. */
+static bool has_low(const char *s)
+{
+  return uvsmtp__octets_mask(uvsmtp__octets_within(uvsmtp__octets_load(s), 0, 14)) != 0;
 }
 
 /* Sixteen octets at a time; the last sixteen may overlap those before. */
 bool uvsmtp__breaks_line(const char *s, size_t len)
 {
-  size_t i = 0;
-  if (len < UVSMTP__OCTETS) {
-    while (i < len && s[i] != '\r' && s[i] != '\n' && s[i] != '\0')
-      i++;
-    return i < len;
-  }
-  for (; i + UVSMTP__OCTETS < len; i += UVSMTP__OCTETS)
-    if (uvsmtp__octets_mask(line_breaks(uvsmtp__octets_load(s + i))) != 0)
-      return true;
-  return uvsmtp__octets_mask(line_breaks(uvsmtp__octets_load(s + len - UVSMTP__OCTETS))) != 0;
+  if (len < UVSMTP__OCTETS)
+    return breaks_line(s, len);
+  for (size_t i = 0; i + UVSMTP__OCTETS < len; i += UVSMTP__OCTETS)
+    if (has_low(s + i))
+      return breaks_line(s, len);
+  return has_low(s + len - UVSMTP__OCTETS) && breaks_line(s, len);
 }
 
 static uvsmtp__octets_t controls(uvsmtp__octets_t v)

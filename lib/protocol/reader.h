@@ -8,12 +8,17 @@
 #include "base/octets.h"
 #include "protocol/machine.h"
 
+/* The first lowest. */
+static inline uint32_t uvsmtp__four_octets(const char *s)
+{
+  return (uint32_t)(uint8_t)s[0] | (uint32_t)(uint8_t)s[1] << 8 | (uint32_t)(uint8_t)s[2] << 16 |
+         (uint32_t)(uint8_t)s[3] << 24;
+}
+
 /* The code and what divides it from its text; a digit is its value, and a blank is none. */
 static inline uint32_t uvsmtp__code_digits(const char *line)
 {
-  return ((uint32_t)(uint8_t)line[0] | (uint32_t)(uint8_t)line[1] << 8 |
-          (uint32_t)(uint8_t)line[2] << 16 | (uint32_t)(uint8_t)line[3] << 24) ^
-         0x20303030;
+  return uvsmtp__four_octets(line) ^ 0x20303030;
 }
 
 static inline bool uvsmtp__is_code(uint32_t digits)
@@ -36,10 +41,8 @@ static inline int uvsmtp__code_of(uint32_t digits)
 /* The same for an enhanced code of single digits, "c.s.d ". */
 static inline uint64_t uvsmtp__enhanced_digits(const char *text)
 {
-  uint64_t digits = 0;
-  for (int i = 0; i < 6; i++)
-    digits |= (uint64_t)(uint8_t)text[i] << (8 * i);
-  return digits ^ UINT64_C(0x20302e302e30);
+  uint64_t last = (uint64_t)(uint8_t)text[4] | (uint64_t)(uint8_t)text[5] << 8;
+  return (uvsmtp__four_octets(text) | last << 32) ^ UINT64_C(0x20302e302e30);
 }
 
 /* Is it one, of a reply of that class? */
