@@ -323,7 +323,7 @@ static void on_end(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsmt
                    const char *text)
 {
   bool whole = t->end != 0 && uvsmtp__connection_reached(c) >= t->end;
-  bool each_follows = event->reply.code == 353 && !event->last && !c->config.o.lmtp; /* PRDR */
+  bool each_follows = event->reply.code == 353 && !event->last && !c->config->o.lmtp; /* PRDR */
   if (t->lone_dot || each_follows)
     return;
   if (UVSMTP_REPLY_CLASS(&event->reply) == 2 && !whole) {
