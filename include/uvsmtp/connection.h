@@ -108,7 +108,7 @@ typedef struct uvsmtp_connection_options_s {
   uvsmtp_history_t *history; /* what this connection begins with and leaves behind; NULL: it learns
                                 nothing (a client then has one of its own); held until it closes */
   bool no_tls_resumption;    /* each TLS handshake is a full one, and no session is kept */
-  bool tls_on_loop;          /* TLS handshakes are computed on the loop's thread, a few steps a turn
+  bool tls_on_loop;          /* TLS handshakes are computed on the loop's thread, one long step a turn
                                 for all connections together, instead of in libuv's threads */
   const uvsmtp_origin_t *xclient; /* a gateway speaks for this client (XCLIENT, before AUTH);
                               required if set; borrowed until the close callback */

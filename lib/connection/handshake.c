@@ -5,8 +5,8 @@
  * worker is done.
  *
  * A caller who has other work for libuv's threads can have the handshakes on the loop's thread.
- * Then a turn of the loop takes a few steps only, however many connections begin at a time, so that
- * those that deliver get their turn.
+ * Then a turn of the loop takes a few short steps or one long one, however many begin at a time, so
+ * that those that deliver get their turn.
  */
 #include <stdio.h>
 #include <string.h>
@@ -16,7 +16,9 @@
 
 /* For another connection's session: a tenth of what a handshake may take, 3 s by default. */
 #define WAIT_MS(limit) ((limit) == UINT64_MAX ? 3000 : (limit) / 10)
-#define STEPS_A_TURN 4 /* of the loop; a step takes up to some milliseconds */
+/* Of the loop: steps of resumed handshakes are short; a long one has the turn for itself. */
+#define STEPS_A_TURN 4
+#define LONG_STEP_NS 500000
 
 void uvsmtp__offload_begin(uvsmtp_connection_t *c)
 {
@@ -134,7 +136,8 @@ static void shaken(uv_work_t *work, int status)
 static void step_on_loop(uvsmtp_connection_t *c)
 {
   uvsmtp__hub_t *turn = c->hub;
-  uint64_t now = uv_now(c->loop);
+  uint64_t now = uv_now(c->loop), begun;
+  int err;
   if (turn->steps_at != now) {
     turn->steps_at = now;
     turn->steps = 0;
@@ -145,7 +148,11 @@ static void step_on_loop(uvsmtp_connection_t *c)
   }
   turn->steps++;
   c->work->step_due = false;
-  stepped(c, uvsmtp_tls_handshake(c->tls));
+  begun = uv_hrtime();
+  err = uvsmtp_tls_handshake(c->tls);
+  if (uv_hrtime() - begun > LONG_STEP_NS)
+    turn->steps = STEPS_A_TURN;
+  stepped(c, err);
 }
 
 static void go_on(uvsmtp_connection_t *c)
