@@ -56,8 +56,8 @@ UVSMTP_EXTERN int uvsmtp_blocking_client_send(uvsmtp_blocking_client_t *client,
 /** One of many messages. Zero it and set the first two. */
 typedef struct uvsmtp_blocking_send_s {
   const uvsmtp_envelope_t *envelope;
-  uvsmtp_source_t *source;       /* one for each, unless it is in memory */
-  const uvsmtp_result_t *result; /* set: what became of it, never NULL */
+  uvsmtp_source_t *source;              /* one for each, unless it is in memory */
+  const uvsmtp_result_t *result;        /* set: what became of it, never NULL */
   const uvsmtp_send_options_t *options; /* its priority and time limit; NULL: none of its own */
   /* private */
   uvsmtp_send_t send;
