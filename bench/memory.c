@@ -3,8 +3,11 @@
  *
  *   memory HOST PORT CONNECTIONS SENDS
  *
- * Opens connections with a client, lets them become idle and looks; then queues sends that no
- * connection takes, and looks again. Prints one line of JSON. glibc only.
+ * Opens connections that share their settings and a history, as those of a client do, lets them
+ * become idle and looks; then queues sends that no connection takes, and looks again. What all of
+ * them share was there before. With UVSMTP_BENCH_CA, the certificates to trust, the connections
+ * have TLS by STARTTLS: then what mbedTLS has for each is in the figure, too. Prints one line of
+ * JSON. glibc only.
  */
 #include <malloc.h>
 #include <signal.h>
@@ -15,6 +18,7 @@
 #include "uvsmtp/client.h"
 
 #define REST_MS 1500 /* until what is idle has given back what it can */
+#define FIRST 10     /* connections that pay for what all share, and fill the history */
 
 static size_t wanted, ready, failed;
 static uv_timer_t rest;
@@ -43,21 +47,42 @@ static size_t heap(void)
   return info.uordblks + info.hblkhd;
 }
 
-static double idle_connection(uv_loop_t *loop, const uvsmtp_connection_options_t *options)
+/* Opens connections up to the `count`th, and waits until they are idle. */
+static void open_up_to(size_t count, uv_loop_t *loop, uvsmtp_connection_settings_t *settings)
 {
-  size_t before;
-  connections = calloc(wanted, sizeof(*connections));
-  uv_timer_init(loop, &rest);
-  before = heap();
-  for (size_t i = 0; i < wanted; i++) {
-    if (uvsmtp_connection_open(&connections[i], loop, options, on_open, NULL, 0) != 0)
+  wanted = count;
+  for (size_t i = ready; i < count; i++) {
+    if (uvsmtp_connection_open_with(&connections[i], loop, settings, on_open) != 0)
       exit(1);
     uvsmtp_connection_set_data(connections[i], &rest);
   }
   uv_run(loop, UV_RUN_DEFAULT);
   if (failed > 0)
     exit(1);
-  return (double)(heap() - before) / (double)wanted;
+}
+
+static double idle_connection(uv_loop_t *loop, const uvsmtp_connection_options_t *options,
+                              size_t count)
+{
+  uvsmtp_connection_settings_t *settings;
+  size_t before;
+  if (uvsmtp_connection_settings_new(&settings, options, NULL, 0) != 0)
+    exit(1);
+  connections = calloc(FIRST + count, sizeof(*connections));
+  uv_timer_init(loop, &rest);
+  open_up_to(FIRST, loop, settings);
+  before = heap();
+  open_up_to(FIRST + count, loop, settings);
+  return (double)(heap() - before) / (double)count;
+}
+
+static void trust(uvsmtp_connection_options_t *options)
+{
+  uvsmtp_tls_options_t tls = UVSMTP_TLS_OPTIONS_INIT;
+  tls.ca_file = getenv("UVSMTP_BENCH_CA");
+  options->tls = tls.ca_file != NULL ? UVSMTP_TLS_REQUIRED : UVSMTP_TLS_NONE;
+  if (tls.ca_file != NULL && uvsmtp_tls_context_new(&options->tls_context, &tls, NULL, 0) != 0)
+    exit(1);
 }
 
 static double queued_send(uv_loop_t *loop, const uvsmtp_connection_options_t *connection,
@@ -89,20 +114,23 @@ int main(int argc, char **argv)
 {
   uvsmtp_connection_options_t options = UVSMTP_CONNECTION_OPTIONS_INIT;
   size_t sends = argc == 5 ? strtoull(argv[4], NULL, 10) : 0;
+  size_t count = argc == 5 ? strtoull(argv[3], NULL, 10) : 0;
   uv_loop_t *loop = uv_default_loop();
   double connection;
-  wanted = argc == 5 ? strtoull(argv[3], NULL, 10) : 0;
-  if (wanted == 0 || sends == 0) {
+  if (count == 0 || sends == 0) {
     fprintf(stderr, "usage: memory HOST PORT CONNECTIONS SENDS\n");
     return 2;
   }
   signal(SIGPIPE, SIG_IGN);
   options.host = argv[1];
   options.port = (uint16_t)atoi(argv[2]);
-  options.tls = UVSMTP_TLS_NONE;
   options.ehlo_domain = "client.bench.example";
-  connection = idle_connection(loop, &options);
-  printf("{\"idle_connection\": %.0f, \"queued_send\": %.0f}\n", connection,
+  trust(&options);
+  if (uvsmtp_history_new(&options.history, NULL) != 0)
+    exit(1);
+  connection = idle_connection(loop, &options, count);
+  printf("{\"%s\": %.0f, \"queued_send\": %.0f}\n",
+         options.tls == UVSMTP_TLS_NONE ? "idle_connection" : "idle_tls_connection", connection,
          queued_send(loop, &options, sends));
   return 0;
 }
