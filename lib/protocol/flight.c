@@ -108,8 +108,9 @@ static bool is_usual(const uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight)
 }
 
 /* Queues the last command, with those ahead of it; the places are the ends of their lines. */
-static void hold_as_one(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight, const char *reset,
-                        const char *mail, const char *rcpt, const char *end)
+static expectation_t *hold_as_one(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight,
+                                  const char *reset, const char *mail, const char *rcpt,
+                                  const char *end)
 {
   expectation_t *e =
       uvsmtp__queue_push(p, flight->data ? UVSMTP_COMMAND_DATA : UVSMTP_COMMAND_BDAT_LAST,
@@ -120,20 +121,21 @@ static void hold_as_one(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight, con
   e->behind[1] = (uint16_t)(end - mail);
   e->behind[2] = (uint16_t)(end - reset);
   p->queue.ahead += e->ahead;
+  return e;
 }
 
 /*
  * Most flights go from the sender of the one before to one recipient, by short lines without
- * options: such a one is written in one go and held as one. False, with nothing done, for all
+ * options: such a one is written in one go and held as one. NULL, with nothing done, for all
  * others; there is room for UVSMTP__LINES_ROOM octets.
  */
-static bool put_usual(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight, uint64_t size)
+static expectation_t *put_usual(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight, uint64_t size)
 {
   char *start = uvsmtp__out_room(p), *reset, *mail, *rcpt, *end;
   size_t len;
   if (!is_usual(p, flight) || (len = uvsmtp__mail_known(p, flight->envelope->sender)) == 0 ||
       len > USUAL_MAIL)
-    return false;
+    return NULL;
   memcpy(start, "RSET\r\n", 6);
   reset = start + (flight->reset ? 6 : 0);
   memcpy(reset, p->mail.base, len);
@@ -141,15 +143,14 @@ static bool put_usual(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight, uint6
   memcpy(mail, "RCPT TO:", 8);
   len = uvsmtp__path_usual(mail + 8, flight->envelope->recipients[0].address);
   if (len == 0)
-    return false;
+    return NULL;
   rcpt = mail + 8 + len + 2;
   memcpy(rcpt - 2, "\r\n", 2);
   end = put_end(rcpt, flight, size);
   uvsmtp__out_filled(p, (size_t)(end - start));
   if (p->options.trace)
     uvsmtp__lines_trace(p, start, (size_t)(end - start));
-  hold_as_one(p, flight, reset, mail, rcpt, end);
-  return true;
+  return hold_as_one(p, flight, reset, mail, rcpt, end);
 }
 
 /* Any other: line by line, each judged by itself, all of them or none. */
@@ -173,6 +174,7 @@ int uvsmtp_protocol_flight(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight)
 {
   size_t copied, recipients = flight->envelope->recipient_count;
   uint64_t size = uvsmtp__chunk_measure(flight->slices, flight->count, &copied);
+  expectation_t *last = NULL;
   int err = may_fly(p, flight);
   if (err != 0)
     return err;
@@ -182,14 +184,18 @@ int uvsmtp_protocol_flight(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight)
   if ((err = uvsmtp__queue_reserve(p, (unsigned)recipients + 3)) != 0)
     return err;
   err = uvsmtp__out_reserve(p, copied + UVSMTP__LINES_ROOM, flight->count + 1);
-  if ((err != 0 || !put_usual(p, flight, size)) &&
-      (err == UVSMTP_ENOMEM || (err = put_any(p, flight, size, copied)) != 0))
-    return err;
+  if (err == 0)
+    last = put_usual(p, flight, size);
+  if (last == NULL) {
+    if (err == UVSMTP_ENOMEM || (err = put_any(p, flight, size, copied)) != 0)
+      return err;
+    last = uvsmtp__queue_last(p);
+  }
   p->in_chunks = p->binary = false;
   p->projected = flight->data ? UVSMTP_STATE_SEND_DATA : UVSMTP_STATE_READY;
   if (flight->data)
     return 0;
   uvsmtp__chunk_content(p, flight->slices, flight->count);
-  uvsmtp__queue_last(p)->complete = p->out.issued;
+  last->complete = p->out.issued;
   return 0;
 }

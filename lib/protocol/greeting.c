@@ -85,12 +85,15 @@ int uvsmtp_protocol_start_tls(uvsmtp_protocol_t *p, void *tag)
     p->missing = "STARTTLS";
     return UVSMTP_EEXTENSION;
   }
-  return uvsmtp__command_issue(p, UVSMTP_COMMAND_STARTTLS, tag, 0, &line, 1, LINE_MAX_OCTETS);
+  err = uvsmtp__command_issue(p, UVSMTP_COMMAND_STARTTLS, tag, 0, &line, 1, LINE_MAX_OCTETS);
+  p->alone = err == 0;
+  return err;
 }
 
 void uvsmtp__judge_starttls(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *event)
 {
   (void)e;
+  p->alone = false;
   if (UVSMTP_REPLY_CLASS(&event->reply) != 2)
     return;
   /* What stands behind the 220 was said in the clear, by whomever (CVE-2011-0411). */

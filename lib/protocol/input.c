@@ -79,45 +79,47 @@ static void note_quiet(uvsmtp_protocol_t *p, uvsmtp_command_t command, uvsmtp_sl
   }
 }
 
-/* Takes at most `most` successes of one line that come next: how many, and the last of them. */
-static unsigned take_successes(uvsmtp_protocol_t *p, unsigned most, uvsmtp_slice_t *last)
+/* Takes successes of one line, `most` at most: how many, and the last of them. */
+static unsigned take_lines(uvsmtp_protocol_t *p, unsigned most, uvsmtp_slice_t *last)
 {
   const char *in = p->in;
   size_t left = p->in_len, len;
-  unsigned n = 0;
+  unsigned n = most;
+  *last = (uvsmtp_slice_t){NULL, 0};
   if (!uvsmtp__reader_is_free(&p->reader))
     return 0;
-  while (n < most && (len = uvsmtp__success_len(&p->reader, in, left)) != 0) {
+  while (n > 0 && (len = uvsmtp__success_len(&p->reader, in, left)) != 0) {
     *last = (uvsmtp_slice_t){in, len};
     if (p->options.trace)
       uvsmtp__trace_received(p, &(uvsmtp_reply_t){.raw = *last});
     in += len;
     left -= len;
-    n++;
+    n--;
   }
   p->in = in;
   p->in_len = left;
-  return n;
+  return most - n;
 }
 
 /* What is ahead of a flight that is held as one; false if nothing of it was a success. */
 static bool take_ahead(uvsmtp_protocol_t *p, expectation_t *e)
 {
+  unsigned before = e->ahead, taken;
   uvsmtp_slice_t line;
-  unsigned taken = take_successes(p, e->ahead, &line);
-  if (taken == 0)
+  if ((taken = take_lines(p, before, &line)) == 0)
     return false;
   p->queue.ahead -= taken;
-  e->ahead = (uint8_t)(e->ahead - taken);
-  if (e->ahead + taken > 2)
+  e->ahead = (uint8_t)(before - taken);
+  if (before == 3)
     p->needs_reset = false;
-  if (e->ahead + taken > 1) {
+  if (before > 1) {
     p->accepted = 0;
     p->chunks_begun = p->prdr = false;
   }
-  p->accepted += e->ahead == 0;
-  if (e->ahead == 0)
+  if (e->ahead == 0) {
+    p->accepted++;
     e->flags &= (uint8_t)~EXPECT_QUIET;
+  }
   p->state = after[e->ahead].state;
   note_quiet(p, after[e->ahead].command, line);
   return true;
@@ -126,7 +128,7 @@ static bool take_ahead(uvsmtp_protocol_t *p, expectation_t *e)
 static bool take_one(uvsmtp_protocol_t *p, expectation_t *e)
 {
   uvsmtp_slice_t line;
-  if (p->in_limit < e->answerable || take_successes(p, 1, &line) == 0)
+  if (p->in_limit < e->answerable || take_lines(p, 1, &line) == 0)
     return false;
   uvsmtp__apply_success(p, e);
   note_quiet(p, (uvsmtp_command_t)e->command, line);

@@ -73,6 +73,8 @@ struct uvsmtp_protocol_s {
   uint8_t projected;  /* after all that is queued, if nothing is refused */
   bool tls;           /* the stream is TLS */
   bool tls_pending;   /* 220 to STARTTLS was read: the handshake is due */
+  bool alone;         /* nothing may follow STARTTLS before its reply: it would leave in the clear
+                         (RFC 3207); behind XCLIENT all begins anew */
   bool authenticated; /* an AUTH has succeeded */
   bool closing;       /* the server has said so, or QUIT was issued */
   bool needs_reset;
@@ -239,17 +241,11 @@ void uvsmtp__out_ref(uvsmtp_protocol_t *p, const char *bytes, size_t len);
 
 /* ---- command.c: lines ---- */
 /* May a command be issued at all: 0, ECLOSING, ESTATE. */
-static inline int uvsmtp__command_ready(uvsmtp_protocol_t *p)
+static inline int uvsmtp__command_ready(const uvsmtp_protocol_t *p)
 {
-  const expectation_t *last = uvsmtp__queue_last(p);
   if (p->closing || p->err != 0)
     return UVSMTP_ECLOSING;
-  /* Nothing may follow STARTTLS before its reply: it would leave in the clear (RFC 3207). Behind
-   * XCLIENT all begins anew. */
-  if (p->tls_pending || (last != NULL && (last->command == UVSMTP_COMMAND_STARTTLS ||
-                                          last->command == UVSMTP_COMMAND_XCLIENT)))
-    return UVSMTP_ESTATE;
-  return 0;
+  return p->tls_pending || p->alone ? UVSMTP_ESTATE : 0;
 }
 
 /*

@@ -100,8 +100,10 @@ int uvsmtp_protocol_xclient(uvsmtp_protocol_t *p, const uvsmtp_origin_t *origin,
     return UVSMTP_EINVAL;
   if (err == 0)
     err = issue(p, UVSMTP_COMMAND_XCLIENT, tag, uvsmtp__buffer_len(&p->line));
-  if (err == 0)
+  if (err == 0) {
     p->projected = UVSMTP_STATE_GREETING_RECEIVED;
+    p->alone = true;
+  }
   return err;
 }
 
@@ -135,6 +137,7 @@ int uvsmtp_protocol_xforward(uvsmtp_protocol_t *p, const uvsmtp_origin_t *origin
 void uvsmtp__judge_xclient(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *event)
 {
   (void)e;
+  p->alone = false;
   if (UVSMTP_REPLY_CLASS(&event->reply) == 2) {
     uvsmtp__capabilities_clear(p);
     p->authenticated = false;
