@@ -166,8 +166,7 @@ static unsigned target_of(const uvsmtp_connection_t *c)
 static void wake(void *reader)
 {
   uvsmtp_connection_t *c = reader;
-  c->pump.due = true;
-  uvsmtp__timer_note(c);
+  uvsmtp__pump_run_soon(c);
 }
 
 static bool is_stable(const uvsmtp__transaction_t *t)
@@ -224,7 +223,8 @@ static int judge_look(const uvsmtp_connection_t *c, uvsmtp__transaction_t *t, co
   apply_look(look, t);
   t->size = t->needs.size;
   t->open = true;
-  return !t->clean && look->bare && c->config->o.lines == UVSMTP_LINES_REFUSE ? UVSMTP_EBARELINE : 0;
+  return !t->clean && look->bare && c->config->o.lines == UVSMTP_LINES_REFUSE ? UVSMTP_EBARELINE
+                                                                              : 0;
 }
 
 /* All of it lies in one piece: true, and nothing has to be opened. */
@@ -404,7 +404,8 @@ static int push_data(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
       return err;
     if (t->at_end)
       break;
-    err = uvsmtp_protocol_data(c->protocol, t->piece.base, t->piece.len, c->config->o.lines, &taken);
+    err =
+        uvsmtp_protocol_data(c->protocol, t->piece.base, t->piece.len, c->config->o.lines, &taken);
     if (taken > 0)
       note_last_octet(t, t->piece.base[taken - 1]);
     t->piece = (uvsmtp_slice_t){t->piece.base + taken, t->piece.len - taken};

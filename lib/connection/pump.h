@@ -4,6 +4,7 @@
 /*
  * The transaction pump: turns queued sends into commands and contents, and replies into results.
  *
+ *   send.c         what callers say of sends, and ask
  *   transaction.c  what is issued, and when
  *   content.c      the octets of a message: looked at once, then handed to the protocol
  *   gather.c       contents that come and go, as chunks
@@ -183,6 +184,8 @@ void uvsmtp__pump_ready(uvsmtp_connection_t *c);
 uvsmtp__transaction_t *uvsmtp__transaction_new(uvsmtp_connection_t *c, uvsmtp_send_t *send);
 /* Forgets what it owns, so that its memory can be used again. */
 void uvsmtp__transaction_clear(uvsmtp__transaction_t *t);
+/* Out of the queue, into the flight: the one that is to go on, or a new one; NULL: no memory. */
+uvsmtp__transaction_t *uvsmtp__pump_take_off(uvsmtp_connection_t *c, uvsmtp_send_t *send);
 /* Frees it with all words. */
 void uvsmtp__transaction_free(uvsmtp__transaction_t *t);
 /* Recipient `i` gets words of its own; without memory for them, none. */

@@ -9,11 +9,6 @@
 #include "base/text.h"
 #include "connection/ways.h"
 
-static uvsmtp__link_t *links_of(uvsmtp_send_t *send)
-{
-  return (uvsmtp__link_t *)(void *)send->links;
-}
-
 static void leave_flight(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   uvsmtp__list_remove(&t->link);
@@ -32,8 +27,7 @@ void uvsmtp__result_later(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   leave_flight(c, t);
   t->due = true;
   uvsmtp__list_push_back(&c->pump.done, &t->link);
-  c->pump.due = true;
-  uvsmtp__timer_note(c);
+  uvsmtp__pump_run_soon(c);
 }
 
 /* ---- another transaction ---- */
@@ -150,7 +144,7 @@ static void go_on(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const char *
       break;
     at = at->next;
   }
-  uvsmtp__list_insert_before(at, links_of(t->send));
+  uvsmtp__list_insert_before(at, uvsmtp__send_link_of(t->send));
   c->pump.queued++;
 }
 
@@ -163,10 +157,8 @@ void uvsmtp__result_over(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, bool 
     const char *why = why_not_again(c, t, &err);
     if (why == NULL) {
       go_on(c, t, text);
-      if (later) {
-        c->pump.due = true;
-        uvsmtp__timer_note(c);
-      }
+      if (later)
+        uvsmtp__pump_run_soon(c);
       return;
     }
     defer_left(c, t, err, why);

@@ -6,11 +6,6 @@
 #include "connection/manners.h"
 #include "connection/ways.h"
 
-static uvsmtp__link_t *links_of(uvsmtp_send_t *send)
-{
-  return (uvsmtp__link_t *)(void *)send->links;
-}
-
 static uvsmtp_send_t *send_of(uvsmtp__link_t *link)
 {
   return UVSMTP__CONTAINER(link, uvsmtp_send_t, links);
@@ -86,13 +81,6 @@ uvsmtp__transaction_t *uvsmtp__pump_front(uvsmtp_connection_t *c)
   if (uvsmtp__list_empty(&c->pump.flight))
     return NULL;
   return UVSMTP__CONTAINER(c->pump.flight.next, uvsmtp__transaction_t, link);
-}
-
-static uvsmtp__transaction_t *youngest(const uvsmtp_connection_t *c)
-{
-  if (uvsmtp__list_empty(&c->pump.flight))
-    return NULL;
-  return UVSMTP__CONTAINER(c->pump.flight.prev, uvsmtp__transaction_t, link);
 }
 
 /* One with room for `count` recipients: a free one, or a new one. */
@@ -500,28 +488,13 @@ static bool needs_reset(const uvsmtp_connection_t *c)
          state == UVSMTP_STATE_RECIPIENT_SENT;
 }
 
-/* How many messages may be under way: one beside another until that has worked with this server,
- * so that one which breaks under it leaves few in doubt. */
-static size_t most_in_flight(const uvsmtp_connection_t *c)
-{
-  bool proven = (c->manners->proven & UVSMTP_WAY_OVERLAP) != 0;
-  return proven || c->config->o.max_in_doubt < 2 ? c->config->o.max_in_doubt : 2;
-}
-
-static bool may_overlap(const uvsmtp_connection_t *c, unsigned ways, size_t most)
-{
-  return (ways & UVSMTP_WAY_OVERLAP) != 0 && c->pump.flying < most &&
-         c->pump.flying_bytes < c->config->o.max_in_doubt_bytes;
-}
-
-/* Out of the queue, into the flight: the one that is to go on, or a new one; NULL: no memory. */
-static uvsmtp__transaction_t *take_off(uvsmtp_connection_t *c, uvsmtp_send_t *send)
+uvsmtp__transaction_t *uvsmtp__pump_take_off(uvsmtp_connection_t *c, uvsmtp_send_t *send)
 {
   uvsmtp__transaction_t *t = send->transaction;
   if (t == NULL && (t = make(c, send)) == NULL)
     return NULL;
   t->carried = false;
-  uvsmtp__list_remove(links_of(send));
+  uvsmtp__list_remove(uvsmtp__send_link_of(send));
   c->pump.queued--;
   t->waiting = false;
   t->overlapped = c->pump.flying > 0;
@@ -532,21 +505,13 @@ static uvsmtp__transaction_t *take_off(uvsmtp_connection_t *c, uvsmtp_send_t *se
   return t;
 }
 
-static void run_from_loop(uvsmtp_connection_t *c)
-{
-  if (c->pump.due)
-    return;
-  c->pump.due = true;
-  uvsmtp__timer_note(c);
-}
-
 /* Takes the next send out of the queue; NULL if it has to wait. */
 static uvsmtp__transaction_t *begin_next(uvsmtp_connection_t *c)
 {
   uvsmtp__transaction_t *t;
   bool reset;
   if (c->pump.queued == 0 || c->pump.resetting || c->pump.left == 0 ||
-      (c->pump.flying > 0 && !may_overlap(c, c->pump.ways, c->pump.most)))
+      (c->pump.flying > 0 && !uvsmtp__pump_may_overlap(c, c->pump.ways, c->pump.most)))
     return NULL;
   reset = needs_reset(c);
   if (reset && !pipelines(c)) {
@@ -554,12 +519,12 @@ static uvsmtp__transaction_t *begin_next(uvsmtp_connection_t *c)
     c->pump.stalled = !c->pump.resetting;
     return NULL;
   }
-  t = take_off(c, send_of(c->pump.queue.next));
+  t = uvsmtp__pump_take_off(c, send_of(c->pump.queue.next));
   if (t != NULL) {
     t->reset = reset;
   } else {
     c->pump.starved = true;
-    run_from_loop(c);
+    uvsmtp__pump_run_soon(c);
   }
   return t;
 }
@@ -603,12 +568,12 @@ static void end_spent(uvsmtp_connection_t *c)
 /* The next transaction to issue something of, or NULL. */
 static uvsmtp__transaction_t *next_to_issue(uvsmtp_connection_t *c, bool closing)
 {
-  uvsmtp__transaction_t *t = youngest(c);
+  uvsmtp__transaction_t *t = uvsmtp__pump_youngest(c);
   while (t == NULL || t->step == UVSMTP__STEP_ISSUED) {
     t = closing ? NULL : begin_next(c);
     if (t == NULL || is_admitted(c, t))
       break;
-    t = youngest(c);
+    t = uvsmtp__pump_youngest(c);
   }
   return t;
 }
@@ -628,7 +593,7 @@ void uvsmtp__pump_fill(uvsmtp_connection_t *c)
   }
   c->pump.ways = uvsmtp__ways(c);
   if (c->pump.queued > 0)
-    c->pump.most = most_in_flight(c);
+    c->pump.most = uvsmtp__pump_most(c);
   do
     t = next_to_issue(c, closing);
   while (t != NULL && settle_issue(c, t, issue(c, t)) == 0);
@@ -651,7 +616,7 @@ static void begin_starved(uvsmtp_connection_t *c)
     t->waiting = true;
     return;
   }
-  uvsmtp__list_remove(links_of(send));
+  uvsmtp__list_remove(uvsmtp__send_link_of(send));
   c->pump.queued--;
   uvsmtp__result_without_memory(c, send, &error);
 }
@@ -665,133 +630,4 @@ void uvsmtp__pump_run(uvsmtp_connection_t *c)
     uvsmtp__transaction_t *t = UVSMTP__CONTAINER(c->pump.done.next, uvsmtp__transaction_t, link);
     uvsmtp__result_give(c, t, "");
   }
-}
-
-/* ---- the public functions ---- */
-
-/* Is there nothing to come that will lead to a fill anyway: a reply, the end of this delivery? */
-static bool has_to_be_run(const uvsmtp_connection_t *c)
-{
-  if (c->phase != UVSMTP__PHASE_READY)
-    return true;
-  if (c->pump.resetting || (c->holds & UVSMTP__HOLD_DELIVERY) != 0)
-    return false;
-  return c->pump.flying == 0 || (youngest(c)->step == UVSMTP__STEP_ISSUED &&
-                                 may_overlap(c, uvsmtp__ways(c), most_in_flight(c)));
-}
-
-int uvsmtp__pump_queue(uvsmtp_connection_t *c, uvsmtp_send_t *send, uvsmtp_send_cb cb)
-{
-  if (!uvsmtp__connection_alive(c) || uvsmtp__connection_closing(c))
-    return UVSMTP_ECLOSING;
-  send->cb = cb;
-  send->owner = c;
-  send->started_ms = 0;
-  send->cancel_queued = NULL;
-  uvsmtp__list_push_back(&c->pump.queue, links_of(send));
-  c->pump.queued++;
-  if (has_to_be_run(c))
-    run_from_loop(c);
-  return 0;
-}
-
-int uvsmtp_connection_send(uvsmtp_connection_t *c, uvsmtp_send_t *send,
-                           const uvsmtp_envelope_t *envelope, uvsmtp_source_t *source,
-                           uvsmtp_send_cb cb)
-{
-  int err;
-  if (cb == NULL || envelope == NULL || source == NULL || source->ops == NULL)
-    return UVSMTP_EINVAL;
-  if (envelope->recipient_count == 0 || envelope->recipients == NULL)
-    return UVSMTP_ENORECIPIENTS;
-  if ((err = uvsmtp_envelope_check(envelope)) != 0)
-    return err;
-  if ((err = uvsmtp__pump_queue(c, send, cb)) != 0)
-    return err;
-  send->envelope = envelope;
-  send->source = source;
-  send->queued_ms = uv_now(c->loop);
-  send->transaction = NULL;
-  return 0;
-}
-
-/* Nothing of it is under way: it only has to be told. */
-static void cancel_waiting(uvsmtp_connection_t *c, uvsmtp_send_t *send)
-{
-  uvsmtp__transaction_t *t = take_off(c, send);
-  if (t == NULL) {
-    uvsmtp__connection_fail(c, UVSMTP_ENOMEM, "cancelling a message: out of memory");
-    return;
-  }
-  t->cancelled = true;
-  uvsmtp__outcome_local(c, t, UVSMTP_ECANCELED, NULL);
-}
-
-/* It is told soon, and then shall not go elsewhere. */
-static void note_cancelled(uvsmtp_connection_t *c, uvsmtp_send_t *send)
-{
-  uvsmtp__transaction_t *t = send->transaction;
-  if (t == NULL)
-    t = uvsmtp__transaction_new(c, send);
-  if (t != NULL)
-    t->cancelled = true;
-}
-
-void uvsmtp_send_cancel(uvsmtp_send_t *send)
-{
-  uvsmtp_connection_t *c = send->owner;
-  uvsmtp__transaction_t *t = send->transaction;
-  if (send->cancel_queued != NULL) {
-    send->cancel_queued(send);
-    return;
-  }
-  if (c == NULL)
-    return;
-  if (!uvsmtp__connection_alive(c)) {
-    note_cancelled(c, send); /* the end is on its way */
-    return;
-  }
-  if (t != NULL && t->decided) {
-    t->cancelled = true; /* no further transaction */
-    return;
-  }
-  if (t == NULL || t->waiting) {
-    cancel_waiting(c, send);
-    return;
-  }
-  t->cancelled = true;
-  uvsmtp__connection_fail(c, UVSMTP_ECANCELED, "a message was cancelled while it was being sent");
-}
-
-size_t uvsmtp_connection_room(const uvsmtp_connection_t *c)
-{
-  size_t pending = c->pump.queued + c->pump.flying, most = 1;
-  unsigned ways;
-  if (c->phase != UVSMTP__PHASE_READY || uvsmtp__connection_closing(c) ||
-      uvsmtp_protocol_is_closing(c->protocol) || !uvsmtp__list_empty(&c->requests))
-    return 0;
-  ways = uvsmtp__ways(c);
-  /* By DATA: one whose reply is awaited, one whose commands are out, and one whose commands leave
-   * with the content of that. */
-  if ((ways & UVSMTP_WAY_OVERLAP) != 0)
-    most = (ways & UVSMTP_WAY_CHUNKING) != 0 ? most_in_flight(c) : 3;
-  if (pending >= most || c->pump.left <= c->pump.queued)
-    return 0;
-  most -= pending;
-  return c->pump.left - c->pump.queued < most ? (size_t)(c->pump.left - c->pump.queued) : most;
-}
-
-bool uvsmtp_connection_can_send(const uvsmtp_connection_t *c)
-{
-  return uvsmtp_connection_room(c) > 0;
-}
-
-bool uvsmtp_connection_is_spent(const uvsmtp_connection_t *c)
-{
-  return c->pump.left == 0;
-}
-
-size_t uvsmtp_connection_pending(const uvsmtp_connection_t *c)
-{
-  return c->pump.queued + c->pump.flying;
 }

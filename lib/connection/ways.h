@@ -28,4 +28,42 @@ static inline bool uvsmtp__wants_all(const uvsmtp__transaction_t *t)
   return (t->send->envelope->flags & UVSMTP_ENVELOPE_ALL_OR_NONE) != 0;
 }
 
+/* Its place in the queue. */
+static inline uvsmtp__link_t *uvsmtp__send_link_of(uvsmtp_send_t *send)
+{
+  return (uvsmtp__link_t *)(void *)send->links;
+}
+
+/* The one that was begun last, or NULL. */
+static inline uvsmtp__transaction_t *uvsmtp__pump_youngest(const uvsmtp_connection_t *c)
+{
+  if (uvsmtp__list_empty(&c->pump.flight))
+    return NULL;
+  return UVSMTP__CONTAINER(c->pump.flight.prev, uvsmtp__transaction_t, link);
+}
+
+/* How many messages may be under way: one beside another until that has worked with this server,
+ * so that one which breaks under it leaves few in doubt. */
+static inline size_t uvsmtp__pump_most(const uvsmtp_connection_t *c)
+{
+  bool proven = (c->manners->proven & UVSMTP_WAY_OVERLAP) != 0;
+  return proven || c->config->o.max_in_doubt < 2 ? c->config->o.max_in_doubt : 2;
+}
+
+static inline bool uvsmtp__pump_may_overlap(const uvsmtp_connection_t *c, unsigned ways,
+                                            size_t most)
+{
+  return (ways & UVSMTP_WAY_OVERLAP) != 0 && c->pump.flying < most &&
+         c->pump.flying_bytes < c->config->o.max_in_doubt_bytes;
+}
+
+/* Has the pump do what is due from the loop. */
+static inline void uvsmtp__pump_run_soon(uvsmtp_connection_t *c)
+{
+  if (c->pump.due)
+    return;
+  c->pump.due = true;
+  uvsmtp__timer_note(c);
+}
+
 #endif
