@@ -45,11 +45,13 @@ const char *uvsmtp_command_phrase(uvsmtp_command_t command)
 static uint64_t timeout_of(const uvsmtp_protocol_t *p, uvsmtp_command_t command)
 {
   static const uint8_t places[] = {
-#define X(name, timeout, phrase) offsetof(uvsmtp_timeouts_t, timeout) / sizeof(uint64_t),
+#define X(name, timeout, phrase) offsetof(uvsmtp_timeouts_t, timeout),
       UVSMTP_COMMAND_MAP(X)
 #undef X
   };
-  return (&p->options.timeouts.greeting_ms)[places[command]];
+  uint64_t ms;
+  memcpy(&ms, (const char *)&p->options.timeouts + places[command], sizeof(ms));
+  return ms;
 }
 
 #define DEFAULT(field, value)                                                                      \
