@@ -255,6 +255,50 @@ static void all_can_be_closed_at_any_time(void **state)
   }
 }
 
+/* Who shares settings keeps them, also when they were given up by who made them. */
+static void settings_last_as_long_as_their_connections(void **state)
+{
+  uvsmtp_connection_options_t options = UVSMTP_CONNECTION_OPTIONS_INIT;
+  uvsmtp_connection_settings_t *settings;
+  char host[] = "127.0.0.1";
+  assert_int_equal(uv_loop_init(&loop), 0);
+  told = 0;
+  options.host = host;
+  options.port = port;
+  options.tls = UVSMTP_TLS_NONE;
+  options.timeouts.greeting_ms = 50;
+  assert_int_equal(uvsmtp_connection_settings_new(&settings, &options, NULL, 0), 0);
+  memset(host, 'x', sizeof(host) - 1);
+  for (size_t i = 0; i < 3; i++, open_now++)
+    assert_int_equal(uvsmtp_connection_open_with(&connections[i], &loop, settings, on_late), 0);
+  uvsmtp_connection_settings_free(settings);
+  assert_ptr_equal(connections[0]->config, connections[2]->config);
+  run_until_all_are_closed();
+  assert_int_equal(told, 3);
+}
+
+static void a_stream_is_for_one_connection(void **state)
+{
+  uvsmtp_connection_options_t options = UVSMTP_CONNECTION_OPTIONS_INIT;
+  uvsmtp_connection_settings_t *settings;
+  uv_tcp_t stream;
+  int ends[2];
+  char detail[128];
+  assert_int_equal(uv_loop_init(&loop), 0);
+  assert_int_equal(uv_socketpair(SOCK_STREAM, 0, ends, 0, 0), 0);
+  uv_tcp_init(&loop, &stream);
+  assert_int_equal(uv_tcp_open(&stream, ends[0]), 0);
+  options.stream = (uv_stream_t *)&stream;
+  assert_int_equal(uvsmtp_connection_settings_new(&settings, &options, detail, sizeof(detail)),
+                   UVSMTP_EINVAL);
+  assert_string_equal(detail, "a stream is for one connection only");
+  assert_null(settings);
+  uv_close((uv_handle_t *)&stream, NULL);
+  close(ends[1]);
+  uv_run(&loop, UV_RUN_DEFAULT);
+  assert_int_equal(uv_loop_close(&loop), 0);
+}
+
 /* What is refused at once has never been in the loop. */
 static void a_refused_connection_leaves_no_handle(void **state)
 {
@@ -275,6 +319,8 @@ int main(void)
       cmocka_unit_test(another_can_be_opened_in_the_last_close_callback),
       cmocka_unit_test(another_can_be_opened_while_the_last_one_leaves),
       cmocka_unit_test(all_can_be_closed_at_any_time),
+      cmocka_unit_test(settings_last_as_long_as_their_connections),
+      cmocka_unit_test(a_stream_is_for_one_connection),
       cmocka_unit_test(a_refused_connection_leaves_no_handle)};
   return cmocka_run_group_tests(tests, listen_somewhere, stop_listening);
 }
