@@ -71,7 +71,8 @@ def check_offer(folder, offer, scratch, peers):
         check_told(peer, server.deliver(peer))
     told = server.end()
     check(told["messages"] == MESSAGES * (2 + len(peers)), offer, told)
-    check(told["tls_handshakes"] >= CONNECTIONS * 2, offer, told)
+    # The client may need one connection only; the bare program opens all.
+    check(told["tls_handshakes"] > CONNECTIONS, offer, told)
     if offer == "chunking" and not peers:
         check(told["octets"] == MESSAGES * SIZE * 2, offer, told)
 
