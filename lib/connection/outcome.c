@@ -1,10 +1,8 @@
 /*
- * What replies, and the end of a connection, mean for each recipient of a message.
+ * What replies mean for each recipient of a message.
  *
  * A recipient's result is decided by the reply to its RCPT if that was a refusal, else by that to
- * DATA or to the end of the content. Where no such reply was read, it is `unknown` if all of the
- * content may have reached the server, and `deferred` if it cannot have, or if the server had said
- * 421 and nothing after it: then it has not done what came behind.
+ * DATA or to the end of the content. Where no such reply was read, see lost.c.
  */
 #include <stdio.h>
 #include <string.h>
@@ -22,11 +20,6 @@ static uvsmtp_status_t status_of(const uvsmtp_connection_t *c, const uvsmtp_repl
   return klass == 5 && !c->pump.farewell ? UVSMTP_REJECTED : UVSMTP_DEFERRED;
 }
 
-static bool is_open(const uvsmtp_recipient_result_t *r)
-{
-  return (int)r->status >= UVSMTP__RCPT_OPEN;
-}
-
 static void note_code(uvsmtp_recipient_result_t *r, const uvsmtp_reply_t *reply,
                       uvsmtp_command_t phase)
 {
@@ -35,9 +28,9 @@ static void note_code(uvsmtp_recipient_result_t *r, const uvsmtp_reply_t *reply,
   memcpy(r->enhanced, reply->enhanced, sizeof(r->enhanced));
 }
 
-static void set_result(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, size_t i,
-                       uvsmtp_status_t status, const uvsmtp_reply_t *reply, uvsmtp_command_t phase,
-                       const char *text)
+void uvsmtp__outcome_set(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, size_t i,
+                         uvsmtp_status_t status, const uvsmtp_reply_t *reply,
+                         uvsmtp_command_t phase, const char *text)
 {
   t->results[i].status = status;
   if (reply != NULL)
@@ -51,8 +44,8 @@ void uvsmtp__outcome_rest(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, uvsm
                           const uvsmtp_reply_t *reply, uvsmtp_command_t phase, const char *text)
 {
   for (size_t i = 0; i < t->send->envelope->recipient_count; i++)
-    if (is_open(&t->results[i]))
-      set_result(c, t, i, status, reply, phase, text);
+    if (uvsmtp__is_open(&t->results[i]))
+      uvsmtp__outcome_set(c, t, i, status, reply, phase, text);
   t->decided = true;
 }
 
@@ -76,7 +69,7 @@ void uvsmtp__outcome_refused_recipient(uvsmtp_connection_t *c, uvsmtp__transacti
 {
   char words[UVSMTP__WORDS_MAX];
   say_refused(c, err, words);
-  set_result(c, t, i, UVSMTP_REJECTED, NULL, UVSMTP_COMMAND_RCPT, words);
+  uvsmtp__outcome_set(c, t, i, UVSMTP_REJECTED, NULL, UVSMTP_COMMAND_RCPT, words);
   t->err = t->err != 0 ? t->err : err;
 }
 
@@ -204,7 +197,8 @@ static void on_rcpt(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsm
   if (yes)
     r->status = status;
   else
-    set_result(c, t, (size_t)(r - t->results), status, &event->reply, UVSMTP_COMMAND_RCPT, text);
+    uvsmtp__outcome_set(c, t, (size_t)(r - t->results), status, &event->reply, UVSMTP_COMMAND_RCPT,
+                        text);
 }
 
 /* 354 has come: is there somebody who shall get it? */
@@ -249,7 +243,7 @@ static void on_recipient_end(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
       t->taken |= status == UVSMTP_ACCEPTED && c->config->o.lmtp;
       if (status == UVSMTP_ACCEPTED && !c->config->o.lmtp)
         status = (uvsmtp_status_t)UVSMTP__RCPT_GRANTED; /* PRDR: unless the last reply is a no */
-      set_result(c, t, i, status, &event->reply, event->command, text);
+      uvsmtp__outcome_set(c, t, i, status, &event->reply, event->command, text);
       return;
     }
   }
@@ -261,7 +255,7 @@ static bool is_meant(const uvsmtp_connection_t *c, const uvsmtp_recipient_result
 {
   if ((int)r->status == UVSMTP__RCPT_TAKEN)
     return true;
-  return is_open(r) && !yes && !c->config->o.lmtp;
+  return uvsmtp__is_open(r) && !yes && !c->config->o.lmtp;
 }
 
 /* The reply that decides for all that are left. */
@@ -281,7 +275,7 @@ static void on_last_end(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
       r->status = status; /* its words are used in place */
       note_code(r, &event->reply, event->command);
     } else {
-      set_result(c, t, i, status, &event->reply, event->command, text);
+      uvsmtp__outcome_set(c, t, i, status, &event->reply, event->command, text);
     }
   }
   t->decided = true;
@@ -292,8 +286,8 @@ static void on_taken_without_sender(uvsmtp_connection_t *c, uvsmtp__transaction_
                                     const uvsmtp_event_t *event)
 {
   for (size_t i = 0; i < t->send->envelope->recipient_count; i++)
-    set_result(c, t, i, UVSMTP_UNKNOWN, &event->reply, event->command,
-               "the server refused MAIL but accepted RCPT and the content behind it");
+    uvsmtp__outcome_set(c, t, i, UVSMTP_UNKNOWN, &event->reply, event->command,
+                        "the server refused MAIL but accepted RCPT and the content behind it");
   t->err = UVSMTP_EREPLY;
   t->blamed = 0;
 }
@@ -445,16 +439,14 @@ static void on_reset(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvs
     t->reset_refused = refused;
 }
 
-/* From now on it says of each recipient of a flight what is known. */
-static void speak(uvsmtp__transaction_t *t)
+void uvsmtp__transaction_speak(uvsmtp__transaction_t *t)
 {
   t->quiet = false;
   for (size_t i = 0; i < t->count; i++)
     t->results[i].status = (uvsmtp_status_t)UVSMTP__RCPT_ASKED;
 }
 
-/* Of the first `count` recipients of a flight nothing was told, so they were accepted. */
-static void catch_up(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, size_t count)
+void uvsmtp__transaction_catch_up(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, size_t count)
 {
   if (count > 0)
     uvsmtp__limits_note_recipient(c, true);
@@ -468,25 +460,12 @@ static void catch_up(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, size_t co
 /* The first event of a flight tells what was accepted before it. */
 static void end_quiet(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsmtp_event_t *event)
 {
-  speak(t);
+  uvsmtp__transaction_speak(t);
   if (event->command == UVSMTP_COMMAND_RCPT)
-    catch_up(c, t, (size_t)((uvsmtp_recipient_result_t *)event->tag - t->results));
+    uvsmtp__transaction_catch_up(c, t,
+                                 (size_t)((uvsmtp_recipient_result_t *)event->tag - t->results));
   else if (event->command != UVSMTP_COMMAND_MAIL)
-    catch_up(c, t, t->awaited);
-}
-
-/* The connection is over: what was accepted of a flight, the protocol knows. */
-static void end_quiet_lost(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
-{
-  uvsmtp_last_reply_t last = uvsmtp_protocol_last_reply(c->protocol);
-  speak(t);
-  if (last.told || (last.command != UVSMTP_COMMAND_MAIL && last.command != UVSMTP_COMMAND_RCPT))
-    return;
-  catch_up(c, t, last.command == UVSMTP_COMMAND_RCPT ? last.accepted : 0);
-  t->has_phase = true;
-  t->phase = last.command;
-  t->code = last.code;
-  memcpy(t->enhanced, last.enhanced, sizeof(t->enhanced));
+    uvsmtp__transaction_catch_up(c, t, t->awaited);
 }
 
 /* The first and only reply to a content says yes, and all before it was accepted, by all. */
@@ -548,114 +527,4 @@ void uvsmtp__pump_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
     on_reset(c, t, event);
   else if (t != NULL && event->command != UVSMTP_COMMAND_OTHER) /* XFORWARD */
     on_transaction(c, t, event);
-}
-
-/* ---- the end of the connection ---- */
-
-/* Which ways were at stake: commands of their kind were out, and have no answer. */
-static unsigned ways_at_stake(uvsmtp_connection_t *c)
-{
-  const uvsmtp__transaction_t *t = uvsmtp__pump_front(c);
-  unsigned ways = 0;
-  if (t == NULL || t->blamed != 0) /* the loss follows from a refusal that was blamed already */
-    return 0;
-  if (t->end != 0 && t->link.next != &c->pump.flight)
-    ways |= UVSMTP_WAY_OVERLAP;
-  if (t->chunked && (t->end != 0 || t->chunks > 0))
-    ways |= UVSMTP_WAY_CHUNKING;
-  if (t->step == UVSMTP__STEP_GO)
-    ways |= t->used & UVSMTP_WAY_GROUPED_DATA;
-  if (t->awaited > 1 || (t->awaited > 0 && t->step > UVSMTP__STEP_DATA))
-    ways |= t->used & UVSMTP_WAY_PIPELINING;
-  return ways;
-}
-
-/* The connection or its replies got lost: perhaps because of how the server was talked to. */
-static void blame_loss(uvsmtp_connection_t *c, const uvsmtp_error_t *error)
-{
-  uvsmtp__incident_t incident = {.kind = UVSMTP__INCIDENT_LOST};
-  bool lost = uvsmtp_err_class(error->err) == UVSMTP_CLASS_NETWORK;
-  if (!lost || c->pump.farewell || c->protocol == NULL)
-    return;
-  incident.used = ways_at_stake(c);
-  uvsmtp__history_retreat(c->config->history, uvsmtp__manners_note(c->manners, &incident), "%s",
-                          error->text);
-}
-
-/* Found in the middle of the content, and to be found there again. */
-static bool is_of_message(int err)
-{
-  return err == UVSMTP_EBARELINE || err == UVSMTP_ELINETOOLONG || err == UVSMTP_E8BIT;
-}
-
-static uvsmtp_status_t status_of_lost(const uvsmtp_connection_t *c, const uvsmtp__transaction_t *t,
-                                      const uvsmtp_recipient_result_t *r, bool own)
-{
-  bool whole = t->end != 0 && uvsmtp__connection_reached(c) >= t->end;
-  bool issued = (int)r->status == UVSMTP__RCPT_ASKED || (int)r->status == UVSMTP__RCPT_TAKEN ||
-                (int)r->status == UVSMTP__RCPT_GRANTED;
-  if (whole && issued && !c->pump.farewell)
-    return UVSMTP_UNKNOWN;
-  return own && is_of_message(t->err) ? UVSMTP_REJECTED : UVSMTP_DEFERRED;
-}
-
-static void decide_lost(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
-                        const uvsmtp_error_t *error)
-{
-  bool own = t->err != 0 || t->cancelled; /* it is what the connection ended for */
-  if (t->quiet)
-    speak(t);
-  for (size_t i = 0; i < t->send->envelope->recipient_count; i++) {
-    uvsmtp_recipient_result_t *r = &t->results[i];
-    if (!is_open(r))
-      continue;
-    if (t->err == 0)
-      t->err = t->cancelled ? UVSMTP_ECANCELED : error->err;
-    if ((int)r->status == UVSMTP__RCPT_LEFT)
-      r->status = UVSMTP_DEFERRED; /* and keeps the server's words */
-    else
-      set_result(c, t, i, status_of_lost(c, t, r, own), NULL, UVSMTP_COMMAND_MAIL, error->text);
-    r->try_elsewhere = r->status == UVSMTP_DEFERRED && !own && uvsmtp__may_read_again(t);
-  }
-  t->decided = true;
-}
-
-/* Sends that were still queued. */
-static void fail_queue(uvsmtp_connection_t *c, const uvsmtp_error_t *error)
-{
-  uvsmtp__link_t queue;
-  uvsmtp__list_move(&queue, &c->pump.queue);
-  UVSMTP__LIST_EACH (link, &queue) {
-    uvsmtp_send_t *send = UVSMTP__CONTAINER(link, uvsmtp_send_t, links);
-    uvsmtp__transaction_t *t = send->transaction;
-    uvsmtp__list_remove(link);
-    c->pump.queued--;
-    if (t == NULL && (t = uvsmtp__transaction_new(c, send)) == NULL) {
-      uvsmtp__result_without_memory(c, send, error);
-      continue;
-    }
-    t->carried = t->waiting = false;
-    uvsmtp__list_push_back(&c->pump.flight, &t->link);
-    c->pump.flying++;
-    decide_lost(c, t, error);
-    uvsmtp__result_give(c, t, "");
-  }
-}
-
-void uvsmtp__pump_fail(uvsmtp_connection_t *c, const uvsmtp_error_t *error)
-{
-  uvsmtp__transaction_t *t;
-  c->pump.due = false;
-  if ((t = uvsmtp__pump_front(c)) != NULL && t->quiet)
-    end_quiet_lost(c, t);
-  blame_loss(c, error);
-  while (!uvsmtp__list_empty(&c->pump.done)) {
-    t = UVSMTP__CONTAINER(c->pump.done.next, uvsmtp__transaction_t, link);
-    uvsmtp__result_give(c, t, "");
-  }
-  while ((t = uvsmtp__pump_front(c)) != NULL) {
-    decide_lost(c, t, error);
-    uvsmtp__result_give(c, t, "");
-  }
-  fail_queue(c, error);
 }

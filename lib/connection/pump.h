@@ -10,7 +10,8 @@
  *   gather.c       contents that come and go, as chunks
  *   ways.h         what each message asks of the connection
  *   limits.c       how much the server takes in a session and a transaction (RFC 9422)
- *   outcome.c      what replies, and the end of a connection, mean for each recipient
+ *   outcome.c      what replies mean for each recipient
+ *   lost.c         what the end of the connection means for them
  *   result.c       the send is given back, or goes on with another transaction
  *   manners.c      which way of talking is to blame when the server misbehaves
  *
@@ -242,7 +243,17 @@ void uvsmtp__limits_clear(uvsmtp_connection_t *c);
 /* progress.c: tells senders that want to know how much has left. */
 void uvsmtp__progress_tell(uvsmtp_connection_t *c);
 
-/* outcome.c: gives recipients that have no result yet this one. */
+/* Has it no result yet? */
+static inline bool uvsmtp__is_open(const uvsmtp_recipient_result_t *r)
+{
+  return (int)r->status >= UVSMTP__RCPT_OPEN;
+}
+
+/* outcome.c: gives recipient `i` this result; without `reply` its code and phase stay. */
+void uvsmtp__outcome_set(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, size_t i,
+                         uvsmtp_status_t status, const uvsmtp_reply_t *reply,
+                         uvsmtp_command_t phase, const char *text);
+/* Gives recipients that have no result yet this one. */
 void uvsmtp__outcome_rest(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, uvsmtp_status_t status,
                           const uvsmtp_reply_t *reply, uvsmtp_command_t phase, const char *text);
 /* Recipient `i` cannot be written; the others can. */
@@ -251,6 +262,11 @@ void uvsmtp__outcome_refused_recipient(uvsmtp_connection_t *c, uvsmtp__transacti
 /* It cannot be sent, for a reason of its own; `text` NULL: the error's words. */
 void uvsmtp__outcome_local(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, int err,
                            const char *text);
+
+/* From now on it says of each recipient of a flight what is known. */
+void uvsmtp__transaction_speak(uvsmtp__transaction_t *t);
+/* Of the first `count` recipients of a flight nothing was told, so they were accepted. */
+void uvsmtp__transaction_catch_up(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, size_t count);
 
 /* result.c: all replies are in: a further transaction, or the end; from the loop if `later`. */
 void uvsmtp__result_over(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, bool later,
