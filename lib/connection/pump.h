@@ -10,6 +10,7 @@
  *   gather.c       contents that come and go, as chunks
  *   ways.h         what each message asks of the connection
  *   limits.c       how much the server takes in a session and a transaction (RFC 9422)
+ *   replies.c      what comes in, and when a transaction is over
  *   outcome.c      what replies mean for each recipient
  *   lost.c         what the end of the connection means for them
  *   result.c       the send is given back, or goes on with another transaction
@@ -249,7 +250,10 @@ static inline bool uvsmtp__is_open(const uvsmtp_recipient_result_t *r)
   return (int)r->status >= UVSMTP__RCPT_OPEN;
 }
 
-/* outcome.c: gives recipient `i` this result; without `reply` its code and phase stay. */
+/* outcome.c: what a reply is for a recipient. A server that has said goodbye may refuse the rest for
+ * good: that is about the session. */
+uvsmtp_status_t uvsmtp__outcome_of(const uvsmtp_connection_t *c, const uvsmtp_reply_t *reply);
+/* Gives recipient `i` this result; without `reply` its code and phase stay. */
 void uvsmtp__outcome_set(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, size_t i,
                          uvsmtp_status_t status, const uvsmtp_reply_t *reply,
                          uvsmtp_command_t phase, const char *text);
@@ -263,7 +267,11 @@ void uvsmtp__outcome_refused_recipient(uvsmtp_connection_t *c, uvsmtp__transacti
 void uvsmtp__outcome_local(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, int err,
                            const char *text);
 
-/* From now on it says of each recipient of a flight what is known. */
+/* The reply to a command of a transaction, with its words, decides for whom it can. */
+void uvsmtp__verdict(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsmtp_event_t *event,
+                     const char *text);
+
+/* replies.c: from now on it says of each recipient of a flight what is known. */
 void uvsmtp__transaction_speak(uvsmtp__transaction_t *t);
 /* Of the first `count` recipients of a flight nothing was told, so they were accepted. */
 void uvsmtp__transaction_catch_up(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, size_t count);

@@ -1,0 +1,178 @@
+/*
+ * What comes in: the usual yes to a message, replies of which more is to be said, those to RSET,
+ * and those that nobody asked for. When the last that is owed to a transaction is read, it is over.
+ *
+ * Of a flight nothing is told until its content is answered or something in it goes wrong: what was
+ * accepted until then is caught up on.
+ */
+#include <string.h>
+
+#include "connection/connection.h"
+#include "connection/manners.h"
+
+static void note_reply(uvsmtp__transaction_t *t, const uvsmtp_event_t *event)
+{
+  t->has_phase = true;
+  t->phase = event->command;
+  t->code = event->reply.code;
+  memcpy(t->enhanced, event->reply.enhanced, sizeof(t->enhanced));
+}
+
+/* The reply that is still owed to this transaction, if any, decides whether it is over. */
+static bool is_over(const uvsmtp__transaction_t *t, const uvsmtp_event_t *event)
+{
+  if (event->command == UVSMTP_COMMAND_DATA_END || event->command == UVSMTP_COMMAND_BDAT_LAST)
+    return event->last;
+  if (t->awaited > 0 || t->chunks > 0 || t->step == UVSMTP__STEP_GO ||
+      t->step == UVSMTP__STEP_CONTENT)
+    return false;
+  if (t->end != 0 || t->lone_dot)
+    return false; /* the reply to the content is owed */
+  if (event->command == UVSMTP_COMMAND_DATA || event->command == UVSMTP_COMMAND_BDAT)
+    return t->refused;
+  if (t->mail_refused || t->refused)
+    return true;
+  return t->step != UVSMTP__STEP_RCPT && (t->accepted == 0 || t->decided);
+}
+
+/* Nobody asked for this reply. */
+static void on_unsolicited(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
+{
+  uvsmtp__transaction_t *t = uvsmtp__pump_front(c);
+  int klass = event->reply.code / 100;
+  bool in_content = t != NULL && t->step == UVSMTP__STEP_CONTENT;
+  char text[UVSMTP__WORDS_MAX];
+  uvsmtp_reply_text(&event->reply, text, sizeof(text));
+  c->pump.farewell |= event->reply.code == 421;
+  if (in_content && klass >= 4) {
+    /* The server has heard enough of this message (a refusal before its end). */
+    note_reply(t, event);
+    t->phase = UVSMTP_COMMAND_DATA_END;
+    uvsmtp__outcome_rest(c, t, uvsmtp__outcome_of(c, &event->reply), &event->reply, t->phase, text);
+  }
+  if (klass == 4)
+    uvsmtp__connection_fail(c, UVSMTP_ETEMPORARY, "the server ended the session: %d %s",
+                            event->reply.code, text);
+  else
+    uvsmtp__connection_fail(c, in_content ? UVSMTP_EPERMANENT : UVSMTP_EREPLY,
+                            "the server sent a reply to no command: %d %s", event->reply.code,
+                            text);
+}
+
+/* Does anybody get to read the words of this reply? Those of most only say that all is well. */
+static bool matters(const uvsmtp_event_t *event)
+{
+  int usual = event->command == UVSMTP_COMMAND_DATA ? 3 : 2;
+  return UVSMTP_REPLY_CLASS(&event->reply) != usual || event->command == UVSMTP_COMMAND_DATA_END ||
+         event->command == UVSMTP_COMMAND_BDAT_LAST;
+}
+
+/* 421 ends the session (RFC 5321 section 3.8), unless the server goes on as if nothing was. */
+static void note_farewell(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply)
+{
+  if (reply->code == 421)
+    c->pump.farewell = true;
+  else if (reply->code < 400)
+    c->pump.farewell = false;
+}
+
+/* Who refuses RSET would do so again: what waits for it goes to another session. */
+static void on_reset(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsmtp_event_t *event)
+{
+  bool waited = c->pump.resetting, refused = UVSMTP_REPLY_CLASS(&event->reply) != 2;
+  c->pump.resetting = false;
+  if (waited && refused)
+    uvsmtp__connection_fail_reply(c, UVSMTP_ECONNLOST, &event->reply, "RSET");
+  else if (t != NULL)
+    t->reset_refused = refused;
+}
+
+void uvsmtp__transaction_speak(uvsmtp__transaction_t *t)
+{
+  t->quiet = false;
+  for (size_t i = 0; i < t->count; i++)
+    t->results[i].status = (uvsmtp_status_t)UVSMTP__RCPT_ASKED;
+}
+
+void uvsmtp__transaction_catch_up(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, size_t count)
+{
+  if (count > 0)
+    uvsmtp__limits_note_recipient(c, true);
+  t->mail_ok = true;
+  t->awaited -= count;
+  t->accepted += count;
+  for (size_t i = 0; i < count; i++)
+    t->results[i].status = (uvsmtp_status_t)UVSMTP__RCPT_TAKEN;
+}
+
+/* The first event of a flight tells what was accepted before it. */
+static void end_quiet(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsmtp_event_t *event)
+{
+  uvsmtp__transaction_speak(t);
+  if (event->command == UVSMTP_COMMAND_RCPT)
+    uvsmtp__transaction_catch_up(c, t,
+                                 (size_t)((uvsmtp_recipient_result_t *)event->tag - t->results));
+  else if (event->command != UVSMTP_COMMAND_MAIL)
+    uvsmtp__transaction_catch_up(c, t, t->awaited);
+}
+
+/* The first and only reply to a content says yes, and all before it was accepted, by all. */
+static bool went_well(const uvsmtp_connection_t *c, const uvsmtp__transaction_t *t,
+                      const uvsmtp_event_t *event)
+{
+  return UVSMTP_REPLY_CLASS(&event->reply) == 2 &&
+         (event->command == UVSMTP_COMMAND_BDAT_LAST ||
+          event->command == UVSMTP_COMMAND_DATA_END) &&
+         event->last && event->index == 0 && t->end != 0 && !t->decided &&
+         (t->quiet || (t->mail_ok && t->accepted == t->count)) &&
+         /* in the clear the protocol has seen to it */
+         (!c->tls_done || uvsmtp__connection_reached(c) >= t->end);
+}
+
+/* Most messages end so. */
+static void on_well(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsmtp_event_t *event)
+{
+  c->pump.farewell = false;
+  c->pump.refused_in_row = 0;
+  c->pump.served = true;
+  note_reply(t, event);
+  t->quiet = false;
+  t->taken = t->decided = true;
+  uvsmtp__manners_worked(c->manners, t->used);
+  uvsmtp__result_give_accepted(c, t, &event->reply);
+}
+
+/* A reply to a command that was issued for a transaction. */
+static void on_transaction(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
+                           const uvsmtp_event_t *event)
+{
+  char text[UVSMTP__WORDS_MAX];
+  text[0] = '\0';
+  if (matters(event))
+    uvsmtp_reply_text(&event->reply, text, sizeof(text));
+  if (t->quiet)
+    end_quiet(c, t, event);
+  if (!t->decided || t->phase == UVSMTP_COMMAND_DATA_END)
+    note_reply(t, event);
+  uvsmtp__verdict(c, t, event, text);
+  if (uvsmtp__connection_alive(c) && is_over(t, event))
+    uvsmtp__result_over(c, t, false, text);
+}
+
+void uvsmtp__pump_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
+{
+  uvsmtp__transaction_t *t = uvsmtp__pump_front(c);
+  if (event->type == UVSMTP_EVENT_UNSOLICITED) {
+    on_unsolicited(c, event);
+    return;
+  }
+  if (t != NULL && went_well(c, t, event)) {
+    on_well(c, t, event);
+    return;
+  }
+  note_farewell(c, &event->reply);
+  if (event->command == UVSMTP_COMMAND_RSET)
+    on_reset(c, t, event);
+  else if (t != NULL && event->command != UVSMTP_COMMAND_OTHER) /* XFORWARD */
+    on_transaction(c, t, event);
+}
