@@ -11,7 +11,8 @@
  *   ways.h         what each message asks of the connection
  *   limits.c       how much the server takes in a session and a transaction (RFC 9422)
  *   replies.c      what comes in, and when a transaction is over
- *   outcome.c      what replies mean for each recipient
+ *   verdicts.c     what the reply to each command decides for the recipients
+ *   outcome.c      the result of a recipient, and what cannot be written to this server
  *   lost.c         what the end of the connection means for them
  *   result.c       the send is given back, or goes on with another transaction
  *   manners.c      which way of talking is to blame when the server misbehaves
@@ -250,9 +251,12 @@ static inline bool uvsmtp__is_open(const uvsmtp_recipient_result_t *r)
   return (int)r->status >= UVSMTP__RCPT_OPEN;
 }
 
-/* outcome.c: what a reply is for a recipient. A server that has said goodbye may refuse the rest for
- * good: that is about the session. */
+/* outcome.c: what a reply is for a recipient. A server that has said goodbye may refuse the rest
+ * for good: that is about the session. */
 uvsmtp_status_t uvsmtp__outcome_of(const uvsmtp_connection_t *c, const uvsmtp_reply_t *reply);
+/* Its result is that of this reply to a command. */
+void uvsmtp__outcome_note_code(uvsmtp_recipient_result_t *r, const uvsmtp_reply_t *reply,
+                               uvsmtp_command_t phase);
 /* Gives recipient `i` this result; without `reply` its code and phase stay. */
 void uvsmtp__outcome_set(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, size_t i,
                          uvsmtp_status_t status, const uvsmtp_reply_t *reply,
@@ -267,7 +271,7 @@ void uvsmtp__outcome_refused_recipient(uvsmtp_connection_t *c, uvsmtp__transacti
 void uvsmtp__outcome_local(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, int err,
                            const char *text);
 
-/* The reply to a command of a transaction, with its words, decides for whom it can. */
+/* verdicts.c: the reply to a command of a transaction, with its words, decides for whom it can. */
 void uvsmtp__verdict(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsmtp_event_t *event,
                      const char *text);
 
