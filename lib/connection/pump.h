@@ -6,6 +6,7 @@
  *
  *   send.c         what callers say of sends, and ask
  *   transaction.c  what is issued, and when
+ *   issue.c        what is issued of a transaction after its MAIL
  *   content.c      the octets of a message: looked at once, then handed to the protocol
  *   gather.c       contents that come and go, as chunks
  *   ways.h         what each message asks of the connection
@@ -193,6 +194,12 @@ uvsmtp__transaction_t *uvsmtp__pump_take_off(uvsmtp_connection_t *c, uvsmtp_send
 void uvsmtp__transaction_free(uvsmtp__transaction_t *t);
 /* Recipient `i` gets words of its own; without memory for them, none. */
 void uvsmtp__transaction_keep_words(uvsmtp__transaction_t *t, size_t i, const char *text);
+
+/* issue.c: each issues one step of a transaction, or what can go of it: 0 done, PENDING, or an error
+ * with which nothing more of it can go now. */
+int uvsmtp__issue_recipients(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
+int uvsmtp__issue_data(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
+int uvsmtp__issue_content(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
 
 /* content.c: opens the source and looks at the content as far as that needs no waiting. */
 int uvsmtp__content_open(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);

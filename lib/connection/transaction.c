@@ -11,17 +11,6 @@ static uvsmtp_send_t *send_of(uvsmtp__link_t *link)
   return UVSMTP__CONTAINER(link, uvsmtp_send_t, links);
 }
 
-/* Is this way open, as of the beginning of this fill? */
-static bool goes(const uvsmtp_connection_t *c, unsigned way)
-{
-  return (c->pump.ways & way) != 0;
-}
-
-static bool pipelines(const uvsmtp_connection_t *c)
-{
-  return goes(c, UVSMTP_WAY_PIPELINING);
-}
-
 static unsigned avoided(const uvsmtp_connection_options_t *o)
 {
   return (o->no_pipelining ? UVSMTP_WAY_PIPELINING : 0u) |
@@ -170,34 +159,21 @@ void uvsmtp__transaction_free(uvsmtp__transaction_t *t)
 
 /* ---- issuing ---- */
 
-/* A command is about to leave before the reply to one before it. */
-static void note_group(const uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
-{
-  if (pipelines(c) && uvsmtp_protocol_outstanding(c->protocol) > 0)
-    t->used |= UVSMTP_WAY_PIPELINING;
-}
-
-/* May a command leave now? */
-static bool may_issue(const uvsmtp_connection_t *c)
-{
-  return pipelines(c) || uvsmtp_protocol_outstanding(c->protocol) == 0;
-}
-
 /* For whom a gateway sends this one; what is said of it is of no interest. */
 static int issue_origin(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   const uvsmtp_origin_t *origin = t->send->envelope->forward;
   while (origin != NULL && !t->origin_said) {
     int err;
-    if (!may_issue(c))
+    if (!uvsmtp__may_issue(c))
       return UVSMTP_PENDING;
-    note_group(c, t);
+    uvsmtp__note_group(c, t);
     err = uvsmtp_protocol_xforward(c->protocol, origin, &t->origin_next, NULL);
     if (err != 0 && err != UVSMTP_PENDING)
       return err;
     t->origin_said = err == 0;
   }
-  return origin == NULL || may_issue(c) ? 0 : UVSMTP_PENDING;
+  return origin == NULL || uvsmtp__may_issue(c) ? 0 : UVSMTP_PENDING;
 }
 
 /* MAIL was issued: the transaction has begun. */
@@ -220,7 +196,7 @@ static bool goes_by_chunks(const uvsmtp_connection_t *c, const uvsmtp__transacti
   unsigned content = t->info.content;
   if (uvsmtp__is_binary(t))
     return true;
-  return goes(c, UVSMTP_WAY_CHUNKING) &&
+  return uvsmtp__goes(c, UVSMTP_WAY_CHUNKING) &&
          ((content & (in_place | once)) != in_place || (t->clean && t->size > 0));
 }
 
@@ -232,8 +208,8 @@ static bool flies(const uvsmtp_connection_t *c, const uvsmtp__transaction_t *t)
       (envelope->flags & UVSMTP_ENVELOPE_ALL_OR_NONE) != 0)
     return false;
   if (!t->chunked)
-    return goes(c, UVSMTP_WAY_GROUPED_DATA);
-  return pipelines(c) && t->clean && uvsmtp__may_read_again(t) &&
+    return uvsmtp__goes(c, UVSMTP_WAY_GROUPED_DATA);
+  return uvsmtp__pipelines(c) && t->clean && uvsmtp__may_read_again(t) &&
          (t->info.content & UVSMTP_CONTENT_STABLE) != 0;
 }
 
@@ -264,18 +240,12 @@ static int issue_flight(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   return 0;
 }
 
-/* Not this time, but as it is: there is no room now. */
-static bool is_for_now(int err)
-{
-  return err == UVSMTP_EQUEUEFULL || err == UVSMTP_ECLOSING || err == UVSMTP_ENOMEM;
-}
-
 /* The server offers what a binary message needs, but the options or its manners are against it. */
 static bool lacks_chunks(const uvsmtp_connection_t *c, const uvsmtp__transaction_t *t)
 {
   const unsigned both = UVSMTP_EXT_BINARYMIME | UVSMTP_EXT_CHUNKING;
   return uvsmtp__is_binary(t) && (c->pump.offered->extensions & both) == both &&
-         !goes(c, UVSMTP_WAY_CHUNKING);
+         !uvsmtp__goes(c, UVSMTP_WAY_CHUNKING);
 }
 
 static int issue_mail(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
@@ -291,7 +261,7 @@ static int issue_mail(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   }
   if (flies(c, t)) {
     err = issue_flight(c, t);
-    if (err == 0 || is_for_now(err) || !t->open)
+    if (err == 0 || uvsmtp__is_for_now(err) || !t->open)
       return err;
     /* The command that it is about will fail with it again. */
   }
@@ -300,7 +270,7 @@ static int issue_mail(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   t->reset = false;
   if ((err = issue_origin(c, t)) != 0)
     return err;
-  note_group(c, t);
+  uvsmtp__note_group(c, t);
   err = uvsmtp_protocol_mail(c->protocol, t->send->envelope, &t->needs, t);
   if (err != 0)
     return err;
@@ -309,120 +279,11 @@ static int issue_mail(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   return 0;
 }
 
-/* Issues RCPT for recipient `i`: 0 done with it, or PENDING and others to stop for now. */
-static int issue_recipient(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, size_t i)
-{
-  uvsmtp_recipient_result_t *r = &t->results[i];
-  int err;
-  if (!may_issue(c))
-    return UVSMTP_PENDING;
-  note_group(c, t);
-  err = uvsmtp_protocol_recipient(c->protocol, &t->send->envelope->recipients[i], r);
-  if (is_for_now(err))
-    return err;
-  if (err != 0) {
-    uvsmtp__outcome_refused_recipient(c, t, i, err);
-    return 0;
-  }
-  r->status = (uvsmtp_status_t)UVSMTP__RCPT_ASKED;
-  t->asked++;
-  t->awaited++;
-  return 0;
-}
-
-static int issue_recipients(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
-{
-  size_t count = t->send->envelope->recipient_count;
-  for (; t->next < count; t->next++) {
-    const uvsmtp_recipient_result_t *r = &t->results[t->next];
-    uvsmtp__limit_t limit;
-    int err;
-    if ((int)r->status != UVSMTP__RCPT_OPEN)
-      continue;
-    limit =
-        uvsmtp__has_limits(c) ? uvsmtp__limits_admit(c, t->asked, r->address) : UVSMTP__LIMIT_NONE;
-    if (limit == UVSMTP__LIMIT_TRANSACTION)
-      break;
-    if (limit == UVSMTP__LIMIT_SESSION)
-      continue;
-    if ((err = issue_recipient(c, t, t->next)) != 0)
-      return err;
-  }
-  t->step = UVSMTP__STEP_DATA;
-  return 0;
-}
-
-/* Nobody will get it: what was issued is taken back by the RSET before the next MAIL. */
-static bool nobody_left(const uvsmtp__transaction_t *t)
-{
-  return t->awaited == 0 && (t->accepted == 0 || t->mail_refused);
-}
-
-static bool must_wait_for_recipients(const uvsmtp_connection_t *c, const uvsmtp__transaction_t *t)
-{
-  if (t->awaited == 0 && t->mail_ok)
-    return false;
-  return !pipelines(c) || uvsmtp__wants_all(t) ||
-         (!t->chunked && !goes(c, UVSMTP_WAY_GROUPED_DATA));
-}
-
-static int issue_content(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
-{
-  bool by_chunks = t->chunked;
-  int err;
-  if (t->begin == 0) {
-    t->begin = uvsmtp_protocol_issued(c->protocol);
-    t->line_start = true;
-    c->pump.gathered = 0;
-  }
-  err = uvsmtp__content_push(c, t);
-  if (err != 0 || t->chunked != by_chunks)
-    return err;
-  /* The source stays open: its pieces are still being written. */
-  t->end = uvsmtp_protocol_issued(c->protocol);
-  t->step = UVSMTP__STEP_ISSUED;
-  return 0;
-}
-
-/* All recipients were to be accepted, and not all were. */
-static bool withheld(const uvsmtp__transaction_t *t)
-{
-  return uvsmtp__wants_all(t) && t->accepted < t->send->envelope->recipient_count;
-}
-
-static int issue_data(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
-{
-  int err;
-  if (nobody_left(t)) {
-    /* No reply is to come that would end it if the last recipient could not be written. */
-    if (t->mail_ok)
-      uvsmtp__result_over(c, t, true, "");
-    return UVSMTP_PENDING;
-  }
-  if (must_wait_for_recipients(c, t))
-    return UVSMTP_PENDING;
-  if (t->awaited == 0 && t->mail_ok && withheld(t)) {
-    if (t->blamed == 0)
-      uvsmtp__outcome_rest(c, t, UVSMTP_DEFERRED, NULL, UVSMTP_COMMAND_RCPT,
-                           "not sent, for another recipient was refused");
-    uvsmtp__result_over(c, t, true, "");
-    return UVSMTP_PENDING;
-  }
-  if (t->chunked)
-    return issue_content(c, t);
-  note_group(c, t);
-  if (t->awaited > 0 || !t->mail_ok)
-    t->used |= UVSMTP_WAY_GROUPED_DATA;
-  if ((err = uvsmtp_protocol_start_data(c->protocol, t)) == 0)
-    t->step = UVSMTP__STEP_GO;
-  return err;
-}
-
 /* Before a reply that is owed nothing of it can be issued: 354, or any where nothing runs ahead. */
 static bool has_to_wait(const uvsmtp_connection_t *c, const uvsmtp__transaction_t *t)
 {
   return t->step == UVSMTP__STEP_GO ||
-         (!pipelines(c) && t->begin == 0 && uvsmtp_protocol_outstanding(c->protocol) > 0);
+         (!uvsmtp__pipelines(c) && t->begin == 0 && uvsmtp_protocol_outstanding(c->protocol) > 0);
 }
 
 /* Issues as much of one transaction as can go: 0 all, PENDING, or an error. */
@@ -437,13 +298,13 @@ static int issue(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
       err = issue_mail(c, t);
       break;
     case UVSMTP__STEP_RCPT:
-      err = issue_recipients(c, t);
+      err = uvsmtp__issue_recipients(c, t);
       break;
     case UVSMTP__STEP_DATA:
-      err = issue_data(c, t);
+      err = uvsmtp__issue_data(c, t);
       break;
     default:
-      err = issue_content(c, t);
+      err = uvsmtp__issue_content(c, t);
       break;
     }
   } while (err == 0 && t->step != UVSMTP__STEP_ISSUED);
@@ -514,7 +375,7 @@ static uvsmtp__transaction_t *begin_next(uvsmtp_connection_t *c)
       (c->pump.flying > 0 && !uvsmtp__pump_may_overlap(c, c->pump.ways, c->pump.most)))
     return NULL;
   reset = needs_reset(c);
-  if (reset && !pipelines(c)) {
+  if (reset && !uvsmtp__pipelines(c)) {
     c->pump.resetting = uvsmtp_protocol_reset(c->protocol, NULL) == 0;
     c->pump.stalled = !c->pump.resetting;
     return NULL;

@@ -11,6 +11,36 @@ static inline unsigned uvsmtp__ways(const uvsmtp_connection_t *c)
   return (ways & UVSMTP_WAY_PIPELINING) != 0 ? ways : ways & UVSMTP_WAY_CHUNKING;
 }
 
+/* Is this way open, as of the beginning of this fill? */
+static inline bool uvsmtp__goes(const uvsmtp_connection_t *c, unsigned way)
+{
+  return (c->pump.ways & way) != 0;
+}
+
+static inline bool uvsmtp__pipelines(const uvsmtp_connection_t *c)
+{
+  return uvsmtp__goes(c, UVSMTP_WAY_PIPELINING);
+}
+
+/* A command is about to leave before the reply to one before it. */
+static inline void uvsmtp__note_group(const uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
+{
+  if (uvsmtp__pipelines(c) && uvsmtp_protocol_outstanding(c->protocol) > 0)
+    t->used |= UVSMTP_WAY_PIPELINING;
+}
+
+/* May a command leave now? */
+static inline bool uvsmtp__may_issue(const uvsmtp_connection_t *c)
+{
+  return uvsmtp__pipelines(c) || uvsmtp_protocol_outstanding(c->protocol) == 0;
+}
+
+/* Not this time, but as it is: there is no room now. */
+static inline bool uvsmtp__is_for_now(int err)
+{
+  return err == UVSMTP_EQUEUEFULL || err == UVSMTP_ECLOSING || err == UVSMTP_ENOMEM;
+}
+
 /* Does the server limit what a session or a transaction takes (RFC 9422)? */
 static inline bool uvsmtp__has_limits(const uvsmtp_connection_t *c)
 {
