@@ -7,8 +7,8 @@
  */
 #include <string.h>
 
-#include "connection/connection.h"
 #include "connection/manners.h"
+#include "connection/ways.h"
 
 /* The connection is over: what was accepted of a flight, the protocol knows. */
 static void end_quiet_lost(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)

@@ -5,7 +5,9 @@
  * The transaction pump: turns queued sends into commands and contents, and replies into results.
  *
  *   send.c         what callers say of sends, and ask
- *   transaction.c  what is issued, and when
+ *   pump.c         what may be done in a session, and is due from the loop
+ *   transaction.c  the memory of a transaction
+ *   fill.c         the next send becomes a transaction, and begins
  *   issue.c        what is issued of a transaction after its MAIL
  *   content.c      the octets of a message: looked at once, then handed to the protocol
  *   gather.c       contents that come and go, as chunks
@@ -179,12 +181,13 @@ void uvsmtp__pump_fail(uvsmtp_connection_t *c, const uvsmtp_error_t *error);
 
 /* ---- between the files of the pump ---- */
 
-/* The transaction whose replies are due, or NULL. */
-uvsmtp__transaction_t *uvsmtp__pump_front(uvsmtp_connection_t *c);
 /* The server's first words: how carefully it has to be spoken to. */
 void uvsmtp__pump_greeted(uvsmtp_connection_t *c, const uvsmtp_reply_t *greeting);
 /* The session is open: what the server offers is known. */
 void uvsmtp__pump_ready(uvsmtp_connection_t *c);
+/* With room for `count` recipients; what is kept with its memory is set. */
+uvsmtp__transaction_t *uvsmtp__transaction_allocate(uvsmtp_connection_t *c, size_t count);
+/* What a send becomes. */
 uvsmtp__transaction_t *uvsmtp__transaction_new(uvsmtp_connection_t *c, uvsmtp_send_t *send);
 /* Forgets what it owns, so that its memory can be used again. */
 void uvsmtp__transaction_clear(uvsmtp__transaction_t *t);
@@ -195,8 +198,8 @@ void uvsmtp__transaction_free(uvsmtp__transaction_t *t);
 /* Recipient `i` gets words of its own; without memory for them, none. */
 void uvsmtp__transaction_keep_words(uvsmtp__transaction_t *t, size_t i, const char *text);
 
-/* issue.c: each issues one step of a transaction, or what can go of it: 0 done, PENDING, or an error
- * with which nothing more of it can go now. */
+/* issue.c: each issues one step of a transaction, or what can go of it: 0 done, PENDING, or an
+ * error with which nothing more of it goes now. */
 int uvsmtp__issue_recipients(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
 int uvsmtp__issue_data(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
 int uvsmtp__issue_content(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);

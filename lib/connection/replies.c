@@ -7,8 +7,8 @@
  */
 #include <string.h>
 
-#include "connection/connection.h"
 #include "connection/manners.h"
+#include "connection/ways.h"
 
 static void note_reply(uvsmtp__transaction_t *t, const uvsmtp_event_t *event)
 {

@@ -64,6 +64,19 @@ static inline uvsmtp__link_t *uvsmtp__send_link_of(uvsmtp_send_t *send)
   return (uvsmtp__link_t *)(void *)send->links;
 }
 
+static inline uvsmtp_send_t *uvsmtp__send_of(uvsmtp__link_t *link)
+{
+  return UVSMTP__CONTAINER(link, uvsmtp_send_t, links);
+}
+
+/* The transaction whose replies are due, or NULL. */
+static inline uvsmtp__transaction_t *uvsmtp__pump_front(const uvsmtp_connection_t *c)
+{
+  if (uvsmtp__list_empty(&c->pump.flight))
+    return NULL;
+  return UVSMTP__CONTAINER(c->pump.flight.next, uvsmtp__transaction_t, link);
+}
+
 /* The one that was begun last, or NULL. */
 static inline uvsmtp__transaction_t *uvsmtp__pump_youngest(const uvsmtp_connection_t *c)
 {
