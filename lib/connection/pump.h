@@ -9,7 +9,8 @@
  *   transaction.c  the memory of a transaction
  *   fill.c         the next send becomes a transaction, and begins
  *   issue.c        what is issued of a transaction after its MAIL
- *   content.c      the octets of a message: looked at once, then handed to the protocol
+ *   look.c         the source of a message: opened, and looked at before MAIL
+ *   content.c      the octets of a message, handed to the protocol
  *   gather.c       contents that come and go, as chunks
  *   ways.h         what each message asks of the connection
  *   limits.c       how much the server takes in a session and a transaction (RFC 9422)
@@ -204,9 +205,15 @@ int uvsmtp__issue_recipients(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
 int uvsmtp__issue_data(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
 int uvsmtp__issue_content(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
 
-/* content.c: opens the source and looks at the content as far as that needs no waiting. */
+/* look.c: opens the source and looks at the content as far as that needs no waiting. */
 int uvsmtp__content_open(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
-/* Hands over content: 0 all and its end, UVSMTP_PENDING later, or an error of the source. */
+/* What was read was not taken: the source has to be read again from its start. */
+int uvsmtp__content_rewind(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
+void uvsmtp__content_close(uvsmtp__transaction_t *t);
+/* Writes what `err` means, and what the source has to say about it. */
+void uvsmtp__content_fault(const uvsmtp__transaction_t *t, int err, char *text, size_t size);
+
+/* content.c: hands it over: 0 all and its end, UVSMTP_PENDING later, or an error of the source. */
 int uvsmtp__content_push(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
 /* All that can leave at once as one flight: by BDAT all of a clean content in place, else up to
  * DATA. 0, or an error with nothing issued, and the source can be pushed, or is not `open` any
@@ -214,9 +221,6 @@ int uvsmtp__content_push(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
 int uvsmtp__content_fly(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
 /* Takes the next piece of the source: 0, PENDING, or an error. At the end, `at_end`. */
 int uvsmtp__content_next(uvsmtp__transaction_t *t);
-void uvsmtp__content_close(uvsmtp__transaction_t *t);
-/* Writes what `err` means, and what the source has to say about it. */
-void uvsmtp__content_fault(const uvsmtp__transaction_t *t, int err, char *text, size_t size);
 
 /* gather.c: the same as content_push for pieces that come and go, by BDAT. An empty content is
  * none for BDAT: then 0 too, and the transaction is no longer `chunked`. */
@@ -227,6 +231,17 @@ void uvsmtp__gather_free(uvsmtp_connection_t *c);
 static inline bool uvsmtp__may_read_again(const uvsmtp__transaction_t *t)
 {
   return (t->info.content & UVSMTP_CONTENT_ONCE) == 0;
+}
+
+static inline bool uvsmtp__is_stable(const uvsmtp__transaction_t *t)
+{
+  return (t->info.content & UVSMTP_CONTENT_STABLE) != 0;
+}
+
+/* Its pieces stay in place, and it can be opened again: it was read through before MAIL. */
+static inline bool uvsmtp__is_looked_at(const uvsmtp__transaction_t *t)
+{
+  return uvsmtp__is_stable(t) && uvsmtp__may_read_again(t);
 }
 
 /* Does it go octet by octet, by BDAT alone (RFC 3030)? Its source says so, or its envelope. */
