@@ -9,7 +9,7 @@
  *   session.c     greeting, EHLO, STARTTLS; login.c  AUTH
  *   stream.c      bytes in and out, TLS between; handshake.c  the TLS handshake
  *   history.c     what connections to one server leave for the next
- *   request.c     commands one by one; transaction.c (pump.h)  messages
+ *   request.c     commands one by one; pump.h  messages, in files of their own
  *   hub.c         what the connections of a loop share: buffers, a timer, whose turn it is
  *   timer.c       deadlines, and what is due; error.c  sentences
  *
