@@ -280,9 +280,10 @@ UVSMTP_EXTERN bool uvsmtp_tls_resumed(const uvsmtp_tls_t *engine);
 /**
  * Channel-binding data for SASL's -PLUS mechanisms: `type` is "tls-exporter" (RFC 9266; TLS 1.3
  * with mbedTLS 3.6), "tls-server-end-point" (RFC 5929; wherever there is a server certificate) or
- * "tls-unique" (RFC 5929; TLS 1.2). `*len` holds the room at `out` before, and the length after.
- * Returns 0; UVSMTP_EEXTENSION if this session cannot give that type, UVSMTP_EINVAL for an unknown
- * type or too little room, UVSMTP_ESTATE before the handshake is done, UVSMTP_ENOMEM. Since 0.1
+ * "tls-unique" (RFC 5929; TLS 1.2 with an extended master secret, RFC 7627). `*len` holds the room
+ * at `out` before, and the length after. Returns 0; UVSMTP_EEXTENSION if this session cannot give
+ * that type, UVSMTP_EINVAL for an unknown type or too little room, UVSMTP_ESTATE before the
+ * handshake is done, UVSMTP_ENOMEM. Since 0.1
  */
 UVSMTP_EXTERN int uvsmtp_tls_channel_binding(uvsmtp_tls_t *engine, const char *type, uint8_t *out,
                                              size_t *len);

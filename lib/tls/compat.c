@@ -283,3 +283,29 @@ size_t uvsmtp__tls_compat_finished(const mbedtls_ssl_context *ssl, bool ours, co
   return 0;
 #endif
 }
+
+/* The offset of a ServerHello's extensions, or 0 (RFC 5246 section 7.4.1.3). */
+static size_t hello_extensions(const unsigned char *hello, size_t len)
+{
+  size_t at = 4 + 2 + 32; /* type and length, version, random */
+  if (len <= at || hello[0] != MBEDTLS_SSL_HS_SERVER_HELLO)
+    return 0;
+  at += 1 + (size_t)hello[at] + 2 + 1 + 2; /* session ID, suite, compression, their length */
+  return at < len ? at : 0;
+}
+
+bool uvsmtp__tls_compat_hello_has(const mbedtls_ssl_context *ssl, bool ours, unsigned extension)
+{
+  const unsigned char *hello = ours ? ssl->FIELD(out_msg) : ssl->FIELD(in_msg);
+  size_t len = ours ? ssl->FIELD(out_msglen) : ssl->FIELD(in_hslen);
+  size_t at = hello_extensions(hello, len);
+  while (at != 0 && len - at >= 4) {
+    size_t size = (size_t)hello[at + 2] << 8 | hello[at + 3];
+    if (((unsigned)hello[at] << 8 | hello[at + 1]) == extension)
+      return true;
+    if (size > len - at - 4)
+      return false;
+    at += 4 + size;
+  }
+  return false;
+}

@@ -62,6 +62,11 @@ bool uvsmtp__tls_compat_is_certificate_error(int ret);
 bool uvsmtp__tls_compat_resumable(const mbedtls_ssl_session *session);
 
 /*
+ * Right after the step that wrote (`ours`) or read the ServerHello of TLS 1.2: whether it has an
+ * extension. mbedTLS forgets what was agreed on with the handshake, and 3.6 does not show it.
+ */
+bool uvsmtp__tls_compat_hello_has(const mbedtls_ssl_context *ssl, bool ours, unsigned extension);
+/*
  * The verify data of our (or the peer's) Finished message of TLS 1.2; its length is returned, 0
  * if it was not kept.
  */

@@ -214,6 +214,9 @@ static int handshake_step(uvsmtp_tls_t *e)
   ret = mbedtls_ssl_handshake_step(&e->ssl);
   if (state == MBEDTLS_SSL_SERVER_CERTIFICATE)
     e->full_handshake = true;
+  if (state == MBEDTLS_SSL_SERVER_HELLO && uvsmtp__tls_compat_state(&e->ssl) != state)
+    e->extended_master = uvsmtp__tls_compat_hello_has(&e->ssl, e->context->is_server,
+                                                      MBEDTLS_TLS_EXT_EXTENDED_MASTER_SECRET);
   if (!e->context->is_server && !was_stuck &&
       uvsmtp__tls_compat_cert_wanted(&e->ssl, state, e->messages != messages))
     e->cert_wanted = true;

@@ -203,7 +203,8 @@ static int server_end_point(const uvsmtp_tls_t *engine, uint8_t *out, size_t *le
 
 /*
  * RFC 5929 section 3.1: the first Finished message of the handshake, which is the client's, or the
- * server's where a session was resumed.
+ * server's where a session was resumed. Without an extended master secret somebody in the middle
+ * can bring about the same one on both sides (RFC 7627 section 5.4).
  */
 static int unique(const uvsmtp_tls_t *engine, uint8_t *out, size_t *len)
 {
@@ -211,7 +212,7 @@ static int unique(const uvsmtp_tls_t *engine, uint8_t *out, size_t *len)
   const void *bytes = NULL;
   size_t n =
       uvsmtp__tls_compat_finished(&engine->ssl, from_client != engine->context->is_server, &bytes);
-  if (n == 0)
+  if (n == 0 || !engine->extended_master)
     return UVSMTP_EEXTENSION;
   if (*len < n)
     return UVSMTP_EINVAL;

@@ -77,6 +77,7 @@ struct uvsmtp_tls_s {
   bool ended;               /* the peer said close_notify */
   bool closed;              /* we said close_notify */
   bool full_handshake;      /* certificates were exchanged: nothing was resumed */
+  bool extended_master;     /* TLS 1.2 derived its secret from all of the handshake, RFC 7627 */
   bool cert_wanted;         /* the server asked for our certificate */
   bool heard;               /* plaintext has arrived */
   bool new_session;         /* there is a session that was not fetched yet */

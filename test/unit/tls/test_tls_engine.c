@@ -762,6 +762,26 @@ static void tls_unique_is_the_first_finished_message(void **state)
   close_pair(&pair);
 }
 
+static void tls_unique_needs_an_extended_master_secret(void **state)
+{
+  pair_t pair = {0};
+  uvsmtp_tls_options_t o = client_options();
+  uint8_t out[UVSMTP_TLS_BINDING_MAX];
+  size_t len = sizeof(out);
+  o.max_version = UVSMTP_TLS_1_2;
+  open_pair(&pair, &o, NULL, "mail.example.org");
+  /* A server that does not know of RFC 7627. */
+  mbedtls_ssl_conf_extended_master_secret(&pair.server.context->conf,
+                                          MBEDTLS_SSL_EXTENDED_MS_DISABLED);
+  shake(&pair);
+  assert_int_equal(pair.client.handshake, 0);
+  assert_int_equal(uvsmtp_tls_channel_binding(pair.client.tls, "tls-unique", out, &len),
+                   UVSMTP_EEXTENSION);
+  assert_int_equal(uvsmtp_tls_channel_binding(pair.client.tls, "tls-server-end-point", out, &len),
+                   0);
+  close_pair(&pair);
+}
+
 static void an_unknown_channel_binding_is_refused(void **state)
 {
   pair_t pair = {0};
@@ -970,6 +990,7 @@ int main(void)
       cmocka_unit_test(no_common_cipher_or_version_is_said_on_both_sides),
       cmocka_unit_test(both_sides_have_the_same_channel_bindings),
       cmocka_unit_test(tls_unique_is_the_first_finished_message),
+      cmocka_unit_test(tls_unique_needs_an_extended_master_secret),
       cmocka_unit_test(an_unknown_channel_binding_is_refused),
       cmocka_unit_test(out_of_memory_at_each_allocation_is_an_error_and_no_leak),
       cmocka_unit_test(out_of_memory_while_a_failure_is_put_into_words_keeps_its_code),
