@@ -227,13 +227,14 @@ int uvsmtp_blocking_connection_close(uvsmtp_blocking_connection_t *c)
 
 /* ---- commands ----------------------------------------------------------------------------- */
 
-/* Makes room for one more; without memory, the last one makes way. */
+/* Makes room for one more; without memory, the last one makes way, and its words too. */
 static uvsmtp_reply_t *next_place(uvsmtp_blocking_connection_t *c)
 {
   if (c->reply_count == c->room) {
     uvsmtp_reply_t *larger =
         uvsmtp__realloc_array(&c->mem, c->replies, c->room * 2, sizeof(*c->replies));
     if (larger == NULL) {
+      c->words.end -= c->replies[c->reply_count - 1].raw.len;
       c->err = UVSMTP_ENOMEM;
       snprintf(c->text, sizeof(c->text), "out of memory for the replies");
       return &c->replies[c->reply_count - 1];

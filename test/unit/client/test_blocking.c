@@ -301,6 +301,49 @@ static void lmtp_has_a_reply_for_each_recipient(void **state)
   world_end(&w);
 }
 
+/* Six replies with allocation number `fail_at` failing; true if there was such a one. */
+static bool replies_with_scarce_memory(world_t *w, size_t fail_at, bool *made_way)
+{
+  scarce_t scarce = {.fail_at = fail_at};
+  const uvsmtp_mem_t mem = {&scarce, scarce_malloc, scarce_realloc, scarce_free};
+  uvsmtp_blocking_connection_t *c;
+  w->options.mem = &mem;
+  int err = uvsmtp_blocking_connection_open(&c, &w->options, NULL, 0);
+  if (err == 0) {
+    const uvsmtp_reply_t *reply = NULL, *replies;
+    size_t count;
+    err = uvsmtp_blocking_connection_mail(c, &w->envelope, NULL, NULL);
+    for (int i = 0; i < 6 && err == 0; i++)
+      err = uvsmtp_blocking_connection_recipient(c, &w->to, NULL);
+    if (err == 0 && (err = uvsmtp_blocking_connection_start_data(c, NULL)) == 0)
+      err = uvsmtp_blocking_connection_data(c, "x\r\n", 3, &reply);
+    replies = uvsmtp_blocking_connection_replies(c, &count);
+    *made_way = *made_way || (reply != NULL && count == 5);
+    for (size_t i = 0; reply != NULL && i < count; i++) {
+      char words[64];
+      uvsmtp_reply_text(&replies[i], words, sizeof(words));
+      assert_true(replies[i].raw.len == 0 ||
+                  (strstr(words, "full") != NULL) == (replies[i].code == 452));
+    }
+    assert_int_equal(uvsmtp_blocking_connection_close(c), 0);
+  }
+  assert_int_equal(scarce.held, 0);
+  return scarce.count >= fail_at;
+}
+
+static void a_reply_without_room_takes_the_words_of_the_last_one_away(void **state)
+{
+  world_t w;
+  bool made_way = false;
+  world_init(&w, "eod nth 6 : reply \"452 4.2.2 full\"");
+  w.sink_options.lmtp = w.options.lmtp = true;
+  world_start(&w);
+  for (size_t fail_at = 1; replies_with_scarce_memory(&w, fail_at, &made_way);)
+    fail_at++;
+  assert_true(made_way);
+  world_end(&w);
+}
+
 static void a_connection_sends_messages_and_commands_in_turn(void **state)
 {
   world_t w;
@@ -483,6 +526,7 @@ int main(void)
       cmocka_unit_test(a_copied_result_is_whole),
       cmocka_unit_test(commands_go_one_by_one_and_return_their_replies),
       cmocka_unit_test(lmtp_has_a_reply_for_each_recipient),
+      cmocka_unit_test(a_reply_without_room_takes_the_words_of_the_last_one_away),
       cmocka_unit_test(a_connection_sends_messages_and_commands_in_turn),
       cmocka_unit_test(a_connection_that_has_ended_says_why),
       cmocka_unit_test(opening_tells_why_it_failed),
