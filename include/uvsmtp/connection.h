@@ -156,11 +156,12 @@ typedef struct uvsmtp_connection_options_s {
  * words), and the server's reply code if it was one. Borrowed until the callback returns.
  */
 typedef struct uvsmtp_error_s {
-  int err;              /* 0: no error */
-  const char *text;     /* never NULL */
-  int code;             /* the server's reply code, or 0 */
-  uint16_t enhanced[3]; /* of that reply; class 0: none */
-  const char *words;    /* its text; NULL: there was none */
+  int err;                  /* 0: no error */
+  const char *text;         /* never NULL */
+  int code;                 /* the server's reply code, or 0 */
+  uint16_t enhanced[3];     /* of that reply; class 0: none */
+  const char *words;        /* its text; NULL: there was none */
+  uvsmtp_command_t command; /* that it answered; only where `code` is not 0 */
 } uvsmtp_error_t;
 
 typedef void (*uvsmtp_connection_cb)(uvsmtp_connection_t *connection, const uvsmtp_error_t *error);

@@ -66,6 +66,7 @@ void uvsmtp__borrows_tell(uvsmtp_client_t *client)
     if (borrow->err == 0) {
       error = (uvsmtp_error_t){.err = failure->err, .text = failure->text, .code = failure->code};
       error.words = failure->code != 0 ? failure->words : NULL;
+      error.command = failure->command;
       memcpy(error.enhanced, failure->enhanced, sizeof(error.enhanced));
     }
     uvsmtp__list_remove(ready.next);

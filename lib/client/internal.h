@@ -26,6 +26,7 @@ typedef struct uvsmtp__member_s {
 typedef struct uvsmtp__failure_s {
   int err, code;
   uint16_t enhanced[3];
+  uvsmtp_command_t command;   /* that the code answered */
   char text[512], words[256]; /* the sentence, and what the server said */
 } uvsmtp__failure_t;
 
@@ -36,7 +37,7 @@ typedef struct uvsmtp__settings_s {
   uvsmtp_auth_t *auths[UVSMTP_AUTH_CHOICE_MAX]; /* what options.auths points to; each is held */
   uvsmtp_connection_settings_t *made; /* of the options, for the next connections; NULL: not yet,
                                          or they have changed */
-  bool identity_of_url; /* its authenticator is made of the URL's credentials */
+  bool identity_of_url;               /* its authenticator is made of the URL's credentials */
 } uvsmtp__settings_t;
 
 /* Sends that were told with the same times, one after the other; a turn has many such. They are not

@@ -78,6 +78,7 @@ static void note_failure(uvsmtp__member_t *member, const uvsmtp_error_t *error)
   uvsmtp__failure_t *failure = &server_of(member)->failure;
   failure->err = error->err;
   failure->code = error->code;
+  failure->command = error->command;
   memcpy(failure->enhanced, error->enhanced, sizeof(failure->enhanced));
   snprintf(failure->words, sizeof(failure->words), "%s", error->words != NULL ? error->words : "");
   snprintf(failure->text, sizeof(failure->text), "%s", error->text);

@@ -242,6 +242,7 @@ static void note_failure(uvsmtp__member_t *member, const uvsmtp_result_t *result
   uvsmtp__failure_t *failure = &uvsmtp__server_of(member->slot.endpoint)->failure;
   failure->err = result->err;
   failure->code = result->code;
+  failure->command = result->phase;
   memcpy(failure->enhanced, result->enhanced, sizeof(failure->enhanced));
   snprintf(failure->words, sizeof(failure->words), "%s", result->text);
   snprintf(failure->text, sizeof(failure->text), "%s", result->error_text);

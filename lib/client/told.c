@@ -113,6 +113,7 @@ static void tell_unsent(uvsmtp_client_t *client, uvsmtp_send_t *send)
     result.err = client->failure.err;
     result.error_text = client->failure.text;
     result.code = client->failure.code;
+    result.phase = client->failure.command;
     memcpy(result.enhanced, client->failure.enhanced, sizeof(result.enhanced));
     result.text = client->failure.words;
     result.status = UVSMTP_DEFERRED;
@@ -128,6 +129,7 @@ static void tell_unsent(uvsmtp_client_t *client, uvsmtp_send_t *send)
         .address = send->envelope->recipients[i].address,
         .status = result.status,
         .code = result.code,
+        .phase = result.phase,
         .enhanced = {result.enhanced[0], result.enhanced[1], result.enhanced[2]},
         .text = result.text};
   uvsmtp__sends_give(client, send, &result);

@@ -150,11 +150,12 @@ struct uvsmtp_connection_s {
   unsigned jobs; /* computations in worker threads; above 0: HOLD_OFFLOAD */
   uint8_t phase; /* uvsmtp__phase_t */
   uint8_t holds;
-  bool working;   /* `work` is one of the jobs, and has the TLS engine */
-  bool quitting;  /* QUIT as soon as nothing is under way */
-  bool closing;   /* the owner wants it gone */
-  bool was_idle;  /* when it failed */
-  bool finishing; /* it leaves its hub, the last thing */
+  uint8_t answered; /* uvsmtp_command_t: what the last reply was to, while it opens */
+  bool working;     /* `work` is one of the jobs, and has the TLS engine */
+  bool quitting;    /* QUIT as soon as nothing is under way */
+  bool closing;     /* the owner wants it gone */
+  bool was_idle;    /* when it failed */
+  bool finishing;   /* it leaves its hub, the last thing */
   /* stream.c */
   bool writing;    /* `write` is with libuv */
   bool octet_owed; /* it has left, and the TLS engine, in a worker thread, does not know */

@@ -82,6 +82,7 @@ uvsmtp_error_t uvsmtp__connection_error(const uvsmtp_connection_t *c)
   if (c->code != 0) {
     memcpy(error.enhanced, c->enhanced, sizeof(error.enhanced));
     error.words = c->words;
+    error.command = c->answered;
   }
   return error;
 }

@@ -195,6 +195,7 @@ static void after_starttls(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply)
 void uvsmtp__session_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
 {
   bool accepted = UVSMTP_REPLY_CLASS(&event->reply) == 2;
+  c->answered = (uint8_t)event->command;
   switch (event->command) {
   case UVSMTP_COMMAND_GREETING:
     if (accepted) {

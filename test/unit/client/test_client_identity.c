@@ -21,7 +21,8 @@ typedef struct mail_s {
   uvsmtp_send_t send;
   bool done;
   uvsmtp_status_t status;
-  int err;
+  int err, code; /* `code` and `phase` of the recipient */
+  uvsmtp_command_t phase;
   char text[512];
 } mail_t;
 
@@ -140,6 +141,8 @@ static void on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
   mail->done = true;
   mail->status = result->status;
   mail->err = result->err;
+  mail->code = result->recipients[0].code;
+  mail->phase = result->recipients[0].phase;
   snprintf(mail->text, sizeof(mail->text), "%s", result->error_text);
   stage->done++;
 }
@@ -198,10 +201,14 @@ static void refused_credentials_are_not_taken_to_the_server_again(void **state)
   static const char *const urls[] = {NULL, "smtp://ada:wrong@127.0.0.1"};
   for (size_t i = 0; i < 2; i++) {
     stage_t stage;
+    const mail_t *first;
     start_sink(&stage, NULL);
     start_client(&stage, urls[i] == NULL ? credentials("wrong") : NULL, urls[i]);
     assert_int_equal(open_err(&stage), 0);
-    assert_int_equal(send_one(&stage)->err, UVSMTP_EAUTH);
+    first = send_one(&stage);
+    assert_int_equal(first->err, UVSMTP_EAUTH);
+    assert_int_equal(first->code, 535);
+    assert_int_equal(first->phase, UVSMTP_COMMAND_AUTH);
     assert_int_equal(open_err(&stage), UVSMTP_EAUTH);
     for (int later = 0; later < 3; later++) {
       const mail_t *mail = send_one(&stage);
