@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/options.h"
 #include "base/text.h"
@@ -197,11 +198,6 @@ static uvsmtp__refusal_t *take_refusal(uvsmtp_auth_t *auth, const char *host, ui
   return oldest;
 }
 
-static uint64_t add_ms(uint64_t now_ms, uint64_t ms)
-{
-  return ms > UINT64_MAX - now_ms ? UINT64_MAX : now_ms + ms;
-}
-
 void uvsmtp__auth_refused(uvsmtp_auth_t *auth, const char *host, uint16_t port, uint64_t now_ms)
 {
   uvsmtp__refusal_t *refusal;
@@ -213,7 +209,7 @@ void uvsmtp__auth_refused(uvsmtp_auth_t *auth, const char *host, uint16_t port, 
   refusal->count++;
   refusal->until_ms = auth->backoff_ms > UINT64_MAX >> doublings
                           ? UINT64_MAX
-                          : add_ms(now_ms, auth->backoff_ms << doublings);
+                          : uvsmtp__later(now_ms, auth->backoff_ms << doublings);
 }
 
 void uvsmtp__auth_accepted(uvsmtp_auth_t *auth, const char *host, uint16_t port)
@@ -239,7 +235,7 @@ void uvsmtp__auth_avoid(uvsmtp_auth_t *auth, const char *host, uint16_t port, ui
 {
   uvsmtp__refusal_t *refusal = take_refusal(auth, host, port);
   refusal->avoided = (uint16_t)(uvsmtp__auth_avoided(auth, host, port, now_ms) | mechanisms);
-  refusal->avoided_until_ms = add_ms(now_ms, AVOID_MS);
+  refusal->avoided_until_ms = uvsmtp__later(now_ms, AVOID_MS);
 }
 
 uint16_t uvsmtp__auth_avoided(const uvsmtp_auth_t *auth, const char *host, uint16_t port,

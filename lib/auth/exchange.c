@@ -21,6 +21,7 @@
 
 #include "auth/authenticator.h"
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/options.h"
 #include "base/secret.h"
@@ -64,11 +65,6 @@ struct uvsmtp_exchange_s {
   char detail[MAX_DETAIL];
   max_align_t state[];
 };
-
-static uint64_t add_ms(uint64_t now_ms, uint64_t ms)
-{
-  return ms > UINT64_MAX - now_ms ? UINT64_MAX : now_ms + ms;
-}
 
 /* ---- Making and letting go ---- */
 
@@ -217,7 +213,7 @@ int uvsmtp_exchange_respond(uvsmtp_exchange_t *exchange, const void *bytes, size
 
 void uvsmtp_exchange_set_timeout(uvsmtp_exchange_t *exchange, uint64_t timeout_ms)
 {
-  exchange->deadline_ms = add_ms(exchange->now_ms, timeout_ms);
+  exchange->deadline_ms = uvsmtp__later(exchange->now_ms, timeout_ms);
 }
 
 int *uvsmtp_exchange_place(uvsmtp_exchange_t *exchange)
@@ -338,7 +334,7 @@ static int run(uvsmtp_exchange_t *exchange, const char *challenge, uvsmtp_slice_
 {
   uvsmtp_slice_t given = {challenge, uvsmtp__buffer_len(&exchange->challenge)};
   int err;
-  exchange->deadline_ms = add_ms(exchange->now_ms, DEFAULT_SUSPENSION_MS);
+  exchange->deadline_ms = uvsmtp__later(exchange->now_ms, DEFAULT_SUSPENSION_MS);
   uvsmtp_exchange_acquire(exchange);
   do {
     uvsmtp__buffer_wipe(&exchange->response);

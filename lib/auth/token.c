@@ -17,6 +17,7 @@
 
 #include "auth/authenticator.h"
 #include "auth/exchange.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/secret.h"
 
@@ -32,11 +33,6 @@ struct uvsmtp_token_request_s {
   bool *answered;               /* while fetch runs, which may answer at once; else NULL */
   uint64_t started_ms, overdue_ms;
 };
-
-static uint64_t add_ms(uint64_t a, uint64_t b)
-{
-  return b > UINT64_MAX - a ? UINT64_MAX : a + b;
-}
 
 static uint64_t seconds(uint64_t s)
 {
@@ -151,7 +147,7 @@ static void keep(uvsmtp__token_cache_t *cache, uvsmtp__token_t *token, uint64_t 
   if (lifetime_ms == 0)
     return;
   cache->token = token_acquire(token);
-  cache->end_ms = add_ms(started_ms, lifetime_ms);
+  cache->end_ms = uvsmtp__later(started_ms, lifetime_ms);
   cache->renew_ms = cache->end_ms == UINT64_MAX ? UINT64_MAX : cache->end_ms - grace_ms;
 }
 
@@ -171,7 +167,7 @@ static void note_failure(uvsmtp__token_cache_t *cache, int err, const char *why,
   cache->why[0] = '\0';
   if (why != NULL)
     uvsmtp__auth_quote(cache->why, sizeof(cache->why), why, strlen(why));
-  cache->retry_ms = add_ms(now_ms, retry_delay(cache));
+  cache->retry_ms = uvsmtp__later(now_ms, retry_delay(cache));
 }
 
 /* ---- Waiting ---- */
@@ -213,7 +209,7 @@ static int start_fetch(uvsmtp__token_cache_t *cache, uint64_t now_ms)
   request->cache = cache;
   request->thread = uvsmtp__auth_thread();
   request->started_ms = now_ms;
-  request->overdue_ms = add_ms(now_ms, cache->timeout_ms);
+  request->overdue_ms = uvsmtp__later(now_ms, cache->timeout_ms);
   request->answered = &answered;
   cache->request = request;
   err = cache->fetch(cache->auth, request, cache->data);
@@ -272,7 +268,7 @@ int uvsmtp__token_fall_back(uvsmtp__token_cache_t *cache, uvsmtp__token_waiter_t
 {
   uint64_t now_ms = uvsmtp_exchange_now(waiter->exchange);
   if (cache->undated)
-    cache->retry_ms = add_ms(now_ms, retry_delay(cache));
+    cache->retry_ms = uvsmtp__later(now_ms, retry_delay(cache));
   cache->undated = false;
   if (!is_usable(cache, now_ms))
     return err == UVSMTP_ETIMEOUT ? UVSMTP_EAUTHTOKEN : err;

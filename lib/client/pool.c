@@ -37,11 +37,6 @@ void uvsmtp__pool_init(uvsmtp__pool_t *pool, const uvsmtp__pool_limits_t *limits
     uvsmtp__list_init(&pool->lists[i]);
 }
 
-uint64_t uvsmtp__later(uint64_t from, uint64_t ms)
-{
-  return ms > UINT64_MAX - from ? UINT64_MAX : from + ms;
-}
-
 /* ---- lists -------------------------------------------------------------------------------- */
 
 static bool is_live(uvsmtp__slot_state_t state)

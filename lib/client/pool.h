@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "base/heap.h"
 #include "base/list.h"
 #include "client/endpoint.h"
@@ -230,7 +231,6 @@ static inline void uvsmtp__slot_blame(uvsmtp__slot_t *slot, uvsmtp_retire_t caus
 
 /* ---- between the files of the policy ---- */
 
-uint64_t uvsmtp__later(uint64_t from, uint64_t ms);
 /* The first slot of a list, or NULL. */
 static inline uvsmtp__slot_t *uvsmtp__pool_first(const uvsmtp__link_t *list)
 {

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "connection/ways.h"
 
@@ -260,7 +261,7 @@ void uvsmtp__connection_advance(uvsmtp_connection_t *c)
     return;
   }
   c->phase = UVSMTP__PHASE_QUITTING;
-  c->open_deadline = limit == UINT64_MAX ? UINT64_MAX : uv_now(c->loop) + limit;
+  c->open_deadline = uvsmtp__later(uv_now(c->loop), limit);
 }
 
 void uvsmtp__connection_ready(uvsmtp_connection_t *c)
@@ -384,12 +385,6 @@ static void fail_resting(uvsmtp_connection_t *c, uint64_t rest_ms)
       uvsmtp__connection_whom(c, whom, sizeof(whom)), (unsigned long long)(rest_ms / 1000 + 1));
 }
 
-static uint64_t open_deadline(const uvsmtp_connection_t *c)
-{
-  uint64_t now = uv_now(c->loop), ms = c->config->o.open_timeout_ms;
-  return ms > UINT64_MAX - now ? UINT64_MAX : now + ms;
-}
-
 /*
  * Starts with the connector, whose refusals need no loop to undo; the hub's handles, which would,
  * cannot fail.
@@ -401,7 +396,7 @@ static int start(uvsmtp_connection_t *c, uvsmtp_connection_cb cb)
   if (err != 0)
     return err;
   c->open_cb = cb;
-  c->open_deadline = open_deadline(c);
+  c->open_deadline = uvsmtp__later(uv_now(c->loop), c->config->o.open_timeout_ms);
   uvsmtp__hub_join(c);
   if (rest_ms != 0)
     fail_resting(c, rest_ms);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "connection/connection.h"
 
@@ -196,7 +197,7 @@ static void start(uvsmtp_connection_t *c, uvsmtp_tls_context_t *context)
   }
   c->secure->visit = (uvsmtp__visit_t){
       .history = c->config->history, .resumes = !o->no_tls_resumption, .wake = wake};
-  c->work->wait_deadline = uv_now(c->loop) + WAIT_MS(o->tls_timeout_ms);
+  c->work->wait_deadline = uvsmtp__later(uv_now(c->loop), WAIT_MS(o->tls_timeout_ms));
   begin(c);
 }
 
@@ -229,7 +230,7 @@ void uvsmtp__handshake_begin(uvsmtp_connection_t *c)
     return;
   }
   c->secure->connection = c;
-  c->work->deadline = limit == UINT64_MAX ? UINT64_MAX : uv_now(c->loop) + limit;
+  c->work->deadline = uvsmtp__later(uv_now(c->loop), limit);
   uvsmtp__stream_pause(c);
   if (context == NULL)
     context = uvsmtp__history_context(c->config->history);

@@ -706,6 +706,29 @@ static void a_quit_without_an_answer_is_given_up(void **state)
   }
 }
 
+/* Limits that lie behind the end of all time are none, and do not come round to the past. */
+static void limits_just_below_never_do_not_pass_at_once(void **state)
+{
+  static const uint64_t limits[] = {0, UINT64_MAX - 1};
+  int lines[2]; /* of the dialogue, with the reply to QUIT */
+  for (size_t i = 0; i < 2; i++) {
+    world_t w;
+    init(&w);
+    with_tls(&w, UVSMTP_TLS_IMPLICIT);
+    w.options.connect_timeout_ms = w.options.open_timeout_ms = limits[i];
+    w.options.tls_timeout_ms = w.options.quit_timeout_ms = limits[i];
+    w.options.timeouts.greeting_ms = w.options.timeouts.command_ms = limits[i];
+    w.options.trace = on_trace;
+    w.options.trace_data = &w;
+    go(&w, "quit : delay 20, reply");
+    if (w.err != 0)
+      fail_msg("%s", w.text);
+    assert_string_equal(w.order, "OC");
+    lines[i] = w.trace_lines;
+  }
+  assert_int_equal(lines[1], lines[0]);
+}
+
 static void stay(world_t *w)
 {
 }
@@ -1392,6 +1415,7 @@ int main(void)
       cmocka_unit_test(a_suspended_exchange_may_be_resumed_with_an_error),
       cmocka_unit_test(silence_ends_in_a_timeout),
       cmocka_unit_test(a_quit_without_an_answer_is_given_up),
+      cmocka_unit_test(limits_just_below_never_do_not_pass_at_once),
       cmocka_unit_test(an_idle_connection_tells_that_it_is_lost),
       cmocka_unit_test(commands_get_their_replies_in_order),
       cmocka_unit_test(closing_cancels_commands_in_order),
