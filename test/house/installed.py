@@ -4,7 +4,8 @@
     installed.py BUILD_ROOT SOURCE_ROOT --cc COMMAND… [--cxx COMMAND…]
 
 Installs the build into a folder of its own, and builds programs there by the flags of pkg-config
-alone: against the shared and against the static library, in C and in C++. Each is run.
+alone: against the shared and against the static library, in C and in C++. Each is run. So is one that
+was built by the flags of the build folder, which meson leaves for those who do not install.
 """
 import os
 import pathlib
@@ -73,6 +74,21 @@ def flags(pkgconfig, *options):
     return run(["pkg-config", *options, "--cflags", "--libs", "uvsmtp"], env=environment).split()
 
 
+def not_installed(build, cc, folder):
+    """Builds and runs a program with the library where it was built."""
+    run(cc + ["-std=gnu11"] + WARNINGS + ["send.c", "-o", "program"]
+        + flags(os.path.join(build, "meson-uninstalled")), cwd=folder)
+    try_program("build folder", folder, dict(os.environ, LD_LIBRARY_PATH=build))
+
+
+def try_program(name, folder, environment):
+    """Nobody listens on port 1: all of the library has been at work to say so."""
+    said = run(["./program", "smtp://127.0.0.1:1"], cwd=folder, env=environment)
+    if not said.startswith("deferred"):
+        sys.exit("%s said %r" % (name, said))
+    print("%s: %s" % (name, said.strip()))
+
+
 def arguments():
     parts = {"": [], "--cc": [], "--cxx": []}
     current = ""
@@ -97,6 +113,7 @@ def main():
         environment = dict(os.environ, LD_LIBRARY_PATH=str(libraries))
         shutil.copy(os.path.join(root, "examples", "send.c"), folder)
         pathlib.Path(folder, "send.cc").write_text(CPLUSPLUS, encoding="utf-8")
+        not_installed(build, cc, folder)
         compilers = [(cc + ["-std=gnu11"], "send.c")]
         if cxx:
             compilers.append((cxx + ["-std=c++17"], "send.cc"))
@@ -107,11 +124,7 @@ def main():
             for command, source in compilers:
                 run(command + WARNINGS + [source, "-o", "program"] + flags(pkgconfig, *option),
                     cwd=folder)
-                # Nobody listens on port 1: all of the library has been at work to say so.
-                said = run(["./program", "smtp://127.0.0.1:1"], cwd=folder, env=environment)
-                if not said.startswith("deferred"):
-                    sys.exit("%s said %r" % (source, said))
-                print("%s%s: %s" % (source, " ".join([""] + option), said.strip()))
+                try_program("%s%s" % (source, " ".join([""] + option)), folder, environment)
 
 
 if __name__ == "__main__":
