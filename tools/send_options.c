@@ -70,7 +70,7 @@ static const char send_help[] =
     "\n" BUILD_HELP "\n"
     "Exit status: 0 all accepted, 64 usage, 65 bad message data, 66 no input, 68 no such host,\n"
     "69 rejected or unavailable, 75 try again later, 76 protocol violation, 77 authentication or\n"
-    "TLS refused, 78 configuration.\n";
+    "TLS refused or missing, 78 configuration.\n";
 
 static const char compose_help[] =
     "usage: uvsmtp compose --from ADDRESS [OPTION]…\n"

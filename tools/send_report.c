@@ -65,13 +65,37 @@ int worse(int a, int b)
   return a;
 }
 
-/* One recipient refused for good outweighs any number that may be tried again. */
+/* The reply by which a server asks for more before it takes mail (RFC 4954 section 6, RFC 3207). */
+static const uvsmtp_recipient_result_t *asks_for_more(const uvsmtp_result_t *result)
+{
+  for (size_t i = 0; i < result->recipient_count; i++)
+    if (result->recipients[i].code == 530)
+      return &result->recipients[i];
+  return NULL;
+}
+
+/* What may be done about it, behind the error's text. */
+static const char *hint_of(const uvsmtp_result_t *result)
+{
+  const uvsmtp_recipient_result_t *asking = asks_for_more(result);
+
+  if (asking == NULL)
+    return "";
+  return strstr(asking->text, "TLS") != NULL ? "; use TLS" : "; log in with --user";
+}
+
+/*
+ * One recipient refused for good outweighs any number that may be tried again, and what the server
+ * asks for before it takes any, both.
+ */
 static int status_of_result(const uvsmtp_result_t *result)
 {
   int status = status_of(result->err);
 
   if (status == STATUS_OK && result->status != UVSMTP_ACCEPTED)
     status = STATUS_TEMPORARY;
+  if (asks_for_more(result) != NULL)
+    return STATUS_NO_PERMISSION;
   if (status != STATUS_TEMPORARY)
     return status;
   for (size_t i = 0; i < result->recipient_count; i++)
@@ -129,6 +153,8 @@ static const char *phase_of(const uvsmtp_result_t *result)
 
 static void print_json(const char *name, const uvsmtp_result_t *result, const char *phase)
 {
+  char text[1024];
+
   putchar('{');
   json_field("message", name);
   fputs(", ", stdout);
@@ -146,7 +172,8 @@ static void print_json(const char *name, const uvsmtp_result_t *result, const ch
   putchar('{');
   json_field("name", uvsmtp_err_name(result->err));
   fputs(", ", stdout);
-  json_field("text", result->error_text);
+  snprintf(text, sizeof text, "%s%s", result->error_text, hint_of(result));
+  json_field("text", text);
   fputs("}}\n", stdout);
 }
 
@@ -198,6 +225,7 @@ static void print_text(const char *name, const uvsmtp_result_t *result)
   if (result->err != 0) {
     fputs(": ", stdout);
     print_safe(stdout, result->error_text);
+    fputs(hint_of(result), stdout);
   } else if (result->code != 0) {
     fputs(", ", stdout);
     print_reply(result->code, result->enhanced, result->text);

@@ -305,6 +305,22 @@ def tls_is_required_by_default():
 
 
 @test
+def a_server_that_wants_a_login_or_tls_first_is_77_and_a_hint_says_so():
+    write('letter', LETTER)
+    for rule, hint in [('mail : reply "530 5.7.0 Authentication required"', 'log in with --user'),
+                       ('rcpt nth 2 : reply "530 5.7.1 Authentication required"',
+                        'log in with --user'),
+                       ('mail : reply "530 5.7.0 Must issue a STARTTLS command first"',
+                        'use TLS')]:
+        with Sink('--rule', rule) as sink:
+            more = (*TO, '--to', 'cyd@there.example', 'letter')
+            result = send(sink.plain, '--json', *more, status=77).result()
+            text = send(sink.plain, *more, status=77).text
+        equal(result['error']['text'].endswith('; ' + hint), True)
+        contains(text, '; ' + hint)
+
+
+@test
 def a_refused_recipient_is_69_and_the_other_gets_the_message():
     write('letter', LETTER)
     with Sink('--rule', 'rcpt nth 2 : reply "550 5.1.1 no such user"') as sink:
