@@ -100,7 +100,8 @@ struct uvsmtp_source_s {
 /**
  * A message in memory, borrowed. Can be read twice. It goes as it is, but for its line ends: nobody
  * looks whether it has a header, or lines of over 998 octets, which some servers refuse and others
- * cut; uvsmtp_raw_t does (uvsmtp/message.h). Since 0.1
+ * cut; uvsmtp_raw_t does (uvsmtp/message.h). Nor does anybody look for NUL, which no message may
+ * have but one with UVSMTP_CONTENT_BINARY (RFC 2045 section 2.8). Since 0.1
  */
 UVSMTP_EXTERN void uvsmtp_source_memory(uvsmtp_source_t *source, const void *bytes, size_t len);
 
