@@ -157,6 +157,8 @@ const char *uvsmtp__field_name(uvsmtp_field_t field);
 const uvsmtp__view_t *uvsmtp__part_view(const uvsmtp_message_t *m, const uvsmtp_part_t *part);
 uvsmtp_part_t *uvsmtp__message_root(const uvsmtp_message_t *m);
 
+/* Finds out what a text is made of, and whether what boundaries begin with is in it. */
+void uvsmtp__view_look(uvsmtp__view_t *view, const char *boundary_start);
 /* Completes tree, boundaries and scans; the fields and marks. Each keeps its result. */
 int uvsmtp__seal_parts(uvsmtp_message_t *m);
 int uvsmtp__seal(uvsmtp_message_t *m);
