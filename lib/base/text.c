@@ -59,18 +59,24 @@ static uvsmtp__octets_t controls(uvsmtp__octets_t v)
   return uvsmtp__octets_within(v, 0, 32) | uvsmtp__octets_equal(v, 127);
 }
 
-bool uvsmtp__has_control(const char *s, size_t len)
+static void copy_sixteen(char *out, const char *s)
 {
-  size_t i = 0;
+  uvsmtp__octets_t v = uvsmtp__octets_load(s), bad = controls(v);
+  v = (v & ~bad) | ('?' & bad);
+  memcpy(out, &v, sizeof(v));
+}
+
+/* Sixteen octets at a time; the last sixteen may overlap those before. */
+void uvsmtp__copy_text(char *out, const char *s, size_t len)
+{
   if (len < UVSMTP__OCTETS) {
-    while (i < len && (unsigned char)s[i] >= 32 && s[i] != 127)
-      i++;
-    return i < len;
+    for (size_t i = 0; i < len; i++)
+      out[i] = (unsigned char)s[i] < 32 || s[i] == 127 ? '?' : s[i];
+    return;
   }
-  for (; i + UVSMTP__OCTETS < len; i += UVSMTP__OCTETS)
-    if (uvsmtp__octets_mask(controls(uvsmtp__octets_load(s + i))) != 0)
-      return true;
-  return uvsmtp__octets_mask(controls(uvsmtp__octets_load(s + len - UVSMTP__OCTETS))) != 0;
+  for (size_t i = 0; i + UVSMTP__OCTETS < len; i += UVSMTP__OCTETS)
+    copy_sixteen(out + i, s + i);
+  copy_sixteen(out + len - UVSMTP__OCTETS, s + len - UVSMTP__OCTETS);
 }
 
 bool uvsmtp__has_8bit(const char *s, size_t len)

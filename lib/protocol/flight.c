@@ -9,6 +9,7 @@
 
 #define RECIPIENTS_MAX 1024
 #define USUAL_MAIL 128
+#define DIGITS 20 /* of the largest number */
 
 static int may_fly(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight)
 {
@@ -70,24 +71,38 @@ static int add_lines(uvsmtp_protocol_t *p, lines_t *lines, const uvsmtp_flight_t
                   flight->tag, 0);
 }
 
+/* A number in decimal, with room behind it so that it can be copied in one go. */
+typedef struct {
+  char digits[DIGITS];
+  size_t len;
+} number_t;
+
+static char *put_number(char *at, const number_t *number)
+{
+  memcpy(at, number->digits, DIGITS);
+  return at + number->len;
+}
+
 /* Writes the last line; returns its end. */
-static char *put_end(char *at, const uvsmtp_flight_t *flight, uint64_t size)
+static char *put_end(char *at, const uvsmtp_flight_t *flight, const number_t *size)
 {
   if (flight->data) {
     memcpy(at, "DATA\r\n", 6);
     return at + 6;
   }
-  at += uvsmtp__chunk_line(at, size, true);
-  memcpy(at, "\r\n", 2);
-  return at + 2;
+  memcpy(at, "BDAT ", 5);
+  at = put_number(at + 5, size);
+  memcpy(at, " LAST\r\n", 7);
+  return at + 7;
 }
 
-/* Writes " SIZE=…" and the end of MAIL. */
-static char *put_size(const uvsmtp_protocol_t *p, char *at, uint64_t size)
+/* Writes " SIZE=…" and the end of MAIL; it is the size of the content, as a rule. */
+static char *put_size(const uvsmtp_protocol_t *p, char *at, uint64_t said, uint64_t size,
+                      const number_t *number)
 {
-  if (size != UVSMTP_SIZE_UNKNOWN && (p->capabilities.extensions & UVSMTP_EXT_SIZE) != 0) {
+  if (said != UVSMTP_SIZE_UNKNOWN && (p->capabilities.extensions & UVSMTP_EXT_SIZE) != 0) {
     memcpy(at, " SIZE=", 6);
-    at += 6 + uvsmtp__decimal(at + 6, size);
+    at = said == size ? put_number(at + 6, number) : at + 6 + uvsmtp__decimal(at + 6, said);
   }
   memcpy(at, "\r\n", 2);
   return at + 2;
@@ -132,6 +147,7 @@ static expectation_t *hold_as_one(uvsmtp_protocol_t *p, const uvsmtp_flight_t *f
 static expectation_t *put_usual(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight, uint64_t size)
 {
   char *start = uvsmtp__out_room(p), *reset, *mail, *rcpt, *end;
+  number_t number;
   size_t len;
   if (!is_usual(p, flight) || (len = uvsmtp__mail_known(p, flight->envelope->sender)) == 0 ||
       len > USUAL_MAIL)
@@ -139,14 +155,15 @@ static expectation_t *put_usual(uvsmtp_protocol_t *p, const uvsmtp_flight_t *fli
   memcpy(start, "RSET\r\n", 6);
   reset = start + (flight->reset ? 6 : 0);
   memcpy(reset, p->mail.base, len);
-  mail = put_size(p, reset + len, flight->needs->size);
+  number.len = uvsmtp__decimal(number.digits, size);
+  mail = put_size(p, reset + len, flight->needs->size, size, &number);
   memcpy(mail, "RCPT TO:", 8);
   len = uvsmtp__path_usual(mail + 8, flight->envelope->recipients[0].address);
   if (len == 0)
     return NULL;
   rcpt = mail + 8 + len + 2;
   memcpy(rcpt - 2, "\r\n", 2);
-  end = put_end(rcpt, flight, size);
+  end = put_end(rcpt, flight, &number);
   uvsmtp__out_filled(p, (size_t)(end - start));
   if (p->options.trace)
     uvsmtp__lines_trace(p, start, (size_t)(end - start));

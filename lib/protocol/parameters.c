@@ -367,10 +367,18 @@ static bool breaks(const char *s)
   return s != NULL && uvsmtp__breaks_line(s, strlen(s));
 }
 
+/* What most envelopes do not have. */
+static bool extras_break(const uvsmtp_envelope_t *e)
+{
+  return ((uintptr_t)e->envid | (uintptr_t)e->hold_until | (uintptr_t)e->auth |
+          (uintptr_t)e->params | (uintptr_t)e->forward) != 0 &&
+         (breaks(e->envid) || breaks(e->hold_until) || breaks(e->auth) || breaks(e->params) ||
+          (e->forward != NULL && uvsmtp__origin_breaks(e->forward)));
+}
+
 int uvsmtp_envelope_check(const uvsmtp_envelope_t *e)
 {
-  if (breaks(e->sender) || breaks(e->envid) || breaks(e->hold_until) || breaks(e->auth) ||
-      breaks(e->params) || (e->forward != NULL && uvsmtp__origin_breaks(e->forward)))
+  if (breaks(e->sender) || extras_break(e))
     return UVSMTP_EINJECTION;
   for (size_t i = 0; i < e->recipient_count; i++) {
     const uvsmtp_recipient_t *r = &e->recipients[i];

@@ -83,6 +83,31 @@ static inline size_t uvsmtp__success_len(const reader_t *reader, const char *in,
   return uvsmtp__whole_line(reader, in, in_len);
 }
 
+/*
+ * The length of `count` such replies that stand one behind the other, if there is more behind them,
+ * and their ends are among the first 64 octets, which are looked at once; else 0. At least four
+ * octets are behind them.
+ */
+static inline size_t uvsmtp__successes_len(const reader_t *reader, const char *in, size_t in_len,
+                                           unsigned count)
+{
+  uint64_t ends = 0;
+  size_t at = 0;
+  if (in_len < 64 + 4 || reader->max_single < 64)
+    return 0;
+  for (size_t i = 0; i < 64; i += UVSMTP__OCTETS) {
+    uvsmtp__octets_t v = uvsmtp__octets_load(in + i);
+    ends |= (uint64_t)uvsmtp__octets_mask(uvsmtp__octets_equal(v, '\n')) << i;
+  }
+  for (; count > 0 && ends != 0; count--) {
+    if (!uvsmtp__is_success(uvsmtp__code_digits(in + at)))
+      return 0;
+    at = (size_t)__builtin_ctzll(ends) + 1;
+    ends &= ends - 1;
+  }
+  return count == 0 ? at : 0;
+}
+
 /* Reads a reply of one line that lies whole at `line`; false: it is to be read carefully. */
 static inline bool uvsmtp__read_single(const reader_t *reader, const char *line, size_t in_len,
                                        uvsmtp_reply_t *reply)

@@ -208,20 +208,8 @@ bool uvsmtp_reply_next_line(const uvsmtp_reply_t *reply, size_t *at, uvsmtp_slic
   return true;
 }
 
-/* Copies a text without what a terminal could take for more than text. */
-static size_t copy_safely(char *out, const char *text, size_t len)
-{
-  memcpy(out, text, len);
-  if (!uvsmtp__has_control(text, len))
-    return len;
-  for (size_t i = 0; i < len; i++)
-    if ((unsigned char)out[i] < 32 || out[i] == 127)
-      out[i] = '?';
-  return len;
-}
-
 /* Where the text begins that stands behind the enhanced code, if there is one. */
-static size_t code_len(const uvsmtp_reply_t *reply, const char *text, size_t len)
+static inline size_t code_len(const uvsmtp_reply_t *reply, const char *text, size_t len)
 {
   uint16_t code[3];
   int klass = reply->code / 100;
@@ -232,11 +220,13 @@ static size_t code_len(const uvsmtp_reply_t *reply, const char *text, size_t len
 }
 
 /* Writes what stands in a line behind its codes, as much as there is room for. */
-static size_t put_words(const uvsmtp_reply_t *reply, uvsmtp_slice_t text, char *out, size_t room)
+static inline size_t put_words(const uvsmtp_reply_t *reply, uvsmtp_slice_t text, char *out,
+                               size_t room)
 {
   size_t skip = code_len(reply, text.base, text.len);
-  text.len -= skip;
-  return copy_safely(out, text.base + skip, text.len < room ? text.len : room);
+  size_t len = text.len - skip < room ? text.len - skip : room;
+  uvsmtp__copy_text(out, text.base + skip, len);
+  return len;
 }
 
 static size_t put_lines(const uvsmtp_reply_t *reply, char *out, size_t room)

@@ -101,7 +101,7 @@ static void written(pair_t *pair)
 static void what_flies_is_what_its_commands_say(void **state)
 {
   static const uvsmtp_mail_needs_t needs[] = {
-      {.size = 8}, {.size = UVSMTP_SIZE_UNKNOWN}, {.size = 5001}};
+      {.size = 8}, {.size = UVSMTP_SIZE_UNKNOWN}, {.size = 5001}, {.size = 4711}};
   for (size_t round = 0; round < COUNT(addresses) * COUNT(addresses) * 2 * COUNT(needs); round++) {
     size_t from = round % COUNT(addresses), to = round / COUNT(addresses) % COUNT(addresses);
     uvsmtp_recipient_t recipients[2] = {{.address = addresses[to]}, {.address = "c@y.example"}};
@@ -178,6 +178,20 @@ static void leave(pair_t *pair, size_t most)
     uvsmtp_protocol_sent(sides[i]->protocol, most < len ? most : len, sides[i]->now);
 }
 
+/* What both have noted of the dialogue. */
+static void same_trace(pair_t *pair)
+{
+  uvsmtp_trace_t a, b;
+  uvsmtp_slice_t of_a, of_b;
+  while (uvsmtp_protocol_next_trace(pair->flying.protocol, &a, &of_a)) {
+    assert_true(uvsmtp_protocol_next_trace(pair->walking.protocol, &b, &of_b));
+    assert_int_equal(a, b);
+    assert_int_equal(of_a.len, of_b.len);
+    assert_memory_equal(of_a.base, of_b.base, of_a.len);
+  }
+  assert_false(uvsmtp_protocol_next_trace(pair->walking.protocol, &b, &of_b));
+}
+
 /* Takes the events of one who walks, without those that one who flies has not. */
 static size_t events_of(pair_t *pair, session_t *s, uvsmtp_event_t *events)
 {
@@ -220,47 +234,95 @@ static void say(pair_t *pair, const char *bytes, size_t len)
     assert_int_equal(a->command, b->command);
     assert_ptr_equal(a->tag, b->tag);
     assert_int_equal(a->reply.code, b->reply.code);
+    assert_memory_equal(a->reply.enhanced, b->reply.enhanced, sizeof(a->reply.enhanced));
+    assert_int_equal(a->reply.lines, b->reply.lines);
+    assert_int_equal(a->reply.raw.len, b->reply.raw.len);
+    assert_ptr_equal(a->challenge.base, b->challenge.base);
+    assert_int_equal(a->index, b->index);
     assert_int_equal(a->last, b->last);
+    assert_int_equal(a->err, b->err);
   }
   same(pair);
+  same_trace(pair);
+}
+
+/* What the server says to a command, mostly yes; the last of it twice. */
+static const char *answer_to(const expectation_t *e, chance_t *chance, bool twice)
+{
+  static const char *const usual[] = {
+      "250 2.1.0 Ok\r\n",
+      "250 ok\r\n",
+      "250 2.0.0 Ok: queued as 4242424242\r\n",
+      "250 2.1.5 Ok\r\n",
+      "250 sixty-three octets and the end of the line is all there is\n",
+      "250 2.0.0 more than sixty-four octets, as some server says it\r\n",
+      "250-2.0.0 two\r\n250 2.0.0 lines\r\n",
+      "250\r\n",
+      "250 2.1.5 Ok\r\n250 2.1.5 Ok\r\n"};
+  static const char *const odd[] = {"550 5.1.1 no\r\n", "451 later\r\n",      "354 go\r\n",
+                                    "421 bye\r\n",      "452 4.5.3 many\r\n", "what\r\n"};
+  if (e != NULL && e->command == UVSMTP_COMMAND_DATA && chance_below(chance, 8) != 0)
+    return "354 go\r\n";
+  if (chance_below(chance, 16) == 0)
+    return odd[chance_below(chance, COUNT(odd))];
+  return usual[chance_below(chance, chance_below(chance, 2) == 0 ? 4 : COUNT(usual) - !twice)];
+}
+
+/* Perhaps in two pieces, cut anywhere or behind a line. */
+static void say_cut(pair_t *pair, chance_t *chance, const char *text, size_t len)
+{
+  size_t cut = chance_below(chance, 3) == 0 ? chance_below(chance, len) : 0;
+  if (cut > 0 && chance_below(chance, 2) == 0)
+    while (text[cut - 1] != '\n')
+      cut++;
+  if (cut > 0)
+    say(pair, text, cut);
+  say(pair, text + cut, len - cut);
 }
 
 static void answer(pair_t *pair, chance_t *chance)
 {
-  static const char *const usual[] = {"250 2.1.0 Ok\r\n",
-                                      "250 ok\r\n",
-                                      "250-2.0.0 two\r\n250 2.0.0 lines\r\n",
-                                      "250 2.1.5 Ok\r\n250 2.1.5 Ok\r\n",
-                                      "250\r\n",
-                                      "250 2.0.0 Ok: queued as 4242424242\r\n"};
-  static const char *const odd[] = {"550 5.1.1 no\r\n", "451 later\r\n",      "354 go\r\n",
-                                    "421 bye\r\n",      "452 4.5.3 many\r\n", "what\r\n"};
   const expectation_t *front = uvsmtp__queue_front(pair->walking.protocol);
-  const char *text = usual[chance_below(chance, COUNT(usual))];
-  size_t cut;
+  const char *text = answer_to(front, chance, true);
   /* What answers nothing ends the session, so it is rare. */
   if ((front == NULL || uvsmtp_protocol_total_sent(pair->walking.protocol) < front->answerable) &&
       chance_below(chance, 24) != 0)
     return;
-  if (front != NULL && front->command == UVSMTP_COMMAND_DATA && chance_below(chance, 8) != 0)
-    text = "354 go\r\n";
-  else if (chance_below(chance, 16) == 0)
-    text = odd[chance_below(chance, COUNT(odd))];
-  cut = chance_below(chance, 4) == 0 ? chance_below(chance, strlen(text)) : 0;
-  if (cut > 0)
-    say(pair, text, cut);
-  say(pair, text + cut, strlen(text) - cut);
+  say_cut(pair, chance, text, strlen(text));
+}
+
+/* All that can be answered, at once. */
+static void answer_all(pair_t *pair, chance_t *chance)
+{
+  uvsmtp_protocol_t *p = pair->walking.protocol;
+  uint64_t sent = uvsmtp_protocol_total_sent(p);
+  char text[64 * 80];
+  size_t len = 0;
+  for (uint32_t i = 0; i < p->queue.count; i++) {
+    const expectation_t *e = uvsmtp__queue_at(p, i);
+    const char *one = answer_to(e, chance, false);
+    if (sent < e->answerable || (sent < e->complete && chance_below(chance, 24) != 0))
+      break;
+    assert_true(len + strlen(one) < sizeof(text));
+    memcpy(text + len, one, strlen(one));
+    len += strlen(one);
+  }
+  if (len > 0)
+    say_cut(pair, chance, text, len);
 }
 
 static void go_on(pair_t *pair, chance_t *chance)
 {
   session_t *sides[2] = {&pair->flying, &pair->walking};
-  switch (chance_below(chance, 4)) {
+  switch (chance_below(chance, 5)) {
   case 0:
     issue(pair, chance);
     break;
   case 1:
     leave(pair, chance_below(chance, 2) == 0 ? SIZE_MAX : chance_below(chance, 90));
+    break;
+  case 2:
+    answer_all(pair, chance);
     break;
   default:
     answer(pair, chance);
@@ -282,6 +344,7 @@ static void what_is_said_to_a_flight_means_what_it_means_to_its_commands(void **
     pair_t pair;
     options.trace = round % 2;
     options.max_outstanding = round % 3 == 0 ? 9 : 0;
+    options.max_reply_line = round % 5 == 0 ? 40 : 0;
     pair_begin(&pair, &options);
     for (unsigned i = 0; i < 100 && !uvsmtp_protocol_is_closing(pair.walking.protocol); i++)
       go_on(&pair, &chance);
@@ -289,11 +352,76 @@ static void what_is_said_to_a_flight_means_what_it_means_to_its_commands(void **
   }
 }
 
+/* Yes to all of a flight, with octets behind it. */
+static const char yes[] =
+    "250 2.0.0 Ok\r\n250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n250 2.0.0 Ok: queued as 42\r\n";
+
+static void fly(uvsmtp_protocol_t *p)
+{
+  static const uvsmtp_mail_needs_t needs = {.size = 8};
+  uvsmtp_recipient_t recipient = {.address = "b@y.example"};
+  uvsmtp_envelope_t envelope = UVSMTP_ENVELOPE_INIT;
+  uvsmtp_flight_t flight = {
+      .envelope = &envelope, .needs = &needs, .slices = &content, .count = 1, .reset = true};
+  envelope.sender = "a@x.example";
+  envelope.recipients = &recipient;
+  envelope.recipient_count = 1;
+  assert_int_equal(uvsmtp_protocol_flight(p, &flight), 0);
+}
+
+static void a_flight_of_which_a_part_was_sent_cannot_have_gone_well(void **state)
+{
+  for (size_t missing = 0; missing <= 9; missing++) {
+    uvsmtp_event_t event;
+    session_t s;
+    session_ready(&s, NULL, KEYWORDS);
+    fly(s.protocol); /* the sender is not known yet */
+    session_write(&s);
+    uvsmtp_protocol_feed_bytes(s.protocol, yes, sizeof(yes) - 1, s.now);
+    while (uvsmtp_protocol_next_event(s.protocol, &event))
+      ;
+    fly(s.protocol);
+    uvsmtp_protocol_sent(s.protocol, uvsmtp_protocol_output_len(s.protocol) - missing, s.now);
+    uvsmtp_protocol_feed_bytes(s.protocol, yes, sizeof(yes) - 1, s.now);
+    assert_true(uvsmtp_protocol_next_event(s.protocol, &event));
+    assert_int_equal(event.type, missing == 0  ? UVSMTP_EVENT_REPLY
+                                 : missing < 9 ? UVSMTP_EVENT_ERROR
+                                               : UVSMTP_EVENT_UNSOLICITED);
+    session_free(&s);
+  }
+}
+
+static void chunks_before_a_flight_are_forgotten(void **state)
+{
+  static const char accepted[] = "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n250 2.0.0 8 octets\r\n";
+  uvsmtp_recipient_t recipient = {.address = "b@y.example"};
+  uvsmtp_envelope_t envelope = UVSMTP_ENVELOPE_INIT;
+  uvsmtp_event_t event;
+  session_t s;
+  envelope.sender = "a@x.example";
+  session_ready(&s, NULL, KEYWORDS);
+  assert_int_equal(uvsmtp_protocol_mail(s.protocol, &envelope, NULL, NULL), 0);
+  assert_int_equal(uvsmtp_protocol_recipient(s.protocol, &recipient, NULL), 0);
+  assert_int_equal(uvsmtp_protocol_chunk(s.protocol, &content, 1, false, NULL), 0);
+  fly(s.protocol);
+  session_write(&s);
+  uvsmtp_protocol_feed_bytes(s.protocol, accepted, sizeof(accepted) - 1, s.now);
+  while (uvsmtp_protocol_next_event(s.protocol, &event))
+    ;
+  uvsmtp_protocol_feed_bytes(s.protocol, yes, sizeof(yes) - 1, s.now);
+  assert_true(uvsmtp_protocol_next_event(s.protocol, &event));
+  assert_int_equal(event.command, UVSMTP_COMMAND_BDAT_LAST);
+  assert_false(s.protocol->chunks_begun);
+  session_free(&s);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_flies_is_what_its_commands_say),
       cmocka_unit_test(what_is_said_to_a_flight_means_what_it_means_to_its_commands),
+      cmocka_unit_test(a_flight_of_which_a_part_was_sent_cannot_have_gone_well),
+      cmocka_unit_test(chunks_before_a_flight_are_forgotten),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -484,6 +484,25 @@ static void line_breaks_of_a_gateway_are_refused_with_the_envelope(void **state)
   assert_int_equal(uvsmtp_envelope_check(&e), UVSMTP_EINJECTION);
 }
 
+static void line_breaks_are_refused_wherever_they_stand_in_an_envelope(void **state)
+{
+  uvsmtp_recipient_t recipient;
+  uvsmtp_envelope_t e;
+  const char **const places[] = {&e.sender,        &e.envid,         &e.hold_until,
+                                 &e.auth,          &e.params,        &recipient.address,
+                                 &recipient.orcpt, &recipient.params};
+  for (size_t i = 0; i < COUNT(places); i++) {
+    e = (uvsmtp_envelope_t)UVSMTP_ENVELOPE_INIT;
+    recipient = (uvsmtp_recipient_t){.address = "b@y.example"};
+    e.recipients = &recipient;
+    e.recipient_count = 1;
+    *places[i] = "well";
+    assert_int_equal(uvsmtp_envelope_check(&e), 0);
+    *places[i] = "not\nwell";
+    assert_int_equal(uvsmtp_envelope_check(&e), UVSMTP_EINJECTION);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -504,6 +523,7 @@ int main(void)
       cmocka_unit_test(the_field_that_makes_no_sense_is_named),
       cmocka_unit_test(the_field_of_a_recipient_is_named_until_the_next_command),
       cmocka_unit_test(line_breaks_of_a_gateway_are_refused_with_the_envelope),
+      cmocka_unit_test(line_breaks_are_refused_wherever_they_stand_in_an_envelope),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
