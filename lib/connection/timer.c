@@ -16,7 +16,7 @@ static bool is_due(const uvsmtp_connection_t *c)
   return c->settle_due || (c->pump.due && uvsmtp__connection_alive(c));
 }
 
-static uint64_t next_deadline(const uvsmtp_connection_t *c)
+static uint64_t any_deadline(const uvsmtp_connection_t *c)
 {
   uint64_t at = UINT64_MAX;
   switch (c->phase) {
@@ -44,6 +44,14 @@ static uint64_t next_deadline(const uvsmtp_connection_t *c)
   if (c->phase < UVSMTP__PHASE_READY)
     at = earlier(at, c->open_deadline);
   return c->write_err != 0 ? earlier(at, c->write_err_deadline) : at;
+}
+
+/* The same; as a rule it is that of the protocol. */
+static inline uint64_t next_deadline(const uvsmtp_connection_t *c)
+{
+  return c->phase == UVSMTP__PHASE_READY && c->trim_at == 0 && !c->suspended && c->write_err == 0
+             ? uvsmtp_protocol_deadline(c->protocol)
+             : any_deadline(c);
 }
 
 static void expire_opening(uvsmtp_connection_t *c, const char *whom)
@@ -136,6 +144,8 @@ void uvsmtp__timer_note(uvsmtp_connection_t *c)
     return;
   }
   at = next_deadline(c);
+  if (at >= c->in_hub.wake_at) /* it will be woken in time */
+    return;
   if (at <= uv_now(c->loop))
     uvsmtp__hub_due(c);
   else

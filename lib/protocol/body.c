@@ -7,9 +7,8 @@
  */
 #include <string.h>
 
-#include "base/text.h"
 #include "base/wide.h"
-#include "protocol/machine.h"
+#include "protocol/chunk.h"
 
 /* Room that one turn of the loop below may need: a short run, and what is put in. */
 #define TURN_OCTETS 512
@@ -149,36 +148,6 @@ static int chunk_allowed(uvsmtp_protocol_t *p)
     return UVSMTP_EEXTENSION;
   }
   return 0;
-}
-
-size_t uvsmtp__chunk_line(char *line, uint64_t size, bool last)
-{
-  size_t len = 5;
-  memcpy(line, "BDAT ", 5);
-  len += uvsmtp__decimal(line + len, size);
-  if (last) {
-    memcpy(line + len, " LAST", 5);
-    len += 5;
-  }
-  return len;
-}
-
-uint64_t uvsmtp__chunk_measure(const uvsmtp_slice_t *slices, size_t count, size_t *copied)
-{
-  uint64_t size = 0;
-  *copied = 0;
-  for (size_t i = 0; i < count; i++) {
-    size += slices[i].len;
-    *copied += slices[i].len < UVSMTP__COPY_BELOW ? slices[i].len : 0;
-  }
-  return size;
-}
-
-void uvsmtp__chunk_content(uvsmtp_protocol_t *p, const uvsmtp_slice_t *slices, size_t count)
-{
-  for (size_t i = 0; i < count; i++)
-    if (slices[i].len > 0)
-      uvsmtp__out_ref(p, slices[i].base, slices[i].len);
 }
 
 int uvsmtp_protocol_chunk(uvsmtp_protocol_t *p, const uvsmtp_slice_t *slices, size_t count,

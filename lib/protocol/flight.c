@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "protocol/chunk.h"
 #include "protocol/lines.h"
 
 #define RECIPIENTS_MAX 1024

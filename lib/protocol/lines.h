@@ -6,11 +6,27 @@
  * those of a flight, all or none. None of them counts before they are issued. What they hold is
  * looked at as it is put there. All of it is on the way of every message, so it is inline.
  */
+#include <string.h>
+
 #include "base/text.h"
 #include "protocol/machine.h"
 
 #define UVSMTP__LINES_ROOM 512 /* for lines as they usually are */
 #define UVSMTP__LINES_MOST 4096
+
+#define UVSMTP__MAIL_VERB "MAIL FROM:"
+#define UVSMTP__MAIL_VERB_LEN (sizeof(UVSMTP__MAIL_VERB) - 1)
+
+/* The length of "MAIL FROM:<sender>" in p->mail if the last MAIL had the same sender; else 0. */
+static inline size_t uvsmtp__mail_known(const uvsmtp_protocol_t *p, const char *sender)
+{
+  size_t known = uvsmtp__buffer_len(&p->mail), len = known - UVSMTP__MAIL_VERB_LEN - 2;
+  return known > 0 && sender != NULL &&
+                 strncmp(sender, p->mail.base + UVSMTP__MAIL_VERB_LEN + 1, len) == 0 &&
+                 sender[len] == '\0'
+             ? known
+             : 0;
+}
 
 typedef struct {
   uvsmtp__buffer_t text; /* the room, as a buffer that does not grow */

@@ -237,7 +237,19 @@ static inline void uvsmtp__out_filled(uvsmtp_protocol_t *p, size_t len)
 
 /* After a reserve: cannot fail. */
 void uvsmtp__out_bytes(uvsmtp_protocol_t *p, const char *bytes, size_t len);
-void uvsmtp__out_ref(uvsmtp_protocol_t *p, const char *bytes, size_t len);
+
+/* The same for what may stay where the caller has it. */
+static inline void uvsmtp__out_ref(uvsmtp_protocol_t *p, const char *bytes, size_t len)
+{
+  output_t *out = &p->out;
+  if (len < UVSMTP__COPY_BELOW && len <= out->size - out->used) {
+    uvsmtp__out_bytes(p, bytes, len);
+    return;
+  }
+  out->segments[out->count++] = (uvsmtp_slice_t){bytes, len};
+  out->waiting += len;
+  out->issued += len;
+}
 
 /* ---- command.c: lines ---- */
 /* May a command be issued at all: 0, ECLOSING, ESTATE. */
@@ -259,14 +271,6 @@ int uvsmtp__command_line(uvsmtp_protocol_t *p, uvsmtp_command_t command, void *t
                          const char *line, size_t len);
 void uvsmtp__trace_sent(uvsmtp_protocol_t *p, const char *line, size_t len);
 void uvsmtp__trace_received(uvsmtp_protocol_t *p, const uvsmtp_reply_t *reply);
-
-/* ---- body.c: chunks ---- */
-/* The octets in all, and those that will be copied. */
-uint64_t uvsmtp__chunk_measure(const uvsmtp_slice_t *slices, size_t count, size_t *copied);
-/* Writes "BDAT <size>[ LAST]" to 40 octets at `line`; returns the length. */
-size_t uvsmtp__chunk_line(char *line, uint64_t size, bool last);
-/* After a reserve of what was measured. */
-void uvsmtp__chunk_content(uvsmtp_protocol_t *p, const uvsmtp_slice_t *slices, size_t count);
 
 /* ---- the judges: what the reply to the front command means; each may set event->last ---- */
 void uvsmtp__judge_greeting(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *event);
@@ -299,9 +303,6 @@ int uvsmtp__need(uvsmtp_protocol_t *p, unsigned bit, const char *keyword);
 /* Gives `err`, and keeps for uvsmtp_protocol_fault which field or limit it is about. */
 int uvsmtp__fault(uvsmtp_protocol_t *p, int err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* The length of "MAIL FROM:<sender>" in p->mail if the last MAIL had the same sender; else 0. */
-size_t uvsmtp__mail_known(const uvsmtp_protocol_t *p, const char *sender);
-
 /* Does MAIL need more than the sender and the size? */
 static inline bool uvsmtp__mail_needs_more(const uvsmtp_envelope_t *e,
                                            const uvsmtp_mail_needs_t *needs)

@@ -89,18 +89,6 @@ void uvsmtp__out_bytes(uvsmtp_protocol_t *p, const char *bytes, size_t len)
   uvsmtp__out_filled(p, len);
 }
 
-void uvsmtp__out_ref(uvsmtp_protocol_t *p, const char *bytes, size_t len)
-{
-  output_t *out = &p->out;
-  if (len < UVSMTP__COPY_BELOW && len <= out->size - out->used) {
-    uvsmtp__out_bytes(p, bytes, len);
-    return;
-  }
-  out->segments[out->count++] = (uvsmtp_slice_t){bytes, len};
-  out->waiting += len;
-  out->issued += len;
-}
-
 static void forget_bytes(output_t *out)
 {
   if (out->secret)

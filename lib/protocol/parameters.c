@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "protocol/machine.h"
+#include "protocol/lines.h"
 
 /* The words stand where the line was to be, which is lost anyway. */
 int uvsmtp__fault(uvsmtp_protocol_t *p, int err, const char *format, ...)
@@ -193,25 +193,13 @@ static bool any_utf8(const uvsmtp_protocol_t *p, const uvsmtp_envelope_t *e)
   return false;
 }
 
-#define MAIL_VERB "MAIL FROM:"
-#define MAIL_VERB_LEN (sizeof(MAIL_VERB) - 1)
-
-size_t uvsmtp__mail_known(const uvsmtp_protocol_t *p, const char *sender)
-{
-  size_t known = uvsmtp__buffer_len(&p->mail), len = known - MAIL_VERB_LEN - 2;
-  return known > 0 && sender != NULL &&
-                 strncmp(sender, p->mail.base + MAIL_VERB_LEN + 1, len) == 0 && sender[len] == '\0'
-             ? known
-             : 0;
-}
-
 /* "MAIL FROM:" and a sender that was not the one before. */
 static int append_new_sender(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const char *sender,
                              bool *utf8)
 {
   size_t start = uvsmtp__buffer_len(line), len;
   bool high = false;
-  int err = uvsmtp__buffer_append(line, MAIL_VERB, MAIL_VERB_LEN);
+  int err = uvsmtp__buffer_append(line, UVSMTP__MAIL_VERB, UVSMTP__MAIL_VERB_LEN);
   if (err != 0)
     return err;
   if (sender == NULL || *sender == '\0')
@@ -221,7 +209,7 @@ static int append_new_sender(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const
   *utf8 |= high;
   len = uvsmtp__buffer_len(line) - start;
   uvsmtp__buffer_clear(&p->mail);
-  if (high || len != MAIL_VERB_LEN + strlen(sender) + 2)
+  if (high || len != UVSMTP__MAIL_VERB_LEN + strlen(sender) + 2)
     return 0;
   /* Without memory to remember it, the next one is looked at again. */
   (void)uvsmtp__buffer_append(&p->mail, uvsmtp__buffer_data(line) + start, len);
