@@ -153,39 +153,6 @@ static expectation_t *take_quiet(uvsmtp_protocol_t *p)
   return e;
 }
 
-/*
- * A message that goes well, told in one go: all replies to a flight that is held as one, each of
- * one line. False, with nothing done, for whatever else has come.
- */
-static bool take_whole(uvsmtp_protocol_t *p, const expectation_t *e, uvsmtp_event_t *event)
-{
-  size_t len;
-  if (e->command != UVSMTP_COMMAND_BDAT_LAST || e->flags != EXPECT_QUIET ||
-      p->in_limit < e->complete || p->options.trace || !uvsmtp__reader_is_free(&p->reader))
-    return false;
-  len = uvsmtp__successes_len(&p->reader, p->in, p->in_len, e->ahead);
-  if (len == 0 || !uvsmtp__is_success(uvsmtp__code_digits(p->in + len)) ||
-      !uvsmtp__read_single(&p->reader, p->in + len, p->in_len - len, &event->reply))
-    return false;
-  len += event->reply.raw.len;
-  p->in += len;
-  p->in_len -= len;
-  if (e->ahead == 3)
-    p->needs_reset = false;
-  p->queue.ahead -= e->ahead;
-  p->accepted = 1;
-  p->chunks_begun = p->prdr = false;
-  p->state = UVSMTP_STATE_READY;
-  p->progress_ms = p->now_ms;
-  note_last(p, e, &event->reply);
-  event->type = UVSMTP_EVENT_REPLY;
-  event->command = UVSMTP_COMMAND_BDAT_LAST;
-  event->tag = e->tag;
-  event->last = true;
-  uvsmtp__queue_pop(p);
-  return true;
-}
-
 /* A whole reply has come: whose is it, and what does it mean? */
 static void match(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *event)
 {
@@ -281,7 +248,8 @@ static int next_reply(uvsmtp_protocol_t *p, uvsmtp_reply_t *reply, uvsmtp_slice_
   return 1;
 }
 
-static bool next_event(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
+/* Apart, so that it costs nothing to ask in vain. */
+static __attribute__((noinline)) bool next_event(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
 {
   uvsmtp_slice_t bad = {NULL, 0};
   expectation_t *e;
@@ -290,8 +258,6 @@ static bool next_event(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
     memset(event, 0, sizeof(*event));
     if (p->err != 0)
       return error_event(p, event);
-    if ((e = uvsmtp__queue_front(p)) != NULL && take_whole(p, e, event))
-      return true;
     e = take_quiet(p);
     got = next_reply(p, &event->reply, &bad);
     if (got < 0)
@@ -304,8 +270,47 @@ static bool next_event(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
   }
 }
 
+/*
+ * A message that goes well, told in one go: all replies to a flight that is held as one, each of
+ * one line. False, with nothing done, for whatever else has come.
+ */
+static __attribute__((noinline)) bool take_whole(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
+{
+  const expectation_t *e = uvsmtp__queue_at(p, 0);
+  const char *in = p->in;
+  size_t len;
+  if (e->command != UVSMTP_COMMAND_BDAT_LAST || e->flags != EXPECT_QUIET ||
+      p->in_limit < e->complete || p->options.trace || !uvsmtp__reader_is_free(&p->reader))
+    return false;
+  len = uvsmtp__successes_len(&p->reader, in, e->ahead);
+  memset(event, 0, sizeof(*event));
+  if (len == 0 || !uvsmtp__is_success(uvsmtp__code_digits(in + len)) ||
+      !uvsmtp__read_single(&p->reader, in + len, p->in_len - len, &event->reply))
+    return false;
+  len += event->reply.raw.len;
+  p->in = in + len;
+  p->in_len -= len;
+  if (e->ahead == 3)
+    p->needs_reset = false;
+  p->queue.ahead -= e->ahead;
+  p->accepted = 1;
+  p->chunks_begun = p->prdr = false;
+  p->state = UVSMTP_STATE_READY;
+  p->progress_ms = p->now_ms;
+  note_last(p, e, &event->reply);
+  event->type = UVSMTP_EVENT_REPLY;
+  event->command = UVSMTP_COMMAND_BDAT_LAST;
+  event->tag = e->tag;
+  event->last = true;
+  uvsmtp__queue_pop(p);
+  return true;
+}
+
 bool uvsmtp_protocol_next_event(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
 {
+  if (p->in_len >= UVSMTP__SUCCESSES_ROOM && p->queue.count > 0 && p->err == 0 &&
+      take_whole(p, event))
+    return true;
   if (p->in_len > 0 || p->eof || p->err != 0)
     return next_event(p, event);
   event->type = UVSMTP_EVENT_NONE;

@@ -83,19 +83,21 @@ static inline size_t uvsmtp__success_len(const reader_t *reader, const char *in,
   return uvsmtp__whole_line(reader, in, in_len);
 }
 
+/* A look at so many octets finds the ends of several short lines; a code may stand behind them. */
+#define UVSMTP__SUCCESSES_LOOK 64
+#define UVSMTP__SUCCESSES_ROOM (UVSMTP__SUCCESSES_LOOK + 4)
+
 /*
- * The length of `count` such replies that stand one behind the other, if there is more behind them,
- * and their ends are among the first 64 octets, which are looked at once; else 0. At least four
- * octets are behind them.
+ * The length of `count` such replies that stand one behind the other, if their ends are within that
+ * look; else 0. There is UVSMTP__SUCCESSES_ROOM.
  */
-static inline size_t uvsmtp__successes_len(const reader_t *reader, const char *in, size_t in_len,
-                                           unsigned count)
+static inline size_t uvsmtp__successes_len(const reader_t *reader, const char *in, unsigned count)
 {
   uint64_t ends = 0;
   size_t at = 0;
-  if (in_len < 64 + 4 || reader->max_single < 64)
+  if (reader->max_single < UVSMTP__SUCCESSES_LOOK)
     return 0;
-  for (size_t i = 0; i < 64; i += UVSMTP__OCTETS) {
+  for (size_t i = 0; i < UVSMTP__SUCCESSES_LOOK; i += UVSMTP__OCTETS) {
     uvsmtp__octets_t v = uvsmtp__octets_load(in + i);
     ends |= (uint64_t)uvsmtp__octets_mask(uvsmtp__octets_equal(v, '\n')) << i;
   }
