@@ -352,76 +352,11 @@ static void what_is_said_to_a_flight_means_what_it_means_to_its_commands(void **
   }
 }
 
-/* Yes to all of a flight, with octets behind it. */
-static const char yes[] =
-    "250 2.0.0 Ok\r\n250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n250 2.0.0 Ok: queued as 42\r\n";
-
-static void fly(uvsmtp_protocol_t *p)
-{
-  static const uvsmtp_mail_needs_t needs = {.size = 8};
-  uvsmtp_recipient_t recipient = {.address = "b@y.example"};
-  uvsmtp_envelope_t envelope = UVSMTP_ENVELOPE_INIT;
-  uvsmtp_flight_t flight = {
-      .envelope = &envelope, .needs = &needs, .slices = &content, .count = 1, .reset = true};
-  envelope.sender = "a@x.example";
-  envelope.recipients = &recipient;
-  envelope.recipient_count = 1;
-  assert_int_equal(uvsmtp_protocol_flight(p, &flight), 0);
-}
-
-static void a_flight_of_which_a_part_was_sent_cannot_have_gone_well(void **state)
-{
-  for (size_t missing = 0; missing <= 9; missing++) {
-    uvsmtp_event_t event;
-    session_t s;
-    session_ready(&s, NULL, KEYWORDS);
-    fly(s.protocol); /* the sender is not known yet */
-    session_write(&s);
-    uvsmtp_protocol_feed_bytes(s.protocol, yes, sizeof(yes) - 1, s.now);
-    while (uvsmtp_protocol_next_event(s.protocol, &event))
-      ;
-    fly(s.protocol);
-    uvsmtp_protocol_sent(s.protocol, uvsmtp_protocol_output_len(s.protocol) - missing, s.now);
-    uvsmtp_protocol_feed_bytes(s.protocol, yes, sizeof(yes) - 1, s.now);
-    assert_true(uvsmtp_protocol_next_event(s.protocol, &event));
-    assert_int_equal(event.type, missing == 0  ? UVSMTP_EVENT_REPLY
-                                 : missing < 9 ? UVSMTP_EVENT_ERROR
-                                               : UVSMTP_EVENT_UNSOLICITED);
-    session_free(&s);
-  }
-}
-
-static void chunks_before_a_flight_are_forgotten(void **state)
-{
-  static const char accepted[] = "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n250 2.0.0 8 octets\r\n";
-  uvsmtp_recipient_t recipient = {.address = "b@y.example"};
-  uvsmtp_envelope_t envelope = UVSMTP_ENVELOPE_INIT;
-  uvsmtp_event_t event;
-  session_t s;
-  envelope.sender = "a@x.example";
-  session_ready(&s, NULL, KEYWORDS);
-  assert_int_equal(uvsmtp_protocol_mail(s.protocol, &envelope, NULL, NULL), 0);
-  assert_int_equal(uvsmtp_protocol_recipient(s.protocol, &recipient, NULL), 0);
-  assert_int_equal(uvsmtp_protocol_chunk(s.protocol, &content, 1, false, NULL), 0);
-  fly(s.protocol);
-  session_write(&s);
-  uvsmtp_protocol_feed_bytes(s.protocol, accepted, sizeof(accepted) - 1, s.now);
-  while (uvsmtp_protocol_next_event(s.protocol, &event))
-    ;
-  uvsmtp_protocol_feed_bytes(s.protocol, yes, sizeof(yes) - 1, s.now);
-  assert_true(uvsmtp_protocol_next_event(s.protocol, &event));
-  assert_int_equal(event.command, UVSMTP_COMMAND_BDAT_LAST);
-  assert_false(s.protocol->chunks_begun);
-  session_free(&s);
-}
-
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_flies_is_what_its_commands_say),
       cmocka_unit_test(what_is_said_to_a_flight_means_what_it_means_to_its_commands),
-      cmocka_unit_test(a_flight_of_which_a_part_was_sent_cannot_have_gone_well),
-      cmocka_unit_test(chunks_before_a_flight_are_forgotten),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
