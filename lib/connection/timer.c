@@ -49,7 +49,7 @@ static uint64_t any_deadline(const uvsmtp_connection_t *c)
 /* The same; as a rule it is that of the protocol. */
 static inline uint64_t next_deadline(const uvsmtp_connection_t *c)
 {
-  return c->phase == UVSMTP__PHASE_READY && c->trim_at == 0 && !c->suspended && c->write_err == 0
+  return c->phase == UVSMTP__PHASE_READY && c->trim_at == 0 && c->write_err == 0
              ? uvsmtp_protocol_deadline(c->protocol)
              : any_deadline(c);
 }

@@ -11,11 +11,11 @@ int uvsmtp_protocol_feed_bytes(uvsmtp_protocol_t *p, const char *bytes, size_t l
   if (p->in_len > 0)
     return UVSMTP_EBUSY;
   p->now_ms = now_ms;
+  p->in = bytes;
+  p->in_len = p->err != 0 || p->tls_pending ? 0 : len;
+  p->in_limit = p->out.sent;
   if (p->tls_pending && len > 0)
     uvsmtp__protocol_fail(p, UVSMTP_ETLSINJECTED, uvsmtp_strerror(UVSMTP_ETLSINJECTED), NULL, 0);
-  p->in = bytes;
-  p->in_len = p->err != 0 ? 0 : len;
-  p->in_limit = p->out.sent;
   return 0;
 }
 

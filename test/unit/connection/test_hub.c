@@ -162,6 +162,29 @@ static void a_deadline_that_moves_away_is_looked_at_and_noted_anew(void **state)
   assert_int_equal(told, 1);
 }
 
+static void the_nearest_deadline_of_an_open_session_counts(void **state)
+{
+  uvsmtp_connection_t *c;
+  assert_int_equal(uv_loop_init(&loop), 0);
+  told = 0;
+  open_one(&c, 400, on_late);
+  while (c->phase != UVSMTP__PHASE_SESSION)
+    uv_run(&loop, UV_RUN_ONCE);
+  c->phase = UVSMTP__PHASE_READY;
+  c->trim_at = uv_now(&loop) + 7;
+  uvsmtp__timer_note(c);
+  assert_int_equal(c->in_hub.wake_at, c->trim_at);
+  c->trim_at = 0;
+  c->write_err = UVSMTP_ETIMEOUT;
+  c->write_err_deadline = uv_now(&loop) + 5;
+  uvsmtp__timer_note(c);
+  assert_int_equal(c->in_hub.wake_at, c->write_err_deadline);
+  c->write_err = 0;
+  c->phase = UVSMTP__PHASE_SESSION;
+  run_until_all_are_closed();
+  assert_int_equal(told, 1);
+}
+
 /* ---- turns ---- */
 
 static unsigned turns;
@@ -316,6 +339,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(deadlines_pass_in_their_order_by_one_timer),
       cmocka_unit_test(a_deadline_that_moves_away_is_looked_at_and_noted_anew),
+      cmocka_unit_test(the_nearest_deadline_of_an_open_session_counts),
       cmocka_unit_test(who_only_waits_lets_the_loop_sleep),
       cmocka_unit_test(another_can_be_opened_in_the_last_close_callback),
       cmocka_unit_test(another_can_be_opened_while_the_last_one_leaves),
