@@ -1371,7 +1371,7 @@ static void send_to_a_crowd(world_t *w)
 static void a_flight_larger_than_all_buffers_arrives_at_a_server_that_reads_late(void **state)
 {
   static const uvsmtp_tls_mode_t modes[] = {UVSMTP_TLS_NONE, UVSMTP_TLS_IMPLICIT};
-  char address[256];
+  static char address[256];
   memset(address, 'a', sizeof(address));
   for (size_t i = 0; i < 255; i += 50)
     address[i] = i == 50 ? '@' : '.';
