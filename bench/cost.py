@@ -22,9 +22,9 @@ import tempfile
 
 # The most that a message of 1 KiB costs, 10 connections, gcc -O2 on x86-64 with AVX2 or without.
 BOUNDS = {
-    "chunking": {"allocations": 0, "transfers": 0.15, "instructions": 3300},
-    "group": {"allocations": 0, "transfers": 2.1, "instructions": 5500},
-    "none": {"allocations": 0, "transfers": 8.2, "instructions": 10200},
+    "chunking": {"allocations": 0, "transfers": 0.15, "instructions": 3100},
+    "group": {"allocations": 0, "transfers": 2.1, "instructions": 5300},
+    "none": {"allocations": 0, "transfers": 8.2, "instructions": 9700},
     "tls": {"allocations": 0, "transfers": 0.15},
 }
 OFFERS = {"tls": "chunking"}  # what the server of a mode offers, if not the mode itself
