@@ -117,7 +117,7 @@ static void a_server_that_hangs_while_opening_holds_nothing_up(void **state)
     run_until_done(b, 1);
     assert_int_equal(b->mails[0].status, UVSMTP_ACCEPTED);
     assert_int_equal(uvsmtp_client_endpoint(b->client, 0, &first), 0);
-    assert_int_equal(first.failures, cap == 1 ? 1 : 0);
+    assert_int_equal(first.failures > 0, cap == 1);
     if (cap == 1)
       assert_non_null(strstr(first.error_text, "not ready within 300 ms"));
     bench_end(b, UVSMTP_CLOSE_DRAIN);
