@@ -20,21 +20,12 @@ static identity_t identity;
 static char cert_file[] = "/tmp/uvsmtp-test-cert-XXXXXX",
             key_file[] = "/tmp/uvsmtp-test-key-XXXXXX";
 
-static void write_pem(char *path, const char *text)
-{
-  int fd = mkstemp(path);
-  assert_true(fd >= 0);
-  assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
-  close(fd);
-}
-
 static int set_up_group(void **state)
 {
   signal(SIGPIPE, SIG_IGN);
   make_identity(&identity,
                 &(spec_t){.subject = "CN=localhost", .names = "IP:127.0.0.1", .is_ca = 1});
-  write_pem(cert_file, identity.cert);
-  write_pem(key_file, identity.key);
+  write_identity(&identity, cert_file, key_file);
   return 0;
 }
 

@@ -26,14 +26,6 @@ static char cert_file[] = "/tmp/uvsmtp-test-cert-XXXXXX",
             key_file[] = "/tmp/uvsmtp-test-key-XXXXXX";
 static uvsmtp_tls_context_t *trusting, *strict;
 
-static void write_pem(char *path, const char *text)
-{
-  int fd = mkstemp(path);
-  assert_true(fd >= 0);
-  assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
-  close(fd);
-}
-
 static int set_up_group(void **state)
 {
   spec_t spec = {.subject = "CN=localhost", .names = "DNS:localhost IP:127.0.0.1", .is_ca = 1};
@@ -41,8 +33,7 @@ static int set_up_group(void **state)
   identity_t other;
   signal(SIGPIPE, SIG_IGN);
   make_identity(&identity, &spec);
-  write_pem(cert_file, identity.cert);
-  write_pem(key_file, identity.key);
+  write_identity(&identity, cert_file, key_file);
   options.ca_pem = identity.cert;
   assert_int_equal(uvsmtp_tls_context_new(&trusting, &options, NULL, 0), 0);
   make_identity(&other, &spec);

@@ -1487,22 +1487,13 @@ static void a_connection_cut_at_any_octet_tells_the_truth_over_tls_with_chunks(v
   cut_tls(CHUNKS);
 }
 
-static void write_pem(char *path, const char *text)
-{
-  int fd = mkstemp(path);
-  assert_true(fd >= 0);
-  assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
-  close(fd);
-}
-
 static int set_up(void **state)
 {
   spec_t spec = {.subject = "CN=localhost", .names = "DNS:localhost IP:127.0.0.1", .is_ca = 1};
   uvsmtp_tls_options_t options = UVSMTP_TLS_OPTIONS_INIT;
   signal(SIGPIPE, SIG_IGN);
   make_identity(&identity, &spec);
-  write_pem(cert_file, identity.cert);
-  write_pem(key_file, identity.key);
+  write_identity(&identity, cert_file, key_file);
   options.ca_pem = identity.cert;
   assert_int_equal(uvsmtp_tls_context_new(&trusting, &options, NULL, 0), 0);
   return 0;

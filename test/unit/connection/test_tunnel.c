@@ -204,21 +204,12 @@ static char cert_file[] = "/tmp/uvsmtp-test-cert-XXXXXX",
             key_file[] = "/tmp/uvsmtp-test-key-XXXXXX";
 static uvsmtp_tls_context_t *trusting;
 
-static void write_pem(char *path, const char *text)
-{
-  int fd = mkstemp(path);
-  assert_true(fd >= 0);
-  assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
-  close(fd);
-}
-
 static int set_up_group(void **state)
 {
   uvsmtp_tls_options_t options = UVSMTP_TLS_OPTIONS_INIT;
   signal(SIGPIPE, SIG_IGN);
   make_identity(&identity, &(spec_t){.subject = "CN=x", .names = "DNS:mx.example", .is_ca = 1});
-  write_pem(cert_file, identity.cert);
-  write_pem(key_file, identity.key);
+  write_identity(&identity, cert_file, key_file);
   options.ca_pem = identity.cert;
   return uvsmtp_tls_context_new(&trusting, &options, NULL, 0);
 }

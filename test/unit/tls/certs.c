@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <mbedtls/ecp.h>
 #include <mbedtls/oid.h>
@@ -126,6 +127,22 @@ void make_identity(identity_t *identity, const spec_t *spec)
 void free_identity(identity_t *identity)
 {
   mbedtls_pk_free(&identity->pk);
+}
+
+static void write_pem(char *path, const char *text)
+{
+  int fd = mkstemp(path);
+  ssize_t len = (ssize_t)strlen(text);
+  if (fd < 0 || write(fd, text, (size_t)len) != len || close(fd) != 0) {
+    perror(path);
+    abort();
+  }
+}
+
+void write_identity(const identity_t *identity, char *cert_file, char *key_file)
+{
+  write_pem(cert_file, identity->cert);
+  write_pem(key_file, identity->key);
 }
 
 void pin_of(const identity_t *identity, char pin[64])

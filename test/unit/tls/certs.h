@@ -26,6 +26,8 @@ typedef struct spec_s {
 
 void make_identity(identity_t *identity, const spec_t *spec);
 void free_identity(identity_t *identity);
+/* Writes it to new files; the paths end in XXXXXX, as mkstemp wants them. */
+void write_identity(const identity_t *identity, char *cert_file, char *key_file);
 /* The pin of an identity's key, "sha256//…". */
 void pin_of(const identity_t *identity, char pin[64]);
 
