@@ -139,8 +139,8 @@ static void deadlines_pass_in_their_order_by_one_timer(void **state)
   assert_int_equal(told, COUNT);
 }
 
-/* The first deadline is looked at when it was the first; what took its place counts then. */
-static void a_deadline_that_moves_away_is_looked_at_and_noted_anew(void **state)
+/* A loop with one connection, which waits for its greeting. */
+static uvsmtp_connection_t *open_session(void)
 {
   uvsmtp_connection_t *c;
   assert_int_equal(uv_loop_init(&loop), 0);
@@ -148,6 +148,13 @@ static void a_deadline_that_moves_away_is_looked_at_and_noted_anew(void **state)
   open_one(&c, 400, on_late);
   while (c->phase != UVSMTP__PHASE_SESSION)
     uv_run(&loop, UV_RUN_ONCE);
+  return c;
+}
+
+/* The first deadline is looked at when it was the first; what took its place counts then. */
+static void a_deadline_that_moves_away_is_looked_at_and_noted_anew(void **state)
+{
+  uvsmtp_connection_t *c = open_session();
   c->write_err = UVSMTP_ETIMEOUT;
   c->write_err_deadline = uv_now(&loop) + 5;
   uvsmtp__timer_note(c);
@@ -164,12 +171,7 @@ static void a_deadline_that_moves_away_is_looked_at_and_noted_anew(void **state)
 
 static void the_nearest_deadline_of_an_open_session_counts(void **state)
 {
-  uvsmtp_connection_t *c;
-  assert_int_equal(uv_loop_init(&loop), 0);
-  told = 0;
-  open_one(&c, 400, on_late);
-  while (c->phase != UVSMTP__PHASE_SESSION)
-    uv_run(&loop, UV_RUN_ONCE);
+  uvsmtp_connection_t *c = open_session();
   c->phase = UVSMTP__PHASE_READY;
   c->trim_at = uv_now(&loop) + 7;
   uvsmtp__timer_note(c);
