@@ -61,11 +61,7 @@ void uvsmtp__backlog_remove(uvsmtp__backlog_t *queue, uvsmtp_send_t *send)
     uvsmtp__heap_remove(&line->again, again_of(send));
   else
     uvsmtp__list_remove(uvsmtp__send_link(send));
-  if (send->client_deadline_ms != UINT64_MAX)
-    uvsmtp__heap_remove(&queue->deadlines, uvsmtp__send_timer(send));
-  line->count--;
-  queue->count--;
-  queue->bytes -= send->client_bytes;
+  uvsmtp__backlog_left(queue, line, send);
 }
 
 /* Whose turn it is: the line that is least far, at a tie the one of higher priority. */

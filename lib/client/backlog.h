@@ -81,6 +81,17 @@ static inline void uvsmtp__backlog_push(uvsmtp__backlog_t *queue, uvsmtp_send_t 
   queue->bytes += send->client_bytes;
 }
 
+/* It has left its line: what else knows of it. */
+static inline void uvsmtp__backlog_left(uvsmtp__backlog_t *queue, uvsmtp__line_t *line,
+                                        uvsmtp_send_t *send)
+{
+  if (send->client_deadline_ms != UINT64_MAX)
+    uvsmtp__heap_remove(&queue->deadlines, uvsmtp__send_timer(send));
+  line->count--;
+  queue->count--;
+  queue->bytes -= send->client_bytes;
+}
+
 /* Takes the one that is next; there has to be one. */
 static inline uvsmtp_send_t *uvsmtp__backlog_take(uvsmtp__backlog_t *queue)
 {
@@ -91,11 +102,7 @@ static inline uvsmtp_send_t *uvsmtp__backlog_take(uvsmtp__backlog_t *queue)
   queue->pass = line->pass;
   line->pass += UVSMTP__NORMAL_STRIDE;
   uvsmtp__list_remove(uvsmtp__send_link(send));
-  if (send->client_deadline_ms != UINT64_MAX)
-    uvsmtp__heap_remove(&queue->deadlines, uvsmtp__send_timer(send));
-  line->count--;
-  queue->count--;
-  queue->bytes -= send->client_bytes;
+  uvsmtp__backlog_left(queue, line, send);
   return send;
 }
 
