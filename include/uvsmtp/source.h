@@ -75,7 +75,8 @@ typedef struct uvsmtp_source_ops_s {
   uint64_t (*length)(const uvsmtp_source_t *source);
   /**
    * All that it holds, if that lies in one piece which stays in place as long as the source is in
-   * use: true, and then it may be sent without open, next and close; optional.
+   * use: true, and then it may be sent without open, next and close. Nothing at all is opened as
+   * ever. Optional.
    */
   bool (*whole)(const uvsmtp_source_t *source, uvsmtp_slice_t *piece);
 } uvsmtp_source_ops_t;

@@ -218,7 +218,8 @@ static int judge_look(const uvsmtp_connection_t *c, uvsmtp__transaction_t *t, co
 static bool keep_whole(uvsmtp__transaction_t *t)
 {
   const uvsmtp_source_t *source = t->send->source;
-  if (!HAS_OP(source->ops, whole) || !source->ops->whole(source, &t->kept[0]))
+  if (!HAS_OP(source->ops, whole) || !source->ops->whole(source, &t->kept[0]) ||
+      t->kept[0].len == 0)
     return false;
   t->kept_count = 1;
   t->info = (uvsmtp_source_info_t){.length = t->kept[0].len, .content = UVSMTP_CONTENT_STABLE};
