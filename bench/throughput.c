@@ -26,7 +26,7 @@
 
 /* Beside those that the connections hold, so many wait, so that none has to. */
 #define DEFAULT_WAITING 4096
-#define DEFAULT_IN_DOUBT 32
+#define DEFAULT_IN_DOUBT 64
 #define DEFAULT_IN_DOUBT_BYTES (UINT64_C(4) << 20)
 #define LINE_OCTETS 72
 #define ADDRESS_OCTETS 48

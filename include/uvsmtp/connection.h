@@ -95,9 +95,9 @@ typedef struct uvsmtp_connection_options_s {
   bool no_pipelining;          /* one command at a time even if the server offers more */
   bool no_chunking;            /* DATA even if the server offers CHUNKING */
   bool no_overlap;             /* no command of the next message before the reply to the last */
-  size_t max_in_doubt;         /* messages whose final reply is awaited at a time; default 32: 640
-                                  a second on a line of 50 ms, and not more that are unknown if it
-                                  breaks */
+  size_t max_in_doubt;         /* messages whose final reply is awaited at a time; default 64: some
+                                  1 200 a second on a line of 50 ms, and not more that are unknown
+                                  if it breaks */
   uint64_t max_in_doubt_bytes; /* and their octets; default 4 MiB; one message may be larger */
   uvsmtp_trace_cb trace;
   void *trace_data;

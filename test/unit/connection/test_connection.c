@@ -1218,7 +1218,7 @@ static const struct room_row {
   const char *name, *ehlo;
   bool no_chunking, no_pipelining;
   size_t max_in_doubt, first, later;
-} rooms[] = {{"chunks", .first = 2, .later = 32},
+} rooms[] = {{"chunks", .first = 2, .later = 64},
              {"chunks, a bound of the owner's", .max_in_doubt = 5, .first = 2, .later = 5},
              {"one in doubt", .max_in_doubt = 1, .first = 1, .later = 1},
              {"DATA", .no_chunking = true, .first = 3, .later = 3},
