@@ -493,7 +493,7 @@ UVSMTP_EXTERN size_t uvsmtp_send_keep(uvsmtp_send_t *send, const uvsmtp_result_t
 /**
  * uvsmtp_connection_send for a send with results that were kept, or one that has none yet; its
  * envelope and source are its own, and looked through already, and it was queued when it was first.
- * After an error they are still kept. UVSMTP_ECLOSING. Since 0.1
+ * After an error they are still kept. UVSMTP_ECLOSING, UVSMTP_ENOMEM. Since 0.1
  */
 UVSMTP_EXTERN int uvsmtp_connection_resume(uvsmtp_connection_t *connection, uvsmtp_send_t *send,
                                            uvsmtp_send_cb cb);

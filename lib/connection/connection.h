@@ -119,7 +119,8 @@ struct uvsmtp_connection_s {
   char *peer;      /* "mx.example:587 (192.0.2.1)"; NULL before there is a stream */
   char *ehlo_name; /* found out while the session is opened; NULL: not, or no longer needed */
   uvsmtp_protocol_t *protocol;
-  uvsmtp__pump_t pump;
+  uvsmtp__pump_t *pump; /* never NULL: at rest while nothing is sent */
+  uvsmtp__terms_t terms;
   uvsmtp_manners_t *manners;   /* the history's; without one its own */
   uvsmtp__link_t requests;     /* uvsmtp_request_t, oldest first */
   struct {                     /* of uvsmtp_connection_data: what the protocol has not taken yet */

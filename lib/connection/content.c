@@ -45,7 +45,7 @@ static int next_piece(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 static int let_leave(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   size_t taken;
-  if (!c->pump.dot_alone)
+  if (!c->terms.dot_alone)
     return 0;
   if (!t->line_start) {
     int err = uvsmtp_protocol_data(c->protocol, t->after_cr ? "\n" : "\r\n", t->after_cr ? 1 : 2,
@@ -133,7 +133,7 @@ int uvsmtp__content_push(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   int err, again;
   if (!t->chunked)
-    return t->dotless && !c->pump.dot_alone ? push_clean(c, t) : push_data(c, t);
+    return t->dotless && !c->terms.dot_alone ? push_clean(c, t) : push_data(c, t);
   if (!uvsmtp__is_looked_at(t))
     return uvsmtp__gather_push(c, t);
   err = push_stable_chunk(c, t);

@@ -9,7 +9,7 @@
 /* One with room for `count` recipients: a free one, or a new one. */
 static uvsmtp__transaction_t *take_transaction(uvsmtp_connection_t *c, size_t count)
 {
-  UVSMTP__LIST_EACH (link, &c->pump.free) {
+  UVSMTP__LIST_EACH (link, &c->pump->free) {
     uvsmtp__transaction_t *t = UVSMTP__CONTAINER(link, uvsmtp__transaction_t, link);
     if (t->capacity >= count) {
       uvsmtp__list_remove(link);
@@ -36,7 +36,7 @@ static inline uvsmtp__transaction_t *make(uvsmtp_connection_t *c, uvsmtp_send_t 
     return NULL;
   zero(t);
   t->send = send;
-  t->order = c->pump.order++;
+  t->order = c->pump->order++;
   t->count = count;
   t->size = UVSMTP_SIZE_UNKNOWN;
   t->info.content = 0;
@@ -75,12 +75,12 @@ static void note_begun(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   if (t->rounds++ == 0)
     t->send->started_ms = uv_now(c->loop);
-  c->pump.left -= c->pump.left > 0;
+  c->terms.left -= c->terms.left > 0;
   t->reset = false;
   if (t->overlapped)
     t->used |= UVSMTP_WAY_OVERLAP;
   if (t->size != UVSMTP_SIZE_UNKNOWN)
-    c->pump.flying_bytes += t->size;
+    c->pump->flying_bytes += t->size;
 }
 
 /* By BDAT goes what can: a content in place only if it needs no change, an empty one never. */
@@ -138,7 +138,7 @@ static int issue_flight(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 static bool lacks_chunks(const uvsmtp_connection_t *c, const uvsmtp__transaction_t *t)
 {
   const unsigned both = UVSMTP_EXT_BINARYMIME | UVSMTP_EXT_CHUNKING;
-  return uvsmtp__is_binary(t) && (c->pump.offered->extensions & both) == both &&
+  return uvsmtp__is_binary(t) && (c->terms.offered->extensions & both) == both &&
          !uvsmtp__goes(c, UVSMTP_WAY_CHUNKING);
 }
 
@@ -220,7 +220,7 @@ static int settle_issue(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, int er
   if (err == 0)
     return t->decided || t->mail_refused ? UVSMTP_PENDING : 0;
   if (err == UVSMTP_PENDING || err == UVSMTP_EQUEUEFULL || err == UVSMTP_ECLOSING) {
-    c->pump.stalled = err == UVSMTP_EQUEUEFULL || t->begin != 0;
+    c->pump->stalled = err == UVSMTP_EQUEUEFULL || t->begin != 0;
     return UVSMTP_PENDING;
   }
   if (t->step == UVSMTP__STEP_CONTENT || t->step == UVSMTP__STEP_DATA) {
@@ -236,7 +236,7 @@ static int settle_issue(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, int er
 static bool needs_reset(const uvsmtp_connection_t *c)
 {
   uvsmtp_state_t state;
-  if (c->pump.flying > 0)
+  if (c->pump->flying > 0)
     return true;
   state = uvsmtp_protocol_projected_state(c->protocol);
   return uvsmtp_protocol_needs_reset(c->protocol) || state == UVSMTP_STATE_MAILTX ||
@@ -250,13 +250,13 @@ uvsmtp__transaction_t *uvsmtp__pump_take_off(uvsmtp_connection_t *c, uvsmtp_send
     return NULL;
   t->carried = false;
   uvsmtp__list_remove(uvsmtp__send_link_of(send));
-  c->pump.queued--;
+  c->pump->queued--;
   t->waiting = false;
-  t->overlapped = c->pump.flying > 0;
+  t->overlapped = c->pump->flying > 0;
   t->watched = send->progress != NULL;
-  c->pump.watched += t->watched;
-  uvsmtp__list_push_back(&c->pump.flight, &t->link);
-  c->pump.flying++;
+  c->pump->watched += t->watched;
+  uvsmtp__list_push_back(&c->pump->flight, &t->link);
+  c->pump->flying++;
   return t;
 }
 
@@ -265,20 +265,20 @@ static uvsmtp__transaction_t *begin_next(uvsmtp_connection_t *c)
 {
   uvsmtp__transaction_t *t;
   bool reset;
-  if (c->pump.queued == 0 || c->pump.resetting || c->pump.left == 0 ||
-      (c->pump.flying > 0 && !uvsmtp__pump_may_overlap(c, c->pump.ways, c->pump.most)))
+  if (c->pump->queued == 0 || c->pump->resetting || c->terms.left == 0 ||
+      (c->pump->flying > 0 && !uvsmtp__pump_may_overlap(c, c->pump->ways, c->pump->most)))
     return NULL;
   reset = needs_reset(c);
   if (reset && !uvsmtp__pipelines(c)) {
-    c->pump.resetting = uvsmtp_protocol_reset(c->protocol, NULL) == 0;
-    c->pump.stalled = !c->pump.resetting;
+    c->pump->resetting = uvsmtp_protocol_reset(c->protocol, NULL) == 0;
+    c->pump->stalled = !c->pump->resetting;
     return NULL;
   }
-  t = uvsmtp__pump_take_off(c, uvsmtp__send_of(c->pump.queue.next));
+  t = uvsmtp__pump_take_off(c, uvsmtp__send_of(c->pump->queue.next));
   if (t != NULL) {
     t->reset = reset;
   } else {
-    c->pump.starved = true;
+    c->pump->starved = true;
     uvsmtp__pump_run_soon(c);
   }
   return t;
@@ -292,7 +292,7 @@ static bool is_admitted(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   if (!uvsmtp__has_limits(c))
     return true;
   err = uvsmtp__limits_check(c, t, text, sizeof(text));
-  if (err == UVSMTP_ELIMIT && c->pump.domain_count > 0 && c->pump.left == 0)
+  if (err == UVSMTP_ELIMIT && c->terms.domains != NULL && c->terms.left == 0)
     uvsmtp__result_over(c, t, true, ""); /* the next session has room for other domains */
   else if (err != 0)
     uvsmtp__outcome_local(c, t, err, text);
@@ -302,20 +302,20 @@ static bool is_admitted(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 /* Nothing is under way, and what is queued cannot go here. */
 static bool is_stranded(const uvsmtp_connection_t *c)
 {
-  return c->pump.queued > 0 && c->pump.flying == 0 && c->phase == UVSMTP__PHASE_READY &&
-         c->pump.left == 0;
+  return c->pump->queued > 0 && c->pump->flying == 0 && c->phase == UVSMTP__PHASE_READY &&
+         c->terms.left == 0;
 }
 
 /* The session has taken all that it takes: a polite end, and the rest is told. */
 static void end_spent(uvsmtp_connection_t *c)
 {
-  bool refusing = c->pump.refused_in_row >= c->config->o.max_refused_recipients;
+  bool refusing = c->terms.refused_in_row >= c->config->o.max_refused_recipients;
   uvsmtp__connection_say_goodbye(c);
   if (refusing)
     uvsmtp__connection_fail(c, UVSMTP_ELIMIT,
                             "the server refused %zu recipients one after the other: this session "
                             "is ended, another one may go on",
-                            c->pump.refused_in_row);
+                            c->terms.refused_in_row);
   else
     uvsmtp__connection_fail(c, UVSMTP_ELIMIT, "the server takes no more messages in this session");
 }
@@ -337,18 +337,18 @@ void uvsmtp__pump_fill(uvsmtp_connection_t *c)
 {
   uvsmtp__transaction_t *t;
   bool closing;
-  c->pump.stalled = false;
-  if (c->phase != UVSMTP__PHASE_READY || c->pump.queued + c->pump.flying == 0)
+  if (c->phase != UVSMTP__PHASE_READY || c->pump->queued + c->pump->flying == 0)
     return;
+  c->pump->stalled = false;
   closing = uvsmtp_protocol_is_closing(c->protocol);
   if (closing && uvsmtp_protocol_outstanding(c->protocol) == 0) {
     /* The server said that it closes and owes nothing more: what is left is not sent here. */
     uvsmtp__connection_fail(c, UVSMTP_ECONNLOST, "the server ended the session");
     return;
   }
-  c->pump.ways = uvsmtp__ways(c);
-  if (c->pump.queued > 0)
-    c->pump.most = uvsmtp__pump_most(c);
+  c->pump->ways = uvsmtp__ways(c);
+  if (c->pump->queued > 0)
+    c->pump->most = uvsmtp__pump_most(c);
   do
     t = next_to_issue(c, closing);
   while (t != NULL && settle_issue(c, t, issue(c, t)) == 0);

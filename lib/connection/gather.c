@@ -15,8 +15,8 @@
 
 static void put(uvsmtp_connection_t *c, const char *bytes, size_t len)
 {
-  memcpy(c->pump.gather + c->pump.gathered, bytes, len);
-  c->pump.gathered += len;
+  memcpy(c->pump->gather + c->pump->gathered, bytes, len);
+  c->pump->gathered += len;
 }
 
 static void put_line_end(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
@@ -29,7 +29,7 @@ static void put_line_end(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 static int copy_some(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   const char *s = t->piece.base;
-  size_t room = GATHER_SIZE - TURN - c->pump.gathered, taken;
+  size_t room = GATHER_SIZE - TURN - c->pump->gathered, taken;
   size_t len = t->piece.len < room ? t->piece.len : room;
   bool refuse = c->config->o.lines == UVSMTP_LINES_REFUSE, high = false;
   if (uvsmtp__is_binary(t)) {
@@ -59,7 +59,7 @@ static int copy_some(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 /* At the end of the source: a CR that is held back, a last line without its end. */
 static int finish(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
-  bool anything = c->pump.gathered > 0 || t->used & UVSMTP_WAY_CHUNKING;
+  bool anything = c->pump->gathered > 0 || t->used & UVSMTP_WAY_CHUNKING;
   if (uvsmtp__is_binary(t))
     return 0;
   if (t->after_cr && c->config->o.lines == UVSMTP_LINES_REFUSE)
@@ -77,7 +77,7 @@ static int fill(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   while (err == 0 && !t->at_end) {
     if (t->piece.len == 0)
       err = uvsmtp__content_next(t);
-    else if (c->pump.gathered + TURN >= GATHER_SIZE)
+    else if (c->pump->gathered + TURN >= GATHER_SIZE)
       return 0;
     else
       err = copy_some(c, t);
@@ -87,33 +87,33 @@ static int fill(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 
 static bool is_free(const uvsmtp_connection_t *c)
 {
-  return uvsmtp_protocol_total_sent(c->protocol) >= c->pump.gather_until;
+  return uvsmtp_protocol_total_sent(c->protocol) >= c->pump->gather_until;
 }
 
 static int issue_chunk(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
-  uvsmtp_slice_t chunk = {c->pump.gather, c->pump.gathered};
+  uvsmtp_slice_t chunk = {c->pump->gather, c->pump->gathered};
   int err = uvsmtp_protocol_chunk(c->protocol, &chunk, 1, t->at_end, t);
   if (err != 0)
     return err == UVSMTP_EQUEUEFULL ? UVSMTP_PENDING : err;
   t->used |= UVSMTP_WAY_CHUNKING;
   t->chunks += !t->at_end;
-  c->pump.gather_until = uvsmtp_protocol_issued(c->protocol);
-  c->pump.gathered = 0;
+  c->pump->gather_until = uvsmtp_protocol_issued(c->protocol);
+  c->pump->gathered = 0;
   return 0;
 }
 
 int uvsmtp__gather_push(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   int err;
-  if (c->pump.gather == NULL && (c->pump.gather = uvsmtp__malloc(c->mem, GATHER_SIZE)) == NULL)
+  if (c->pump->gather == NULL && (c->pump->gather = uvsmtp__malloc(c->mem, GATHER_SIZE)) == NULL)
     return UVSMTP_ENOMEM;
   for (;;) {
     if (!is_free(c))
       return UVSMTP_PENDING;
     if ((err = fill(c, t)) != 0)
       return err;
-    if (t->at_end && c->pump.gathered == 0 && !uvsmtp__is_binary(t)) {
+    if (t->at_end && c->pump->gathered == 0 && !uvsmtp__is_binary(t)) {
       t->chunked = false;
       return 0;
     }
@@ -124,7 +124,7 @@ int uvsmtp__gather_push(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 
 void uvsmtp__gather_free(uvsmtp_connection_t *c)
 {
-  uvsmtp__free(c->mem, c->pump.gather);
-  c->pump.gather = NULL;
-  c->pump.gathered = 0;
+  uvsmtp__free(c->mem, c->pump->gather);
+  c->pump->gather = NULL;
+  c->pump->gathered = 0;
 }

@@ -68,7 +68,7 @@ int uvsmtp__issue_content(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   if (t->begin == 0) {
     t->begin = uvsmtp_protocol_issued(c->protocol);
     t->line_start = true;
-    c->pump.gathered = 0;
+    c->pump->gathered = 0;
   }
   err = uvsmtp__content_push(c, t);
   if (err != 0 || t->chunked != by_chunks)

@@ -12,7 +12,7 @@
 
 static const uvsmtp_capabilities_t *offered(const uvsmtp_connection_t *c)
 {
-  return c->pump.offered;
+  return c->terms.offered;
 }
 
 /* FNV-1a over the domain in lower case. Two domains that collide pass for one: then it is for the
@@ -26,34 +26,43 @@ static uint64_t domain_of(const char *address)
   return hash;
 }
 
+static size_t count_domains(const uvsmtp_connection_t *c)
+{
+  return c->terms.domains != NULL ? c->terms.domains->count : 0;
+}
+
 static bool knows_domain(const uvsmtp_connection_t *c, uint64_t domain)
 {
-  for (size_t i = 0; i < c->pump.domain_count; i++)
-    if (c->pump.domains[i] == domain)
+  for (size_t i = 0; i < count_domains(c); i++)
+    if (c->terms.domains->hashes[i] == domain)
       return true;
   return false;
 }
 
 static bool has_room_for(const uvsmtp_connection_t *c, const char *address)
 {
-  return offered(c)->max_domains == 0 || c->pump.domain_count < offered(c)->max_domains ||
+  return offered(c)->max_domains == 0 || count_domains(c) < offered(c)->max_domains ||
          knows_domain(c, domain_of(address));
 }
 
 static int add_domain(uvsmtp_connection_t *c, const char *address)
 {
-  uint64_t domain = domain_of(address), *larger;
+  uint64_t domain = domain_of(address);
+  uvsmtp__domains_t *domains = c->terms.domains;
+  size_t count = count_domains(c);
   if (knows_domain(c, domain))
     return 0;
-  if (c->pump.domain_count == c->pump.domain_room) {
-    size_t room = c->pump.domain_room * 2 + 8;
-    larger = uvsmtp__realloc_array(c->mem, c->pump.domains, room, sizeof(*larger));
-    if (larger == NULL)
+  if (domains == NULL || count == domains->room) {
+    size_t room = count * 2 + 8;
+    domains = uvsmtp__realloc_array(c->mem, domains, 1,
+                                    sizeof(*domains) + room * sizeof(*domains->hashes));
+    if (domains == NULL)
       return UVSMTP_ENOMEM;
-    c->pump.domains = larger;
-    c->pump.domain_room = room;
+    domains->room = room;
+    c->terms.domains = domains;
   }
-  c->pump.domains[c->pump.domain_count++] = domain;
+  domains->hashes[count] = domain;
+  domains->count = count + 1;
   return 0;
 }
 
@@ -65,7 +74,7 @@ uvsmtp__limit_t uvsmtp__limits_admit(uvsmtp_connection_t *c, size_t asked, const
   if (o->max_domains == 0 || address == NULL)
     return UVSMTP__LIMIT_NONE;
   if (!has_room_for(c, address) || add_domain(c, address) != 0) {
-    c->pump.left = 0;
+    c->terms.left = 0;
     return UVSMTP__LIMIT_SESSION;
   }
   return UVSMTP__LIMIT_NONE;
@@ -101,7 +110,7 @@ int uvsmtp__limits_check(uvsmtp_connection_t *c, const uvsmtp__transaction_t *t,
   }
   if (n > 0 && (!all || n == open))
     return 0;
-  c->pump.left = 0;
+  c->terms.left = 0;
   snprintf(text, size, "the server takes recipients of %u domains in one session",
            (unsigned)o->max_domains);
   return UVSMTP_ELIMIT;
@@ -109,13 +118,13 @@ int uvsmtp__limits_check(uvsmtp_connection_t *c, const uvsmtp__transaction_t *t,
 
 void uvsmtp__limits_note_recipient(uvsmtp_connection_t *c, bool accepted)
 {
-  c->pump.refused_in_row = accepted ? 0 : c->pump.refused_in_row + 1;
-  if (c->pump.refused_in_row >= c->config->o.max_refused_recipients)
-    c->pump.left = 0;
+  c->terms.refused_in_row = accepted ? 0 : c->terms.refused_in_row + 1;
+  if (c->terms.refused_in_row >= c->config->o.max_refused_recipients)
+    c->terms.left = 0;
 }
 
 void uvsmtp__limits_clear(uvsmtp_connection_t *c)
 {
-  uvsmtp__free(c->mem, c->pump.domains);
-  c->pump.domains = NULL;
+  uvsmtp__free(c->mem, c->terms.domains);
+  c->terms.domains = NULL;
 }

@@ -106,7 +106,7 @@ static void look_at_any_piece(look_t *look, const char *bytes, size_t len, bool 
 static look_t begin_look(const uvsmtp_connection_t *c)
 {
   return (look_t){
-      .in_header = true, .line_start = true, .dotless = (c->pump.ways & UVSMTP_WAY_CHUNKING) == 0};
+      .in_header = true, .line_start = true, .dotless = (c->pump->ways & UVSMTP_WAY_CHUNKING) == 0};
 }
 
 static void end_look(look_t *look)
@@ -151,12 +151,12 @@ static int look_through(uvsmtp__transaction_t *t, unsigned target, look_t *look)
 
 static unsigned target_of(const uvsmtp_connection_t *c)
 {
-  unsigned extensions = c->pump.offered->extensions, target = 0;
+  unsigned extensions = c->terms.offered->extensions, target = 0;
   if ((extensions & UVSMTP_EXT_8BITMIME) != 0)
     target |= UVSMTP_TARGET_8BITMIME;
   if ((extensions & UVSMTP_EXT_SMTPUTF8) != 0)
     target |= UVSMTP_TARGET_SMTPUTF8 | UVSMTP_TARGET_8BITMIME;
-  if ((extensions & UVSMTP_EXT_BINARYMIME) != 0 && (c->pump.ways & UVSMTP_WAY_CHUNKING) != 0)
+  if ((extensions & UVSMTP_EXT_BINARYMIME) != 0 && (c->pump->ways & UVSMTP_WAY_CHUNKING) != 0)
     target |= UVSMTP_TARGET_BINARYMIME;
   return target;
 }
@@ -187,7 +187,7 @@ static void apply_look(const look_t *look, uvsmtp__transaction_t *t)
 /* SMTPUTF8 without 8BITMIME takes 8-bit bytes too, but only where it is made use of. */
 static bool takes_8bit(const uvsmtp_connection_t *c, const uvsmtp__transaction_t *t)
 {
-  unsigned extensions = c->pump.offered->extensions;
+  unsigned extensions = c->terms.offered->extensions;
   return (extensions & UVSMTP_EXT_8BITMIME) != 0 ||
          ((extensions & UVSMTP_EXT_SMTPUTF8) != 0 &&
           (t->send->envelope->flags & UVSMTP_ENVELOPE_SMTPUTF8) != 0);
@@ -260,7 +260,7 @@ static int open_source(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 /* Most contents are whole lines of seven bits: true, and what a look would find is noted. */
 static bool is_plain(const uvsmtp_connection_t *c, uvsmtp__transaction_t *t, uvsmtp_slice_t content)
 {
-  bool by_data = (c->pump.ways & UVSMTP_WAY_CHUNKING) == 0, high = false;
+  bool by_data = (c->pump->ways & UVSMTP_WAY_CHUNKING) == 0, high = false;
   size_t clean = by_data ? uvsmtp__clean_data(content.base, content.len, &high)
                          : uvsmtp__clean_lines(content.base, content.len, &high);
   if (clean != content.len || high || content.base[content.len - 1] != '\n' ||

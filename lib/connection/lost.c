@@ -31,7 +31,7 @@ static unsigned ways_at_stake(uvsmtp_connection_t *c)
   unsigned ways = 0;
   if (t == NULL || t->blamed != 0) /* the loss follows from a refusal that was blamed already */
     return 0;
-  if (t->end != 0 && t->link.next != &c->pump.flight)
+  if (t->end != 0 && t->link.next != &c->pump->flight)
     ways |= UVSMTP_WAY_OVERLAP;
   if (t->chunked && (t->end != 0 || t->chunks > 0))
     ways |= UVSMTP_WAY_CHUNKING;
@@ -47,7 +47,7 @@ static void blame_loss(uvsmtp_connection_t *c, const uvsmtp_error_t *error)
 {
   uvsmtp__incident_t incident = {.kind = UVSMTP__INCIDENT_LOST};
   bool lost = uvsmtp_err_class(error->err) == UVSMTP_CLASS_NETWORK;
-  if (!lost || c->pump.farewell || c->protocol == NULL)
+  if (!lost || c->terms.farewell || c->protocol == NULL)
     return;
   incident.used = ways_at_stake(c);
   uvsmtp__history_retreat(c->config->history, uvsmtp__manners_note(c->manners, &incident), "%s",
@@ -66,7 +66,7 @@ static uvsmtp_status_t status_of_lost(const uvsmtp_connection_t *c, const uvsmtp
   bool whole = t->end != 0 && uvsmtp__connection_reached(c) >= t->end;
   bool issued = (int)r->status == UVSMTP__RCPT_ASKED || (int)r->status == UVSMTP__RCPT_TAKEN ||
                 (int)r->status == UVSMTP__RCPT_GRANTED;
-  if (whole && issued && !c->pump.farewell)
+  if (whole && issued && !c->terms.farewell)
     return UVSMTP_UNKNOWN;
   return own && is_of_message(t->err) ? UVSMTP_REJECTED : UVSMTP_DEFERRED;
 }
@@ -97,19 +97,19 @@ static void decide_lost(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
 static void fail_queue(uvsmtp_connection_t *c, const uvsmtp_error_t *error)
 {
   uvsmtp__link_t queue;
-  uvsmtp__list_move(&queue, &c->pump.queue);
+  uvsmtp__list_move(&queue, &c->pump->queue);
   UVSMTP__LIST_EACH (link, &queue) {
     uvsmtp_send_t *send = UVSMTP__CONTAINER(link, uvsmtp_send_t, links);
     uvsmtp__transaction_t *t = send->transaction;
     uvsmtp__list_remove(link);
-    c->pump.queued--;
+    c->pump->queued--;
     if (t == NULL && (t = uvsmtp__transaction_new(c, send)) == NULL) {
       uvsmtp__result_without_memory(c, send, error);
       continue;
     }
     t->carried = t->waiting = false;
-    uvsmtp__list_push_back(&c->pump.flight, &t->link);
-    c->pump.flying++;
+    uvsmtp__list_push_back(&c->pump->flight, &t->link);
+    c->pump->flying++;
     decide_lost(c, t, error);
     uvsmtp__result_give(c, t, "");
   }
@@ -118,12 +118,11 @@ static void fail_queue(uvsmtp_connection_t *c, const uvsmtp_error_t *error)
 void uvsmtp__pump_fail(uvsmtp_connection_t *c, const uvsmtp_error_t *error)
 {
   uvsmtp__transaction_t *t;
-  c->pump.due = false;
   if ((t = uvsmtp__pump_front(c)) != NULL && t->quiet)
     end_quiet_lost(c, t);
   blame_loss(c, error);
-  while (!uvsmtp__list_empty(&c->pump.done)) {
-    t = UVSMTP__CONTAINER(c->pump.done.next, uvsmtp__transaction_t, link);
+  while (!uvsmtp__list_empty(&c->pump->done)) {
+    t = UVSMTP__CONTAINER(c->pump->done.next, uvsmtp__transaction_t, link);
     uvsmtp__result_give(c, t, "");
   }
   while ((t = uvsmtp__pump_front(c)) != NULL) {

@@ -12,7 +12,7 @@ uvsmtp_status_t uvsmtp__outcome_of(const uvsmtp_connection_t *c, const uvsmtp_re
   int klass = UVSMTP_REPLY_CLASS(reply);
   if (klass == 2)
     return UVSMTP_ACCEPTED;
-  return klass == 5 && !c->pump.farewell ? UVSMTP_REJECTED : UVSMTP_DEFERRED;
+  return klass == 5 && !c->terms.farewell ? UVSMTP_REJECTED : UVSMTP_DEFERRED;
 }
 
 void uvsmtp__outcome_note_code(uvsmtp_recipient_result_t *r, const uvsmtp_reply_t *reply,
@@ -30,7 +30,7 @@ void uvsmtp__outcome_set(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, size_
   t->results[i].status = status;
   if (reply != NULL)
     uvsmtp__outcome_note_code(&t->results[i], reply, phase);
-  if (status == UVSMTP_DEFERRED && c->pump.farewell)
+  if (status == UVSMTP_DEFERRED && c->terms.farewell)
     t->results[i].try_elsewhere = uvsmtp__may_read_again(t);
   uvsmtp__transaction_keep_words(t, i, text);
 }

@@ -11,11 +11,11 @@ static uint64_t octets_left(const uvsmtp__transaction_t *t, uint64_t reached)
 void uvsmtp__progress_tell(uvsmtp_connection_t *c)
 {
   uint64_t reached;
-  if (c->pump.watched == 0 || !uvsmtp__connection_alive(c))
+  if (c->pump->watched == 0 || !uvsmtp__connection_alive(c))
     return;
   reached = uvsmtp__connection_reached(c);
   /* No callback can take one out of the flight at once. */
-  UVSMTP__LIST_EACH (link, &c->pump.flight) {
+  UVSMTP__LIST_EACH (link, &c->pump->flight) {
     uvsmtp__transaction_t *t = UVSMTP__CONTAINER(link, uvsmtp__transaction_t, link);
     uint64_t sent = t->begin != 0 ? octets_left(t, reached) : 0;
     if (!t->watched || t->send->progress == NULL || sent == t->told)

@@ -10,13 +10,29 @@ static unsigned avoided(const uvsmtp_connection_options_t *o)
          (o->no_grouped_data ? UVSMTP_WAY_GROUPED_DATA : 0u);
 }
 
+#define EMPTY(list)                                                                                \
+  .list = {(uvsmtp__link_t *)&uvsmtp__pump_at_rest.list,                                           \
+           (uvsmtp__link_t *)&uvsmtp__pump_at_rest.list}
+
+const uvsmtp__pump_t uvsmtp__pump_at_rest = {EMPTY(queue), EMPTY(flight), EMPTY(done), EMPTY(free)};
+
 void uvsmtp__pump_init(uvsmtp_connection_t *c)
 {
-  c->pump = (uvsmtp__pump_t){.avoid = avoided(&c->config->o), .left = UINT64_MAX};
-  uvsmtp__list_init(&c->pump.queue);
-  uvsmtp__list_init(&c->pump.flight);
-  uvsmtp__list_init(&c->pump.done);
-  uvsmtp__list_init(&c->pump.free);
+  c->pump = (uvsmtp__pump_t *)&uvsmtp__pump_at_rest;
+  c->terms.left = UINT64_MAX;
+}
+
+int uvsmtp__pump_wake(uvsmtp_connection_t *c)
+{
+  uvsmtp__pump_t *pump = uvsmtp__calloc(c->mem, 1, sizeof(*pump));
+  if (pump == NULL)
+    return UVSMTP_ENOMEM;
+  uvsmtp__list_init(&pump->queue);
+  uvsmtp__list_init(&pump->flight);
+  uvsmtp__list_init(&pump->done);
+  uvsmtp__list_init(&pump->free);
+  c->pump = pump;
+  return 0;
 }
 
 void uvsmtp__pump_greeted(uvsmtp_connection_t *c, const uvsmtp_reply_t *greeting)
@@ -25,35 +41,50 @@ void uvsmtp__pump_greeted(uvsmtp_connection_t *c, const uvsmtp_reply_t *greeting
   uvsmtp_reply_text(greeting, text, sizeof(text));
   if (c->config->o.no_pix_workaround || !uvsmtp__is_masked(text))
     return;
-  c->pump.avoid = (1u << UVSMTP_WAYS) - 1;
-  c->pump.dot_alone = true;
+  c->terms.dot_alone = true;
 }
 
 void uvsmtp__pump_ready(uvsmtp_connection_t *c)
 {
-  unsigned ways = ~c->pump.avoid;
-  c->pump.offered = uvsmtp_protocol_capabilities(c->protocol);
-  if ((c->pump.offered->extensions & UVSMTP_EXT_PIPELINING) == 0)
+  unsigned ways = c->terms.dot_alone ? 0 : ~avoided(&c->config->o);
+  c->terms.offered = uvsmtp_protocol_capabilities(c->protocol);
+  if ((c->terms.offered->extensions & UVSMTP_EXT_PIPELINING) == 0)
     ways &= ~(unsigned)UVSMTP_WAY_PIPELINING;
-  if ((c->pump.offered->extensions & UVSMTP_EXT_CHUNKING) == 0)
+  if ((c->terms.offered->extensions & UVSMTP_EXT_CHUNKING) == 0)
     ways &= ~(unsigned)UVSMTP_WAY_CHUNKING;
-  c->pump.possible = ways;
-  if (c->pump.offered->max_mails != 0)
-    c->pump.left = c->pump.offered->max_mails;
+  c->terms.possible = ways;
+  if (c->terms.offered->max_mails != 0)
+    c->terms.left = c->terms.offered->max_mails;
+}
+
+/* What it keeps for the next message. */
+static void free_kept(uvsmtp_connection_t *c)
+{
+  UVSMTP__LIST_EACH (link, &c->pump->free) {
+    uvsmtp__list_remove(link);
+    uvsmtp__free(c->mem, UVSMTP__CONTAINER(link, uvsmtp__transaction_t, link));
+  }
+  uvsmtp__free(c->mem, c->pump->gather);
+}
+
+static void put_to_rest(uvsmtp_connection_t *c)
+{
+  if (c->pump == &uvsmtp__pump_at_rest)
+    return;
+  free_kept(c);
+  uvsmtp__free(c->mem, c->pump);
+  c->pump = (uvsmtp__pump_t *)&uvsmtp__pump_at_rest;
 }
 
 void uvsmtp__pump_trim(uvsmtp_connection_t *c)
 {
-  UVSMTP__LIST_EACH (link, &c->pump.free) {
-    uvsmtp__list_remove(link);
-    uvsmtp__free(c->mem, UVSMTP__CONTAINER(link, uvsmtp__transaction_t, link));
-  }
-  uvsmtp__gather_free(c);
+  if (!uvsmtp__pump_busy(c) && !c->pump->due && !c->pump->resetting)
+    put_to_rest(c);
 }
 
 void uvsmtp__pump_clear(uvsmtp_connection_t *c)
 {
-  uvsmtp__pump_trim(c);
+  put_to_rest(c);
   uvsmtp__limits_clear(c);
 }
 
@@ -63,27 +94,27 @@ static void begin_starved(uvsmtp_connection_t *c)
   static const uvsmtp_error_t error = {UVSMTP_ENOMEM, "out of memory while sending a message", 0};
   uvsmtp_send_t *send;
   uvsmtp__transaction_t *t;
-  c->pump.starved = false;
-  if (uvsmtp__list_empty(&c->pump.queue))
+  c->pump->starved = false;
+  if (uvsmtp__list_empty(&c->pump->queue))
     return;
-  send = uvsmtp__send_of(c->pump.queue.next);
+  send = uvsmtp__send_of(c->pump->queue.next);
   t = send->transaction != NULL ? send->transaction : uvsmtp__transaction_new(c, send);
   if (t != NULL) {
     t->waiting = true;
     return;
   }
   uvsmtp__list_remove(uvsmtp__send_link_of(send));
-  c->pump.queued--;
+  c->pump->queued--;
   uvsmtp__result_without_memory(c, send, &error);
 }
 
 void uvsmtp__pump_run(uvsmtp_connection_t *c)
 {
-  c->pump.due = false;
-  if (c->pump.starved)
+  c->pump->due = false;
+  if (c->pump->starved)
     begin_starved(c);
-  while (!uvsmtp__list_empty(&c->pump.done)) {
-    uvsmtp__transaction_t *t = UVSMTP__CONTAINER(c->pump.done.next, uvsmtp__transaction_t, link);
+  while (!uvsmtp__list_empty(&c->pump->done)) {
+    uvsmtp__transaction_t *t = UVSMTP__CONTAINER(c->pump->done.next, uvsmtp__transaction_t, link);
     uvsmtp__result_give(c, t, "");
   }
 }

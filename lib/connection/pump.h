@@ -126,6 +126,26 @@ typedef struct uvsmtp__transaction_s {
   bool doubtful;       /* some of `doubts` are true */
 } uvsmtp__transaction_t;
 
+/* Domains that recipients of a session had, by their hashes. */
+typedef struct uvsmtp__domains_s {
+  size_t count, room;
+  uint64_t hashes[];
+} uvsmtp__domains_t;
+
+/* What holds for the session, also while nothing is sent. */
+typedef struct uvsmtp__terms_s {
+  const uvsmtp_capabilities_t *offered; /* the protocol's; NULL before the session is open */
+  unsigned possible;     /* ways of talking that the options allow and the server offers */
+  bool dot_alone;        /* the end of a content leaves when all before it has left */
+  bool farewell;         /* 421 was the last that mattered: nothing behind it will be done */
+  bool served;           /* a transaction was begun and is over */
+  /* limits.c */
+  uint64_t left;         /* messages that the session takes yet; 0 also: none to some domain */
+  size_t refused_in_row; /* recipients, none accepted since */
+  uvsmtp__domains_t *domains; /* NULL: none, and always but under RCPTDOMAINMAX */
+} uvsmtp__terms_t;
+
+/* What is there while messages are, and a while after. */
 typedef struct uvsmtp__pump_s {
   uvsmtp__link_t queue;  /* sends */
   uvsmtp__link_t flight; /* transactions, oldest first */
@@ -135,23 +155,12 @@ typedef struct uvsmtp__pump_s {
   size_t watched;        /* of those in flight */
   uint64_t flying_bytes;
   uint64_t order;        /* of the next transaction */
-  const uvsmtp_capabilities_t *offered; /* the protocol's; NULL before the session is open */
-  unsigned avoid;        /* ways of talking that the options forbid */
-  unsigned possible;     /* ways that they allow and the server offers */
-  unsigned ways;         /* of these, those that its manners allow too, at the last fill */
+  unsigned ways;         /* of those possible, those that its manners allow, at the last fill */
   size_t most;           /* messages that may be under way, at the last fill */
   bool stalled;          /* what was to be issued waits for the output to leave */
-  bool dot_alone;        /* the end of a content leaves when all before it has left */
   bool due;              /* fill and give back from the loop */
   bool starved;          /* there was no memory to begin the next send */
   bool resetting;        /* RSET was issued and not answered */
-  bool farewell;         /* 421 was the last that mattered: nothing behind it will be done */
-  /* limits.c */
-  uint64_t left;         /* messages that the session takes yet; 0 also: none to some domain */
-  size_t refused_in_row; /* recipients, none accepted since */
-  bool served;           /* a transaction was begun and is over */
-  uint64_t *domains;     /* hashes of those that recipients had; only under RCPTDOMAINMAX */
-  size_t domain_count, domain_room;
   /* gather.c */
   char *gather;          /* NULL: none was needed */
   size_t gathered;
@@ -161,7 +170,12 @@ typedef struct uvsmtp__pump_s {
 void uvsmtp__pump_init(uvsmtp_connection_t *c);
 /* Releases what it keeps; nothing is queued or in flight any more. */
 void uvsmtp__pump_clear(uvsmtp_connection_t *c);
-/* Gives back what it keeps for the next message; nothing is in flight or to be written. */
+/* The pump of all connections that send nothing: to look at, and never written to. */
+extern const uvsmtp__pump_t uvsmtp__pump_at_rest;
+/* It gets a pump of its own instead: 0, or ENOMEM. */
+int uvsmtp__pump_wake(uvsmtp_connection_t *c);
+/* Gives back what it keeps for the next message, and itself, if it is idle; nothing is to be
+ * written. */
 void uvsmtp__pump_trim(uvsmtp_connection_t *c);
 /*
  * Issues what can be issued. Called when the session is ready, after every batch of events, and
@@ -170,7 +184,8 @@ void uvsmtp__pump_trim(uvsmtp_connection_t *c);
 void uvsmtp__pump_fill(uvsmtp_connection_t *c);
 /* `due` was set: gives back what failed before it could be issued; a fill follows. */
 void uvsmtp__pump_run(uvsmtp_connection_t *c);
-/* Takes a send that has all but its callback, checked. UVSMTP_ECLOSING changes nothing. */
+/* Takes a send that has all but its callback, checked. UVSMTP_ECLOSING and UVSMTP_ENOMEM change
+ * nothing. */
 int uvsmtp__pump_queue(uvsmtp_connection_t *c, uvsmtp_send_t *send, uvsmtp_send_cb cb);
 /* A reply to a command of the pump, or an unsolicited one while it is busy. */
 void uvsmtp__pump_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event);

@@ -43,7 +43,7 @@ static void on_unsolicited(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
   bool in_content = t != NULL && t->step == UVSMTP__STEP_CONTENT;
   char text[UVSMTP__WORDS_MAX];
   uvsmtp_reply_text(&event->reply, text, sizeof(text));
-  c->pump.farewell |= event->reply.code == 421;
+  c->terms.farewell |= event->reply.code == 421;
   if (in_content && klass >= 4) {
     /* The server has heard enough of this message (a refusal before its end). */
     note_reply(t, event);
@@ -71,16 +71,16 @@ static bool matters(const uvsmtp_event_t *event)
 static void note_farewell(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply)
 {
   if (reply->code == 421)
-    c->pump.farewell = true;
+    c->terms.farewell = true;
   else if (reply->code < 400)
-    c->pump.farewell = false;
+    c->terms.farewell = false;
 }
 
 /* Who refuses RSET would do so again: what waits for it goes to another session. */
 static void on_reset(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsmtp_event_t *event)
 {
-  bool waited = c->pump.resetting, refused = UVSMTP_REPLY_CLASS(&event->reply) != 2;
-  c->pump.resetting = false;
+  bool waited = c->pump->resetting, refused = UVSMTP_REPLY_CLASS(&event->reply) != 2;
+  c->pump->resetting = false;
   if (waited && refused)
     uvsmtp__connection_fail_reply(c, UVSMTP_ECONNLOST, &event->reply, "RSET");
   else if (t != NULL)
@@ -132,9 +132,9 @@ static bool went_well(const uvsmtp_connection_t *c, const uvsmtp__transaction_t 
 /* Most messages end so. */
 static void on_well(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsmtp_event_t *event)
 {
-  c->pump.farewell = false;
-  c->pump.refused_in_row = 0;
-  c->pump.served = true;
+  c->terms.farewell = false;
+  c->terms.refused_in_row = 0;
+  c->terms.served = true;
   note_reply(t, event);
   t->quiet = false;
   t->taken = t->decided = true;

@@ -14,11 +14,11 @@ static void leave_flight(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   uvsmtp__list_remove(&t->link);
   if (t->due)
     return;
-  c->pump.flying--;
-  c->pump.watched -= t->watched;
+  c->pump->flying--;
+  c->pump->watched -= t->watched;
   t->watched = false;
   if (t->step != UVSMTP__STEP_MAIL && t->size != UVSMTP_SIZE_UNKNOWN)
-    c->pump.flying_bytes -= t->size;
+    c->pump->flying_bytes -= t->size;
 }
 
 void uvsmtp__result_later(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
@@ -26,7 +26,7 @@ void uvsmtp__result_later(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   uvsmtp__content_close(t);
   leave_flight(c, t);
   t->due = true;
-  uvsmtp__list_push_back(&c->pump.done, &t->link);
+  uvsmtp__list_push_back(&c->pump->done, &t->link);
   uvsmtp__pump_run_soon(c);
 }
 
@@ -57,8 +57,8 @@ static const char *why_not_again(const uvsmtp_connection_t *c, const uvsmtp__tra
   if (t->read && !uvsmtp__may_read_again(t))
     return "left for another transaction, but the message's source cannot be read twice";
   *err = UVSMTP_ELIMIT;
-  return c->pump.left == 0 ? "left for another session, for the server takes no more in this one"
-                           : NULL;
+  return c->terms.left == 0 ? "left for another session, for the server takes no more in this one"
+                            : NULL;
 }
 
 static void defer_left(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, int err, const char *why)
@@ -131,13 +131,13 @@ void uvsmtp__result_start_over(uvsmtp__transaction_t *t)
 /* Into the queue, behind those that came before it and before all that came after it. */
 static void go_on(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const char *text)
 {
-  uvsmtp__link_t *at = c->pump.queue.next;
+  uvsmtp__link_t *at = c->pump->queue.next;
   leave_flight(c, t);
   if (t->read || t->kept_all)
     uvsmtp__content_close(t);
   open_again(t, text);
   uvsmtp__result_start_over(t);
-  while (at != &c->pump.queue) {
+  while (at != &c->pump->queue) {
     const uvsmtp_send_t *send = UVSMTP__CONTAINER(at, uvsmtp_send_t, links);
     const uvsmtp__transaction_t *other = send->transaction;
     if (other == NULL || other->order > t->order)
@@ -145,13 +145,13 @@ static void go_on(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const char *
     at = at->next;
   }
   uvsmtp__list_insert_before(at, uvsmtp__send_link_of(t->send));
-  c->pump.queued++;
+  c->pump->queued++;
 }
 
 void uvsmtp__result_over(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, bool later,
                          const char *text)
 {
-  c->pump.served |= t->mail_ok;
+  c->terms.served |= t->mail_ok;
   if (count_left(t) > 0) {
     int err = 0;
     const char *why = why_not_again(c, t, &err);
@@ -194,7 +194,7 @@ static void release(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   }
   if (t->worded || t->doubtful)
     uvsmtp__transaction_clear(t);
-  uvsmtp__list_push_front(&c->pump.free, &t->link);
+  uvsmtp__list_push_front(&c->pump->free, &t->link);
 }
 
 /* Who may have got it at a try before may have it still, though the last one failed. */
@@ -273,7 +273,7 @@ static inline void tell(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, uvsmtp
   result->cancelled = t->cancelled;
   fill_session(c, send, result);
   leave_flight(c, t);
-  if (c->pump.gather != NULL && c->pump.flying + c->pump.queued == 0)
+  if (c->pump->gather != NULL && c->pump->flying + c->pump->queued == 0)
     uvsmtp__gather_free(c);
   send->transaction = t;
   send->owner = NULL;

@@ -43,7 +43,7 @@ int uvsmtp_connection_resume(uvsmtp_connection_t *c, uvsmtp_send_t *send, uvsmtp
   uvsmtp__transaction_t *t = send->transaction;
   int err = uvsmtp__pump_queue(c, send, cb);
   if (err == 0 && t != NULL) {
-    t->order = c->pump.order++;
+    t->order = c->pump->order++;
     t->foreign = true;
   }
   return err;

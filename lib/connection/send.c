@@ -6,9 +6,9 @@ static bool has_to_be_run(const uvsmtp_connection_t *c)
 {
   if (c->phase != UVSMTP__PHASE_READY)
     return true;
-  if (c->pump.resetting || (c->holds & UVSMTP__HOLD_DELIVERY) != 0)
+  if (c->pump->resetting || (c->holds & UVSMTP__HOLD_DELIVERY) != 0)
     return false;
-  return c->pump.flying == 0 ||
+  return c->pump->flying == 0 ||
          (uvsmtp__pump_youngest(c)->step == UVSMTP__STEP_ISSUED &&
           uvsmtp__pump_may_overlap(c, uvsmtp__ways(c), uvsmtp__pump_most(c)));
 }
@@ -17,12 +17,14 @@ int uvsmtp__pump_queue(uvsmtp_connection_t *c, uvsmtp_send_t *send, uvsmtp_send_
 {
   if (!uvsmtp__connection_alive(c) || uvsmtp__connection_closing(c))
     return UVSMTP_ECLOSING;
+  if (c->pump == &uvsmtp__pump_at_rest && uvsmtp__pump_wake(c) != 0)
+    return UVSMTP_ENOMEM;
   send->cb = cb;
   send->owner = c;
   send->started_ms = 0;
   send->cancel_queued = NULL;
-  uvsmtp__list_push_back(&c->pump.queue, uvsmtp__send_link_of(send));
-  c->pump.queued++;
+  uvsmtp__list_push_back(&c->pump->queue, uvsmtp__send_link_of(send));
+  c->pump->queued++;
   if (has_to_be_run(c))
     uvsmtp__pump_run_soon(c);
   return 0;
@@ -98,7 +100,7 @@ void uvsmtp_send_cancel(uvsmtp_send_t *send)
 
 size_t uvsmtp_connection_room(const uvsmtp_connection_t *c)
 {
-  size_t pending = c->pump.queued + c->pump.flying, most = 1;
+  size_t pending = c->pump->queued + c->pump->flying, most = 1;
   unsigned ways;
   if (c->phase != UVSMTP__PHASE_READY || uvsmtp__connection_closing(c) ||
       uvsmtp_protocol_is_closing(c->protocol) || !uvsmtp__list_empty(&c->requests))
@@ -108,10 +110,10 @@ size_t uvsmtp_connection_room(const uvsmtp_connection_t *c)
    * with the content of that. */
   if ((ways & UVSMTP_WAY_OVERLAP) != 0)
     most = (ways & UVSMTP_WAY_CHUNKING) != 0 ? uvsmtp__pump_most(c) : 3;
-  if (pending >= most || c->pump.left <= c->pump.queued)
+  if (pending >= most || c->terms.left <= c->pump->queued)
     return 0;
   most -= pending;
-  return c->pump.left - c->pump.queued < most ? (size_t)(c->pump.left - c->pump.queued) : most;
+  return c->terms.left - c->pump->queued < most ? (size_t)(c->terms.left - c->pump->queued) : most;
 }
 
 bool uvsmtp_connection_can_send(const uvsmtp_connection_t *c)
@@ -121,10 +123,10 @@ bool uvsmtp_connection_can_send(const uvsmtp_connection_t *c)
 
 bool uvsmtp_connection_is_spent(const uvsmtp_connection_t *c)
 {
-  return c->pump.left == 0;
+  return c->terms.left == 0;
 }
 
 size_t uvsmtp_connection_pending(const uvsmtp_connection_t *c)
 {
-  return c->pump.queued + c->pump.flying;
+  return c->pump->queued + c->pump->flying;
 }

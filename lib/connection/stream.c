@@ -252,7 +252,7 @@ static void issue_more(uvsmtp_connection_t *c)
 /* Is there more to issue as soon as the output has left? */
 static bool waits_for_room(const uvsmtp_connection_t *c)
 {
-  return (c->pump.stalled || c->content.request != NULL) && has_output(c);
+  return (c->pump->stalled || c->content.request != NULL) && has_output(c);
 }
 
 void uvsmtp__connection_flush(uvsmtp_connection_t *c)

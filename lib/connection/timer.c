@@ -13,7 +13,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 
 static bool is_due(const uvsmtp_connection_t *c)
 {
-  return c->settle_due || (c->pump.due && uvsmtp__connection_alive(c));
+  return c->settle_due || (c->pump->due && uvsmtp__connection_alive(c));
 }
 
 static uint64_t any_deadline(const uvsmtp_connection_t *c)
@@ -127,7 +127,7 @@ void uvsmtp__timer_run(uvsmtp_connection_t *c)
   }
   if (c->trim_at != 0 && now >= c->trim_at && c->phase == UVSMTP__PHASE_READY)
     trim(c);
-  if (c->pump.due && uvsmtp__connection_alive(c))
+  if (c->pump->due && uvsmtp__connection_alive(c))
     uvsmtp__connection_run(c);
   else if (uvsmtp__connection_alive(c) && now >= next_deadline(c))
     expire(c, now);

@@ -17,7 +17,7 @@ static bool blames_way(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
                                  .code = event->reply.code,
                                  .out_of_step = uvsmtp__speaks_of_step(text)};
   unsigned way;
-  if (UVSMTP_REPLY_CLASS(&event->reply) != 5 || c->pump.farewell)
+  if (UVSMTP_REPLY_CLASS(&event->reply) != 5 || c->terms.farewell)
     return false;
   way = uvsmtp__manners_note(c->manners, &incident);
   uvsmtp__history_retreat(c->config->history, way, "%s was answered %d %s",
@@ -36,7 +36,7 @@ static bool ends_session(const uvsmtp_connection_t *c, const uvsmtp__transaction
     return false;
   if (t->reset_refused && reply->code == 503)
     return true;
-  return c->pump.served && reply->code == 452 && reply->enhanced[0] == 4 &&
+  return c->terms.served && reply->code == 452 && reply->enhanced[0] == 4 &&
          reply->enhanced[1] == 5 && reply->enhanced[2] == 3;
 }
 
@@ -48,7 +48,7 @@ static void refuse_rest(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
   uvsmtp_status_t status = uvsmtp__outcome_of(c, &event->reply);
   if (!again && ends_session(c, t, event)) {
     again = true;
-    c->pump.left = 0;
+    c->terms.left = 0;
   }
   if (status == UVSMTP_ACCEPTED)
     status = UVSMTP_DEFERRED; /* a 2yz that makes no sense here */
@@ -72,7 +72,7 @@ static uvsmtp_status_t status_of_recipient(uvsmtp_connection_t *c, uvsmtp__trans
   bool all = (t->send->envelope->flags & UVSMTP_ENVELOPE_ALL_OR_NONE) != 0;
   if (blames_way(c, t, event, text))
     return (uvsmtp_status_t)UVSMTP__RCPT_LEFT;
-  if (c->pump.farewell)
+  if (c->terms.farewell)
     return UVSMTP_DEFERRED;
   switch (uvsmtp__judge_recipient(&event->reply, t->accepted, c->config->o.rcpt_552)) {
   case UVSMTP__RCPT_NO:

@@ -7,14 +7,14 @@
 /* The ways of talking (UVSMTP_WAY_…) that are open. Nothing runs ahead without PIPELINING. */
 static inline unsigned uvsmtp__ways(const uvsmtp_connection_t *c)
 {
-  unsigned ways = c->pump.possible & ~c->manners->avoid;
+  unsigned ways = c->terms.possible & ~c->manners->avoid;
   return (ways & UVSMTP_WAY_PIPELINING) != 0 ? ways : ways & UVSMTP_WAY_CHUNKING;
 }
 
 /* Is this way open, as of the beginning of this fill? */
 static inline bool uvsmtp__goes(const uvsmtp_connection_t *c, unsigned way)
 {
-  return (c->pump.ways & way) != 0;
+  return (c->pump->ways & way) != 0;
 }
 
 static inline bool uvsmtp__pipelines(const uvsmtp_connection_t *c)
@@ -44,13 +44,13 @@ static inline bool uvsmtp__is_for_now(int err)
 /* Does the server limit what a session or a transaction takes (RFC 9422)? */
 static inline bool uvsmtp__has_limits(const uvsmtp_connection_t *c)
 {
-  return (c->pump.offered->extensions & UVSMTP_EXT_LIMITS) != 0;
+  return (c->terms.offered->extensions & UVSMTP_EXT_LIMITS) != 0;
 }
 
 /* Sends are queued or under way, or are to be told. */
 static inline bool uvsmtp__pump_busy(const uvsmtp_connection_t *c)
 {
-  return c->pump.flying > 0 || c->pump.queued > 0 || !uvsmtp__list_empty(&c->pump.done);
+  return c->pump->flying > 0 || c->pump->queued > 0 || !uvsmtp__list_empty(&c->pump->done);
 }
 
 static inline bool uvsmtp__wants_all(const uvsmtp__transaction_t *t)
@@ -72,17 +72,17 @@ static inline uvsmtp_send_t *uvsmtp__send_of(uvsmtp__link_t *link)
 /* The transaction whose replies are due, or NULL. */
 static inline uvsmtp__transaction_t *uvsmtp__pump_front(const uvsmtp_connection_t *c)
 {
-  if (uvsmtp__list_empty(&c->pump.flight))
+  if (uvsmtp__list_empty(&c->pump->flight))
     return NULL;
-  return UVSMTP__CONTAINER(c->pump.flight.next, uvsmtp__transaction_t, link);
+  return UVSMTP__CONTAINER(c->pump->flight.next, uvsmtp__transaction_t, link);
 }
 
 /* The one that was begun last, or NULL. */
 static inline uvsmtp__transaction_t *uvsmtp__pump_youngest(const uvsmtp_connection_t *c)
 {
-  if (uvsmtp__list_empty(&c->pump.flight))
+  if (uvsmtp__list_empty(&c->pump->flight))
     return NULL;
-  return UVSMTP__CONTAINER(c->pump.flight.prev, uvsmtp__transaction_t, link);
+  return UVSMTP__CONTAINER(c->pump->flight.prev, uvsmtp__transaction_t, link);
 }
 
 /* How many messages may be under way: one beside another until that has worked with this server,
@@ -96,16 +96,16 @@ static inline size_t uvsmtp__pump_most(const uvsmtp_connection_t *c)
 static inline bool uvsmtp__pump_may_overlap(const uvsmtp_connection_t *c, unsigned ways,
                                             size_t most)
 {
-  return (ways & UVSMTP_WAY_OVERLAP) != 0 && c->pump.flying < most &&
-         c->pump.flying_bytes < c->config->o.max_in_doubt_bytes;
+  return (ways & UVSMTP_WAY_OVERLAP) != 0 && c->pump->flying < most &&
+         c->pump->flying_bytes < c->config->o.max_in_doubt_bytes;
 }
 
 /* Has the pump do what is due from the loop. */
 static inline void uvsmtp__pump_run_soon(uvsmtp_connection_t *c)
 {
-  if (c->pump.due)
+  if (c->pump->due)
     return;
-  c->pump.due = true;
+  c->pump->due = true;
   uvsmtp__timer_note(c);
 }
 
