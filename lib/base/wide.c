@@ -94,6 +94,13 @@
     return found < width ? at - width + found : len;                                               \
   }
 
+/* From the octet that was found to the one that stops: a bare CR stands before it, or at the end.
+ */
+static size_t stop_at(const char *s, size_t found)
+{
+  return found > 0 && s[found - 1] == '\r' ? found - 1 : found;
+}
+
 #if defined(__x86_64__) && UVSMTP__WIDE > 0
 #include <immintrin.h>
 
@@ -117,26 +124,98 @@ DEFINE_SCAN(scan_avx2, __attribute__((target("avx2"))), __m256i, LOAD_32, EQUAL_
             _mm256_and_si256, _mm256_or_si256, _mm256_xor_si256, _mm256_max_epu8, HIGH_32, FIRST_32,
             HIGH_32)
 
-__attribute__((target("avx2"))) static size_t lines_avx2(const char *s, size_t len, bool *high)
+/*
+ * Most contents are plain: octets from 11 to 127, and CRLFs. Four operations a step tell. A plain
+ * octet becomes 127 by saturation, a LF one less, any other less still; what follows a CR gets one
+ * more, which turns 127 into -128. So all is well where the least of them is 127, and what is not
+ * plain is looked at as above. For DATA the lowest bit of `dotted` tells of a dot behind a LF.
+ */
+#define AVX2 __attribute__((target("avx2"))) static
+#define INLINE_AVX2 __attribute__((always_inline)) AVX2 inline
+typedef struct {
+  __m256i least, dotted;
+} plain_t;
+
+INLINE_AVX2 void plain_step(plain_t *plain, const char *s, bool dots)
 {
-  return scan_avx2(s, len, false, high);
+  __m256i octets = _mm256_adds_epi8(LOAD_32(s), _mm256_set1_epi8(127 - 11));
+  __m256i behind_cr = EQUAL_32(LOAD_32(s - 1), '\r');
+  plain->least = _mm256_min_epi8(plain->least, _mm256_sub_epi8(octets, behind_cr));
+  if (dots)
+    plain->dotted =
+        _mm256_or_si256(plain->dotted, _mm256_andnot_si256(octets, EQUAL_32(LOAD_32(s + 1), '.')));
 }
 
-__attribute__((target("avx2"))) static size_t data_avx2(const char *s, size_t len, bool *high)
+INLINE_AVX2 bool is_plain(const plain_t *plain)
 {
-  return scan_avx2(s, len, true, high);
+  __m256i well = EQUAL_32(plain->least, 127);
+  return _mm256_movemask_epi8(_mm256_andnot_si256(_mm256_slli_epi16(plain->dotted, 7), well)) == -1;
 }
 
-static size_t lines(const char *s, size_t len, bool *high)
+#define PLAIN_BLOCK 16 /* steps between two looks at what was found */
+
+INLINE_AVX2 bool is_plain_block(const char *s, bool dots)
 {
-  return UVSMTP__WIDE > 1 && __builtin_cpu_supports("avx2") ? lines_avx2(s, len, high)
-                                                            : scan_sse2(s, len, false, high);
+  plain_t plain = {_mm256_set1_epi8(127), _mm256_setzero_si256()};
+#pragma GCC unroll 16
+  for (int i = 0; i < PLAIN_BLOCK; i++)
+    plain_step(&plain, s + 32 * i, dots);
+  return is_plain(&plain);
 }
 
-static size_t data(const char *s, size_t len, bool *high)
+/* How much of it, from its first octet on, is plain by whole blocks, the last of which may overlap
+ * the one before it. With `dots` an octet behind them is read as well. */
+INLINE_AVX2 size_t plain_blocks(const char *s, size_t len, bool dots)
 {
-  return UVSMTP__WIDE > 1 && __builtin_cpu_supports("avx2") ? data_avx2(s, len, high)
-                                                            : scan_sse2(s, len, true, high);
+  const size_t block = 32 * PLAIN_BLOCK;
+  const char *at = s + 1, *last;
+  if (len < block + 2 || (signed char)s[0] < 11)
+    return 0;
+  last = s + len - block - (dots ? 1 : 0);
+  while (is_plain_block(at, dots)) {
+    if (at == last)
+      return (size_t)(last - s) + block;
+    at = at + block < last ? at + block : last;
+  }
+  return (size_t)(at - s);
+}
+
+/* The rest is looked at from an octet on that is known to be no bare LF. */
+AVX2 __attribute__((noinline)) size_t look_on(const char *s, size_t len, size_t at, bool dots,
+                                              bool *high)
+{
+  if (at > 0)
+    at -= s[at - 1] == '\n' ? 2 : 1;
+  return stop_at(s, at + (dots ? scan_avx2(s + at, len - at, true, high)
+                               : scan_avx2(s + at, len - at, false, high)));
+}
+
+AVX2 size_t lines_avx2(const char *s, size_t len, bool *high)
+{
+  size_t at = plain_blocks(s, len, false);
+  return at > 0 && at == len ? stop_at(s, len) : look_on(s, len, at, false, high);
+}
+
+AVX2 size_t data_avx2(const char *s, size_t len, bool *high)
+{
+  size_t at = plain_blocks(s, len, true);
+  return at > 0 && at + 1 == len && s[at] == '\n' && s[at - 1] == '\r'
+             ? len
+             : look_on(s, len, at, true, high);
+}
+
+size_t uvsmtp__clean_lines(const char *s, size_t len, bool *high)
+{
+  return UVSMTP__WIDE > 1 && __builtin_cpu_supports("avx2")
+             ? lines_avx2(s, len, high)
+             : stop_at(s, scan_sse2(s, len, false, high));
+}
+
+size_t uvsmtp__clean_data(const char *s, size_t len, bool *high)
+{
+  return UVSMTP__WIDE > 1 && __builtin_cpu_supports("avx2")
+             ? data_avx2(s, len, high)
+             : stop_at(s, scan_sse2(s, len, true, high));
 }
 
 #else
@@ -191,31 +270,14 @@ DEFINE_SCAN(scan, , uint64_t, load_word, equal_word, AND_WORD, OR_WORD, XOR_WORD
 
 #endif
 
-static size_t lines(const char *s, size_t len, bool *high)
-{
-  return scan(s, len, false, high);
-}
-
-static size_t data(const char *s, size_t len, bool *high)
-{
-  return scan(s, len, true, high);
-}
-
-#endif
-
-/* From the octet that was found to the one that stops: a bare CR stands before it, or at the end.
- */
-static size_t stop_at(const char *s, size_t found)
-{
-  return found > 0 && s[found - 1] == '\r' ? found - 1 : found;
-}
-
 size_t uvsmtp__clean_lines(const char *s, size_t len, bool *high)
 {
-  return stop_at(s, lines(s, len, high));
+  return stop_at(s, scan(s, len, false, high));
 }
 
 size_t uvsmtp__clean_data(const char *s, size_t len, bool *high)
 {
-  return stop_at(s, data(s, len, high));
+  return stop_at(s, scan(s, len, true, high));
 }
+
+#endif

@@ -50,8 +50,8 @@ static void stops_are_found_at_every_place_of_every_length(void **state)
 {
   static const char *const stops[] = {"\r",  "\n",  "\r\n",   "\n\r", "\r\n.",
                                       "\n.", "\r.", "\r\r\n", "\xff", "."};
-  for (size_t len = 0; len <= 600; len++) {
-    if (len > 70 && (len + 3) % 64 > 6) /* only those about a whole number of steps */
+  for (size_t len = 0; len <= 1030; len++) {
+    if (len > 70 && (len + 3) % (len < 600 ? 64 : 512) > 6) /* about a whole number of steps */
       continue;
     for (size_t i = 0; i < sizeof(stops) / sizeof(stops[0]); i++) {
       for (size_t at = 0; at + strlen(stops[i]) <= len; at++) {
@@ -62,6 +62,19 @@ static void stops_are_found_at_every_place_of_every_length(void **state)
         free(s);
       }
     }
+  }
+}
+
+static void any_two_octets_are_judged_wherever_they_stand(void **state)
+{
+  char s[521]; /* the last places of a long step, and the first that are looked at one by one */
+  memset(s, 'a', sizeof(s));
+  for (unsigned pair = 0; pair < 65536; pair++) {
+    char *at = s + 500 + pair % 19;
+    at[0] = (char)(pair >> 8);
+    at[1] = (char)pair;
+    check(s, sizeof(s));
+    at[0] = at[1] = 'a';
   }
 }
 
@@ -113,6 +126,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(stops_are_found_at_every_place_of_every_length),
+      cmocka_unit_test(any_two_octets_are_judged_wherever_they_stand),
       cmocka_unit_test(any_mixture_is_judged_as_octet_by_octet),
       cmocka_unit_test(an_octet_is_found_at_every_place),
       cmocka_unit_test(every_octet_has_its_bit),
