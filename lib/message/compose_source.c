@@ -496,11 +496,14 @@ static uint64_t message_length(const uvsmtp_source_t *source)
   const uvsmtp_part_t *part = m->pattern != NULL ? m->pattern->parts : m->parts;
   uint64_t total = 0;
   for (; part != NULL; part = part->next_made) {
-    uint64_t len = part->kind == UVSMTP__PART_MEMORY   ? uvsmtp__part_view(m, part)->len
-                   : part->kind == UVSMTP__PART_FILE   ? part->file_len
-                   : part->kind == UVSMTP__PART_SOURCE ? uvsmtp_source_length(part->source)
-                                                       : 0;
-    total += part->replaced || len == UVSMTP_LENGTH_UNKNOWN ? 0 : len;
+    uint64_t len;
+    if (part->replaced) /* its marks were never replaced */
+      continue;
+    len = part->kind == UVSMTP__PART_MEMORY   ? uvsmtp__part_view(m, part)->len
+          : part->kind == UVSMTP__PART_FILE   ? part->file_len
+          : part->kind == UVSMTP__PART_SOURCE ? uvsmtp_source_length(part->source)
+                                              : 0;
+    total += len == UVSMTP_LENGTH_UNKNOWN ? 0 : len;
   }
   return total;
 }

@@ -882,9 +882,12 @@ static void a_copy_can_take_away_what_the_pattern_has(void **state)
 static void a_text_that_was_replaced_is_no_part_of_the_message(void **state)
 {
   uvsmtp_message_t *m = minimal(UVSMTP_MESSAGE_TEMPLATE);
+  uvsmtp_source_t source;
   char *text;
   uvsmtp_message_text(m, "Dear {{name}}", SIZE_MAX); /* a mark that gets no value */
   uvsmtp_message_text(m, "Dear all", SIZE_MAX);
+  assert_int_equal(uvsmtp_message_source(m, &source), 0);
+  assert_int_equal(uvsmtp_source_length(&source), 10);
   text = render_text(m, 0);
   assert_non_null(strstr(text, "\r\n\r\nDear all\r\n"));
   assert_null(strstr(text, "name"));
