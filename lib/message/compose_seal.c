@@ -148,6 +148,13 @@ static int render_header(uvsmtp_message_t *m)
   return render_fields(m, &m->headers, NULL);
 }
 
+/* How a value is written in a text; types have no case (RFC 2045 section 5.1). */
+static uvsmtp__escape_t escape_of(const uvsmtp_part_t *part)
+{
+  bool html = uvsmtp__ascii_equal(part->type, strlen(part->type), "text/html", 9);
+  return html ? UVSMTP__ESCAPE_HTML : UVSMTP__ESCAPE_NONE;
+}
+
 /* Renders and scans the marked texts. */
 static int render_texts(uvsmtp_message_t *m)
 {
@@ -163,9 +170,7 @@ static int render_texts(uvsmtp_message_t *m)
     if (m->views == NULL &&
         (m->views = uvsmtp__arena_alloc(&m->arena, owner->part_count * sizeof(*m->views))) == NULL)
       return no_memory(m);
-    err = uvsmtp__marks_replace(
-        m, p->type, p->view.bytes, p->view.len,
-        strcmp(p->type, "text/html") == 0 ? UVSMTP__ESCAPE_HTML : UVSMTP__ESCAPE_NONE, &text, &len);
+    err = uvsmtp__marks_replace(m, p->type, p->view.bytes, p->view.len, escape_of(p), &text, &len);
     if (err != 0)
       return err;
     lines = uvsmtp__arena_alloc(&m->arena, uvsmtp__to_crlf(NULL, text, len) + 1);

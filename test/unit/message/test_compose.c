@@ -975,6 +975,20 @@ static void marks_cannot_inject_or_be_forgotten(void **state)
   }
 }
 
+static void marks_are_escaped_in_html_however_that_is_written(void **state)
+{
+  uvsmtp_message_t *m = minimal(UVSMTP_MESSAGE_TEMPLATE);
+  uvsmtp_part_t *part;
+  char *got;
+  assert_int_equal(uvsmtp_part_text(m, &part, "HTML", "<p>{{v}} {{{v}}}</p>", SIZE_MAX), 0);
+  assert_int_equal(uvsmtp_message_root(m, part), 0);
+  assert_int_equal(uvsmtp_message_mark(m, "v", "<b>"), 0);
+  got = render_text(m, 0);
+  assert_non_null(strstr(got, "\r\n\r\n<p>&lt;b&gt; <b></p>\r\n"));
+  free(got);
+  uvsmtp_message_free(m);
+}
+
 static void a_mark_that_holds_the_boundary_gets_encoded(void **state)
 {
   uvsmtp_message_t *p = pattern(), *copy;
@@ -1139,6 +1153,7 @@ int main(void)
       cmocka_unit_test(structured_fields_are_never_encoded),
       cmocka_unit_test(marks_in_urls_are_encoded_and_stay_urls),
       cmocka_unit_test(marks_cannot_inject_or_be_forgotten),
+      cmocka_unit_test(marks_are_escaped_in_html_however_that_is_written),
       cmocka_unit_test(a_mark_that_holds_the_boundary_gets_encoded),
       cmocka_unit_test(a_copy_has_no_parts_of_its_own),
       cmocka_unit_test(running_out_of_memory_is_an_error_without_a_leak),
