@@ -314,7 +314,8 @@ typedef struct uvsmtp_attachment_s {
   const void *bytes; /* in memory */
   size_t len;
   const char *path;        /* a file, read while the message is sent: that blocks the loop as long
-                              as the disk takes; message/… is read at once */
+                              as the disk takes; message/… and what is no regular file, as a pipe,
+                              is read at once */
   uvsmtp_source_t *source; /* anything else; borrowed until uvsmtp_message_free, opened once for
                               each reading of the message, which fails with UVSMTP_EBUSY if there
                               are two at once */
@@ -385,8 +386,8 @@ UVSMTP_EXTERN int uvsmtp_message_copy(uvsmtp_message_t **copy, uvsmtp_message_t 
 
 /**
  * Gives "{{key}}" its value in this message; in HTML with "&", "<", ">" and quotes escaped, in URLs
- * percent-encoded, but as it stands for "{{{key}}}". A key consists of letters, digits, "_", "-" and ".".
- * Returns    0; UVSMTP_EINVAL: not a key, or the message is no template; UVSMTP_ECHARSET,
+ * percent-encoded, but as it stands for "{{{key}}}". A key consists of letters, digits, "_", "-"
+ * and ".". Returns    0; UVSMTP_EINVAL: not a key, or the message is no template; UVSMTP_ECHARSET,
  *            UVSMTP_ESTATE, UVSMTP_ENOMEM                                            Since 0.1
  */
 UVSMTP_EXTERN int uvsmtp_message_mark(uvsmtp_message_t *message, const char *key,
@@ -407,12 +408,12 @@ UVSMTP_EXTERN int uvsmtp_message_envelope(uvsmtp_message_t *message, uvsmtp_enve
 /**
  * Makes `source` the message. Completes it. Opened for a server, the source encodes every part by
  * its content and by what the server takes, in pieces of bounded size; it can be read again, and
- * knows its length unless an attachment is a source or no regular file. An attached message that
- * is 8-bit is encoded part by part where the server takes none. Opening fails with
- * UVSMTP_EEXTENSION if an address needs SMTPUTF8, with UVSMTP_E8BIT if such a message must not be
- * encoded; reading with UVSMTP_ESOURCE if a file cannot be read or has another length than before.
- * Ownership  `source` borrows `message`.
- * Returns    as uvsmtp_message_envelope, but a message without recipients is fine    Since 0.1
+ * knows its length unless an attachment is a source. An attached message that is 8-bit is encoded
+ * part by part where the server takes none. Opening fails with UVSMTP_EEXTENSION if an address
+ * needs SMTPUTF8, with UVSMTP_E8BIT if such a message must not be encoded; reading with
+ * UVSMTP_ESOURCE if a file cannot be read or has another length than before. Ownership  `source`
+ * borrows `message`. Returns    as uvsmtp_message_envelope, but a message without recipients is
+ * fine    Since 0.1
  */
 UVSMTP_EXTERN int uvsmtp_message_source(uvsmtp_message_t *message, uvsmtp_source_t *source);
 

@@ -174,9 +174,10 @@ static int file_error(uvsmtp_message_t *m, const char *path)
   return uvsmtp__message_fail(m, UVSMTP_ESOURCE, "%s: %s", path, strerror(errno));
 }
 
-/* Reads a message from an open file, however long the file says it is. */
-static int take_message_file(uvsmtp_message_t *m, uvsmtp_part_t *part, FILE *file)
+/* Reads all of an open file, however long that is, into memory. */
+static int take_whole_file(uvsmtp_message_t *m, uvsmtp_part_t *part, FILE *file)
 {
+  uvsmtp_attachment_t a = {.flags = UVSMTP_ATTACH_COPY};
   uvsmtp__buffer_t all;
   char piece[4096];
   size_t n;
@@ -184,37 +185,42 @@ static int take_message_file(uvsmtp_message_t *m, uvsmtp_part_t *part, FILE *fil
   uvsmtp__buffer_init(&all, &m->mem, SIZE_MAX / 4);
   while (err == 0 && (n = fread(piece, 1, sizeof(piece), file)) > 0)
     err = uvsmtp__buffer_append(&all, piece, n);
-  if (err != 0)
+  if (err != 0) {
     err = no_memory(m);
-  else if (ferror(file))
+  } else if (ferror(file)) {
     err = file_error(m, part->path);
-  else
-    err = take_message(m, part, all.base != NULL ? uvsmtp__buffer_data(&all) : "",
-                       uvsmtp__buffer_len(&all));
+  } else {
+    part->kind = UVSMTP__PART_MEMORY;
+    a.bytes = all.base != NULL ? uvsmtp__buffer_data(&all) : "";
+    a.len = uvsmtp__buffer_len(&all);
+    err = take_memory(m, part, &a);
+  }
   uvsmtp__buffer_free(&all);
-  part->kind = UVSMTP__PART_MEMORY;
   return err;
 }
 
-/* Opens the file once, to know now whether it can be read, and how long it is. */
+/* Opens the file once, to know now whether it can be read, and how long it is. What has no end to
+ * go to, as a pipe, can be read only now: opened again it would give what is left of it. */
 static int take_file(uvsmtp_message_t *m, uvsmtp_part_t *part, const char *path)
 {
   FILE *file = fopen(path, "rb");
+  bool has_end;
   long end;
   int err = 0;
   if (file == NULL)
     return file_error(m, path);
+  has_end = fseek(file, 0, SEEK_END) == 0;
+  end = has_end ? ftell(file) : -1;
   part->path = uvsmtp__arena_strdup(&m->arena, path);
   if (part->path == NULL) {
     err = no_memory(m);
-  } else if (part->is_message) {
-    err = take_message_file(m, part, file);
-  } else if (fgetc(file) == EOF && ferror(file)) { /* a directory opens, but cannot be read */
-    err = file_error(m, path);
-  } else {
-    end = fseek(file, 0, SEEK_END) == 0 ? ftell(file) : -1;
-    part->file_len = end >= 0 ? (uint64_t)end : UVSMTP_LENGTH_UNKNOWN;
+  } else if (!has_end || part->is_message) {
+    rewind(file);
+    err = take_whole_file(m, part, file);
+  } else if (fseek(file, 0, SEEK_SET) != 0 || (fgetc(file) == EOF && ferror(file))) {
+    err = file_error(m, path); /* a directory opens, but cannot be read */
   }
+  part->file_len = end >= 0 ? (uint64_t)end : UVSMTP_LENGTH_UNKNOWN;
   fclose(file);
   return err;
 }

@@ -278,6 +278,36 @@ static void a_file_that_cannot_be_read_is_refused_when_attached(void **state)
   uvsmtp_message_free(m);
 }
 
+static void a_pipe_is_read_whole_and_once(void **state)
+{
+  uvsmtp_attachment_t a = UVSMTP_ATTACHMENT_INIT;
+  uvsmtp_message_t *m = minimal(0), *memory = minimal(0);
+  char bytes[10000], path[40], *want;
+  int ends[2];
+  for (size_t i = 0; i < sizeof(bytes); i++)
+    bytes[i] = (char)(i * 31 + i / 256);
+  assert_int_equal(pipe(ends), 0);
+  assert_int_equal(write(ends[1], bytes, sizeof(bytes)), sizeof(bytes));
+  close(ends[1]);
+  snprintf(path, sizeof(path), "/dev/fd/%d", ends[0]);
+  a.path = path;
+  a.filename = "f.bin";
+  assert_int_equal(uvsmtp_message_attach(m, &a), 0);
+  close(ends[0]);
+  attach_bytes(memory, "f.bin", bytes, sizeof(bytes));
+  fake_random_next = 0;
+  want = render_text(memory, 0);
+  fake_random_next = 0;
+  for (int again = 0; again < 2; again++) {
+    char *got = render_text(m, 0);
+    assert_string_equal(got, want);
+    free(got);
+  }
+  free(want);
+  uvsmtp_message_free(m);
+  uvsmtp_message_free(memory);
+}
+
 /* A source that gives `pieces` bytes one by one and is not ready before each. */
 typedef struct {
   size_t pieces, at;
@@ -1134,6 +1164,7 @@ int main(void)
       cmocka_unit_test(a_file_gives_the_same_as_its_bytes),
       cmocka_unit_test(a_file_that_changed_fails_the_message),
       cmocka_unit_test(a_file_that_cannot_be_read_is_refused_when_attached),
+      cmocka_unit_test(a_pipe_is_read_whole_and_once),
       cmocka_unit_test(an_attached_source_may_keep_the_reader_waiting),
       cmocka_unit_test(what_the_parts_hold_is_known_before_it_is_opened),
       cmocka_unit_test(two_readers_do_not_disturb_each_other),
