@@ -190,6 +190,8 @@ static bool parts_collide(uvsmtp_message_t *m)
 
 static int make_boundaries(uvsmtp_message_t *m)
 {
+  /* All numbers have as many digits, so that no boundary is the beginning of another one. */
+  int digits = snprintf(NULL, 0, "%zu", m->last_part->index);
   unsigned attempt = 0;
   bool collides = false;
   int err;
@@ -203,7 +205,7 @@ static int make_boundaries(uvsmtp_message_t *m)
     char boundary[80];
     if (p->kind != UVSMTP__PART_MULTI)
       continue;
-    snprintf(boundary, sizeof(boundary), "%s_%zu", m->boundary_start, p->index);
+    snprintf(boundary, sizeof(boundary), "%s_%0*zu", m->boundary_start, digits, p->index);
     p->boundary = uvsmtp__arena_strdup(&m->arena, boundary);
     if (p->boundary == NULL)
       err = uvsmtp__message_fail(m, UVSMTP_ENOMEM, "out of memory");

@@ -135,6 +135,37 @@ static void the_boundary_occurs_in_no_part(void **state)
   uvsmtp_message_free(m);
 }
 
+/* RFC 2046 section 5.1.1: a line that begins with a boundary counts as that. */
+static void no_boundary_begins_another_one(void **state)
+{
+  uvsmtp_message_t *m = minimal(0);
+  uvsmtp_part_t *outer, *inner, *text;
+  char *got, *at, boundary[80] = "\r\n--";
+  size_t count = 0;
+  assert_int_equal(uvsmtp_part_multipart(m, &inner, "mixed"), 0);
+  assert_int_equal(uvsmtp_part_multipart(m, &outer, "mixed"), 0); /* number 1 */
+  for (int i = 0; i < 9; i++) {
+    uvsmtp_part_text(m, &text, "plain", "x", SIZE_MAX);
+    assert_int_equal(uvsmtp_part_add(i < 8 ? outer : inner, text), 0);
+  }
+  for (int i = 0; i < 5; i++) { /* numbers 11 to 15 */
+    uvsmtp_part_t *deeper;
+    assert_int_equal(uvsmtp_part_multipart(m, &deeper, "mixed"), 0);
+    assert_int_equal(uvsmtp_part_add(deeper, inner), 0);
+    inner = deeper;
+  }
+  uvsmtp_part_add(outer, inner);
+  uvsmtp_message_root(m, outer);
+  got = render_text(m, 0);
+  at = strstr(got, "boundary=\"") + 10; /* the outermost is the first */
+  strncat(boundary, at, strcspn(at, "\""));
+  for (at = got; (at = strstr(at, boundary)) != NULL; at++)
+    count++;
+  assert_int_equal(count, 9 + 1);
+  free(got);
+  uvsmtp_message_free(m);
+}
+
 static void utf8_headers_go_only_where_smtputf8_goes(void **state)
 {
   for (int need = 0; need < 2; need++)
@@ -1159,6 +1190,7 @@ int main(void)
       cmocka_unit_test(an_attached_message_is_never_encoded_but_its_parts),
       cmocka_unit_test(an_attached_message_that_must_not_be_touched_needs_8bitmime),
       cmocka_unit_test(the_boundary_occurs_in_no_part),
+      cmocka_unit_test(no_boundary_begins_another_one),
       cmocka_unit_test(utf8_headers_go_only_where_smtputf8_goes),
       cmocka_unit_test(an_idn_domain_becomes_a_labels_where_that_helps),
       cmocka_unit_test(a_file_gives_the_same_as_its_bytes),
