@@ -47,7 +47,7 @@ UVSMTP_EXTERN int uvsmtp_address_canonical(char *out, size_t out_size, const cha
  * the bare address. The name gets quotes where RFC 5322 asks for them and stays UTF-8: header
  * fields of a uvsmtp_message_t are encoded by the builder.
  * Returns    the length without the NUL; the errors of uvsmtp_address_canonical, UVSMTP_ECHARSET:
- *            the name is not UTF-8
+ *            the name is not UTF-8, or has a control character
  * RFC        5322 section 3.4                                                        Since 0.1
  */
 UVSMTP_EXTERN int uvsmtp_address_format(char *out, size_t out_size, const char *name,

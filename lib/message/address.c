@@ -45,10 +45,6 @@ const char *uvsmtp__local_fault(const char *content, size_t len)
 size_t uvsmtp__quote(char *out, const char *content, size_t len)
 {
   size_t n = 0;
-  if (uvsmtp__is_dot_atom(content, len)) {
-    memcpy(out, content, len);
-    return len;
-  }
   out[n++] = '"';
   for (size_t i = 0; i < len; i++) {
     if (content[i] == '"' || content[i] == '\\')
@@ -198,21 +194,23 @@ int uvsmtp__address_join(char out[UVSMTP_ADDRESS_SIZE], const char *local, size_
                          const char *domain, size_t domain_len, const char **fault)
 {
   char quoted[2 * UVSMTP_ADDRESS_SIZE + 2];
-  size_t n;
   *fault = "longer than 320 octets";
   if (local_len >= UVSMTP_ADDRESS_SIZE)
     return UVSMTP_EADDRESS;
   if ((*fault = uvsmtp__local_fault(local, local_len)) != NULL ||
       (*fault = uvsmtp__domain_fault(domain, domain_len)) != NULL)
     return UVSMTP_EADDRESS;
-  n = uvsmtp__quote(quoted, local, local_len);
+  if (!uvsmtp__is_dot_atom(local, local_len)) {
+    local_len = uvsmtp__quote(quoted, local, local_len);
+    local = quoted;
+  }
   *fault = "longer than 320 octets";
-  if (n + 1 + domain_len >= UVSMTP_ADDRESS_SIZE)
+  if (local_len + 1 + domain_len >= UVSMTP_ADDRESS_SIZE)
     return UVSMTP_EADDRESS;
-  memcpy(out, quoted, n);
-  out[n] = '@';
-  memcpy(out + n + 1, domain, domain_len);
-  out[n + 1 + domain_len] = '\0';
+  memcpy(out, local, local_len);
+  out[local_len] = '@';
+  memcpy(out + local_len + 1, domain, domain_len);
+  out[local_len + 1 + domain_len] = '\0';
   *fault = NULL;
   return 0;
 }
@@ -349,6 +347,9 @@ int uvsmtp_address_format(char *out, size_t out_size, const char *name, const ch
     return UVSMTP_ECHARSET;
   if (name_len > 10000 || 2 * name_len + address_len + 6 > out_size)
     return UVSMTP_ETOOLONG;
+  for (size_t i = 0; i < name_len; i++)
+    if (uvsmtp__is_control(name[i]) && name[i] != '\t')
+      return UVSMTP_ECHARSET;
   for (size_t i = 0; i < name_len; i++)
     plain = plain && (uvsmtp__is_atext(name[i]) ||
                       (name[i] == ' ' && i > 0 && i + 1 < name_len && name[i - 1] != ' '));

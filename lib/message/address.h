@@ -23,7 +23,7 @@ static inline bool uvsmtp__is_control(char c)
   return (unsigned char)c < ' ' || c == 127;
 }
 
-/* Writes at most 2 * len + 2 bytes, quoted if `content` needs it; returns how many. */
+/* Writes a quoted string, at most 2 * len + 2 bytes; returns how many. */
 size_t uvsmtp__quote(char *out, const char *content, size_t len);
 /* Joins checked pieces. 0, or UVSMTP_EADDRESS with the reason in `*fault`. */
 int uvsmtp__address_join(char out[UVSMTP_ADDRESS_SIZE], const char *local, size_t local_len,

@@ -83,19 +83,6 @@ static void put_encoded(uvsmtp__writer_t *w, const char *name, const char *value
   }
 }
 
-static size_t put_quoted(char *out, const char *value, size_t len)
-{
-  size_t n = 0;
-  out[n++] = '"';
-  for (size_t i = 0; i < len; i++) {
-    if (value[i] == '"' || value[i] == '\\')
-      out[n++] = '\\';
-    out[n++] = value[i];
-  }
-  out[n++] = '"';
-  return n;
-}
-
 /* Whether a value needs neither quotes nor encoding. "*", "'" and "%" are token characters, but a
  * reader of RFC 2231 may take them for its own. */
 static bool is_plain(const char *value, size_t len)
@@ -113,7 +100,7 @@ void uvsmtp__field_param(uvsmtp__writer_t *w, const char *name, const char *valu
   if (!encode) {
     n = (size_t)snprintf(word, sizeof(word), "%s=", name);
     if (!is_plain(value, len)) {
-      n += put_quoted(word + n, value, len);
+      n += uvsmtp__quote(word + n, value, len);
     } else {
       memcpy(word + n, value, len);
       n += len;

@@ -142,6 +142,7 @@ static void names_are_quoted_where_they_must_be(void **state)
       {"Doe, John", "a@b", "\"Doe, John\" <a@b>"},
       {"John \"X\" Doe", "a@b", "\"John \\\"X\\\" Doe\" <a@b>"},
       {"J. Doe", "a@b", "\"J. Doe\" <a@b>"},
+      {"J.Doe", "a@b", "\"J.Doe\" <a@b>"}, /* atoms have no dots, but in local parts */
       {" a", "a@b", "\" a\" <a@b>"},
       {"a  b", "a@b", "\"a  b\" <a@b>"},
       {"Zo\xc3\xab", "John Doe@b", "Zo\xc3\xab <\"John Doe\"@b>"},
@@ -154,6 +155,7 @@ static void names_are_quoted_where_they_must_be(void **state)
   }
   assert_int_equal(uvsmtp_address_format(out, sizeof(out), "a\nb", "a@b"), UVSMTP_EINJECTION);
   assert_int_equal(uvsmtp_address_format(out, sizeof(out), "a\xff", "a@b"), UVSMTP_ECHARSET);
+  assert_int_equal(uvsmtp_address_format(out, sizeof(out), "a\x1b", "a@b"), UVSMTP_ECHARSET);
   assert_int_equal(uvsmtp_address_format(out, sizeof(out), "x", "nobody"), UVSMTP_EADDRESS);
   assert_int_equal(uvsmtp_address_format(out, 8, "abc", "a@b"), UVSMTP_ETOOLONG);
 }

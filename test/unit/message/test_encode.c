@@ -349,6 +349,7 @@ static void names_become_atoms_quotes_or_words(void **state)
       {"John Doe", "Subject: John Doe\r\n", false},
       {"Doe, John", "Subject: \"Doe, John\"\r\n", false},
       {"J. \"X\" D", "Subject: \"J. \\\"X\\\" D\"\r\n", false},
+      {"J.Doe", "Subject: \"J.Doe\"\r\n", false},
       {"J\xc3\xb6rg", "Subject: =?utf-8?q?J=C3=B6rg?=\r\n", false},
       {"J\xc3\xb6rg", "Subject: J\xc3\xb6rg\r\n", true},
       {"J\xc3\xb6rg, D.", "Subject: \"J\xc3\xb6rg, D.\"\r\n", true},
