@@ -37,9 +37,12 @@ static void write_mailbox(uvsmtp__writer_t *w, const uvsmtp__mailbox_t *b, const
 
 static void write_group_name(uvsmtp__writer_t *w, const char *name, const char *tail)
 {
-  w->tail = strlen(tail);
-  uvsmtp__field_phrase(w, name, strlen(name));
+  bool encoded;
+  w->tail = 1 + strlen(tail);
+  encoded = uvsmtp__field_phrase(w, name, strlen(name));
   w->tail = 0;
+  if (encoded)
+    uvsmtp__field_glue(w, " ");
   uvsmtp__field_glue(w, tail);
 }
 

@@ -244,18 +244,17 @@ static bool is_atoms(const uvsmtp__writer_t *w, const char *s, size_t len)
   return true;
 }
 
-void uvsmtp__field_phrase(uvsmtp__writer_t *w, const char *name, size_t len)
+bool uvsmtp__field_phrase(uvsmtp__writer_t *w, const char *name, size_t len)
 {
   char quoted[2 * MAX_QUOTED + 2];
   size_t quoted_len = len <= MAX_QUOTED ? uvsmtp__quote(quoted, name, len) : SIZE_MAX;
-  if (needs_encoding(w, name, len))
+  bool atoms = len <= MAX_QUOTED && is_atoms(w, name, len);
+  if (needs_encoding(w, name, len) || (!atoms && quoted_len > MAX_QUOTED)) {
     put_encoded(w, name, len);
-  else if (len <= MAX_QUOTED && is_atoms(w, name, len))
-    uvsmtp__field_word(w, name, len);
-  else if (quoted_len > MAX_QUOTED)
-    put_encoded(w, name, len);
-  else
-    uvsmtp__field_word(w, quoted, quoted_len);
+    return true;
+  }
+  uvsmtp__field_word(w, atoms ? name : quoted, atoms ? len : quoted_len);
+  return false;
 }
 
 void uvsmtp__field_param_word(uvsmtp__writer_t *w, const char *name, const char *value)

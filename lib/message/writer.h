@@ -44,12 +44,13 @@ void uvsmtp__field_glue(uvsmtp__writer_t *w, const char *text);
 
 /* Any text: RFC 2047 words where it is not ASCII. words.c */
 void uvsmtp__field_text(uvsmtp__writer_t *w, const char *text, size_t len);
-/* A display name: atoms, a quoted string, or RFC 2047 words. words.c */
-void uvsmtp__field_phrase(uvsmtp__writer_t *w, const char *name, size_t len);
+/* A display name: atoms, a quoted string, or RFC 2047 words, behind which a blank has to follow:
+ * then true. words.c */
+bool uvsmtp__field_phrase(uvsmtp__writer_t *w, const char *name, size_t len);
 /* A parameter, `; name=value` (RFC 2045, 2231). params.c */
 void uvsmtp__field_param(uvsmtp__writer_t *w, const char *name, const char *value);
-/* The same as RFC 2047 words in quotes, which no RFC allows and many mail programs read. The name has
- * at most 30 characters. words.c */
+/* The same as RFC 2047 words in quotes, which no RFC allows and many mail programs read. The name
+ * has at most 30 characters. words.c */
 void uvsmtp__field_param_word(uvsmtp__writer_t *w, const char *name, const char *value);
 
 /* Whether `s` is a token of RFC 2045: what types and parameter names consist of. */

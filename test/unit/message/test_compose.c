@@ -807,6 +807,22 @@ static void the_envelope_follows_from_the_header(void **state)
   uvsmtp_message_free(m);
 }
 
+/* RFC 2047 section 5 (3): blanks stand around an encoded word of a phrase. */
+static void the_name_of_a_group_may_be_encoded(void **state)
+{
+  uvsmtp_message_t *m = minimal(0);
+  char *got;
+  uvsmtp_message_group(m, UVSMTP_TO, "Group \xc3\xa4");
+  uvsmtp_message_address(m, UVSMTP_TO, "One", "one@host.example");
+  uvsmtp_message_group(m, UVSMTP_TO, "Empty \xc3\xa4");
+  uvsmtp_message_group(m, UVSMTP_TO, "c.d");
+  got = render_text(m, 0);
+  assert_non_null(strstr(got, "\r\nTo: bob@receiver.example, =?utf-8?q?Group_=C3=A4?= : One\r\n"
+                              " <one@host.example>;, =?utf-8?q?Empty_=C3=A4?= :;, \"c.d\":;\r\n"));
+  free(got);
+  uvsmtp_message_free(m);
+}
+
 static void bcc_is_never_written(void **state)
 {
   uvsmtp_message_t *m = from_a_list();
@@ -1208,6 +1224,7 @@ int main(void)
       cmocka_unit_test(a_message_id_needs_random_bytes),
       cmocka_unit_test(a_completed_message_cannot_be_changed),
       cmocka_unit_test(the_envelope_follows_from_the_header),
+      cmocka_unit_test(the_name_of_a_group_may_be_encoded),
       cmocka_unit_test(bcc_is_never_written),
       cmocka_unit_test(copies_replace_fields_and_marks_only),
       cmocka_unit_test(a_copy_does_not_look_at_the_attachments_again),
