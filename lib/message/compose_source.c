@@ -190,25 +190,38 @@ static int open_recoded(const uvsmtp_mem_t *mem, const uvsmtp__view_t *v, recode
                              UVSMTP__RAW_8BIT | UVSMTP__RAW_ATTACHED, length);
 }
 
+/* Notes that a part cannot go to a server without 8BITMIME. */
+static void refuse_8bit(reader_t *r, const uvsmtp_part_t *part, const char *reason)
+{
+  if (r->writer.err == 0)
+    r->writer.err =
+        uvsmtp__detail(r->detail, sizeof(r->detail), UVSMTP_E8BIT, "%s: %s", part->type, reason);
+}
+
 /* Lays out an attached message that is 8-bit and must not be encoded as a whole. */
 static void lay_recoded(reader_t *r, uvsmtp_part_t *part)
 {
   const uvsmtp_mem_t *mem = &r->message->mem;
-  recoded_t *recoded = uvsmtp__calloc(mem, 1, sizeof(*recoded));
+  recoded_t *recoded;
   uint64_t length;
-  int err = recoded != NULL ? 0 : UVSMTP_ENOMEM;
-  if (recoded != NULL) {
-    recoded->next = r->recoded;
-    r->recoded = recoded;
-    err = open_recoded(mem, uvsmtp__part_view(r->message, part), recoded, &length);
-  }
-  if (err != 0) {
-    if (err != UVSMTP_ENOMEM)
-      err = uvsmtp__detail(r->detail, sizeof(r->detail), UVSMTP_E8BIT, "%s: %s", part->type,
-                           uvsmtp_raw_detail(recoded->raw));
-    r->writer.err = r->writer.err != 0 ? r->writer.err : err;
+  int err;
+  if (!uvsmtp__holds_message(part->type)) {
+    refuse_8bit(r, part, "8-bit bytes " UVSMTP__NOT_ENCODED);
     return;
   }
+  if ((recoded = uvsmtp__calloc(mem, 1, sizeof(*recoded))) == NULL) {
+    r->writer.err = UVSMTP_ENOMEM;
+    return;
+  }
+  recoded->next = r->recoded;
+  r->recoded = recoded;
+  err = open_recoded(mem, uvsmtp__part_view(r->message, part), recoded, &length);
+  if (err == UVSMTP_ENOMEM)
+    r->writer.err = err;
+  else if (err != 0)
+    refuse_8bit(r, part, uvsmtp_raw_detail(recoded->raw));
+  if (err != 0)
+    return;
   flush_text(r);
   add_stretch(r, (stretch_t){.part = part, .cte = UVSMTP__RECODED, .recoded = recoded});
   if (r->length != UVSMTP_LENGTH_UNKNOWN)

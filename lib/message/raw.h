@@ -62,6 +62,11 @@ int uvsmtp__recode_next(uvsmtp__recode_t *recode, uvsmtp_slice_t *piece);
 /* NULL is fine. */
 void uvsmtp__recode_close(uvsmtp__recode_t *recode);
 
+#define UVSMTP__NOT_ENCODED "in a part that must not be encoded"
+/* Whether a part of this type is a message whose parts may be encoded; what else is message/… must
+ * not be changed (RFC 2046 section 5.2), but for message/global (RFC 6532 section 3.7). */
+bool uvsmtp__holds_message(const char *type);
+
 /* Whether a line says "Content-Transfer-Encoding: binary", in a header or not. */
 bool uvsmtp__mentions_binary(const char *bytes, size_t len);
 

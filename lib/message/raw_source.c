@@ -40,7 +40,7 @@ static void look(uvsmtp_raw_t *raw)
     if ((raw->flags & UVSMTP_RAW_LONG_LINES) == 0 &&
         uvsmtp__long_line(s->base, s->len, UVSMTP__RAW_LINE) != 0)
       raw->has |= UVSMTP__RAW_LONG;
-    if ((raw->has & UVSMTP__RAW_8BIT) != 0 && uvsmtp__mentions_binary(s->base, s->len))
+    if (uvsmtp__mentions_binary(s->base, s->len))
       raw->has |= UVSMTP__RAW_BINARY;
   }
 }

@@ -11,6 +11,7 @@
  * It is refused, with the reason,
  *   - in a header, which only SMTPUTF8 could carry;
  *   - where a signature would break: under DKIM, inside multipart/signed, and in what is encrypted;
+ *   - in what must not be encoded: message/… but for whole messages and message/global;
  *   - where the message is not what its fields say: a content that is 8-bit though it is base64, a
  *     multipart without boundary, text outside its parts.
  *
@@ -27,6 +28,13 @@
 static bool type_is(const uvsmtp__entity_t *e, const char *prefix)
 {
   return strncmp(e->type, prefix, strlen(prefix)) == 0;
+}
+
+/* Whether the bytes of a part are its content. */
+static bool is_identity(const uvsmtp__entity_t *e)
+{
+  return e->encoding[0] == '\0' || strcmp(e->encoding, "7bit") == 0 ||
+         strcmp(e->encoding, "8bit") == 0 || strcmp(e->encoding, "binary") == 0;
 }
 
 /* The content with CRLF as its line end, as the sender would have made it. */
@@ -84,10 +92,8 @@ static int put_leaf(uvsmtp__recode_t *rc, const uvsmtp__entity_t *e, bool root)
   }
   if (strcmp(e->encoding, "base64") == 0 && !uvsmtp__has_8bit(e->body, (size_t)(e->end - e->body)))
     return rewrap(rc, e, root);
-  if (e->encoding[0] != '\0' && strcmp(e->encoding, "7bit") != 0 &&
-      strcmp(e->encoding, "8bit") != 0 && strcmp(e->encoding, "binary") != 0)
-    return uvsmtp__recode_refuse(rc, e->start, e->end,
-                                 "in a part that is encoded, as its header says");
+  if (!is_identity(e))
+    return uvsmtp__recode_refuse(rc, e->start, e->end, UVSMTP__ENCODED);
   if (type_is(e, "application/pkcs7-") || type_is(e, "application/x-pkcs7-") ||
       type_is(e, "application/pgp-"))
     return uvsmtp__recode_refuse(rc, e->start, e->end, "in a part that is signed or encrypted");
@@ -176,6 +182,18 @@ static int put_multipart(uvsmtp__recode_t *rc, const uvsmtp__entity_t *e, size_t
   return put_part(rc, e, part, e->end, outside, depth);
 }
 
+/* A part that is a message itself. */
+static int put_message(uvsmtp__recode_t *rc, const uvsmtp__entity_t *e, size_t depth)
+{
+  int err;
+  if (!uvsmtp__holds_message(e->type))
+    return uvsmtp__recode_leave(rc, e->start, e->end, UVSMTP__NOT_ENCODED);
+  if (!is_identity(e))
+    return uvsmtp__recode_leave(rc, e->start, e->end, UVSMTP__ENCODED);
+  err = uvsmtp__recode_put_outer_header(rc, e);
+  return err != 0 ? err : put_entity(rc, e->body, e->end, depth + 1, false);
+}
+
 /* A message, or a part of one. */
 static int put_entity(uvsmtp__recode_t *rc, const char *start, const char *end, size_t depth,
                       bool in_digest)
@@ -190,11 +208,9 @@ static int put_entity(uvsmtp__recode_t *rc, const char *start, const char *end, 
     return err;
   if (type_is(&e, "multipart/"))
     return put_multipart(rc, &e, depth);
-  if (!type_is(&e, "message/"))
-    return put_leaf(rc, &e, depth == 0);
-  if ((err = uvsmtp__recode_put_outer_header(rc, &e)) != 0)
-    return err;
-  return put_entity(rc, e.body, e.end, depth + 1, false);
+  if (type_is(&e, "message/") && !type_is(&e, "message/global"))
+    return put_message(rc, &e, depth);
+  return put_leaf(rc, &e, depth == 0);
 }
 
 /* ---- The whole ---- */

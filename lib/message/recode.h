@@ -9,6 +9,7 @@
 #include "message/encode.h"
 #include "message/raw.h"
 
+#define UVSMTP__ENCODED "in a part that is encoded, as its header says"
 #define UVSMTP__UNDER_DKIM "under a DKIM signature, which a change would break"
 #define UVSMTP__RECODE_CHUNK (256 * (UVSMTP__B64_LINE_OUT + 2))
 

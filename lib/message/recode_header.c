@@ -35,6 +35,12 @@ static size_t word_len(const char *s, size_t len)
   return n;
 }
 
+bool uvsmtp__holds_message(const char *type)
+{
+  return uvsmtp__ascii_equal(type, strlen(type), "message/rfc822", 14) ||
+         uvsmtp__ascii_equal(type, strlen(type), "message/news", 12);
+}
+
 /* Reads the value of a parameter, which may stand in quotes; returns how many bytes it takes. */
 static size_t read_value(char *out, size_t size, const char *s, size_t len)
 {
@@ -162,5 +168,7 @@ int uvsmtp__recode_put_header(uvsmtp__recode_t *rc, const uvsmtp__entity_t *e, c
 int uvsmtp__recode_put_outer_header(uvsmtp__recode_t *rc, const uvsmtp__entity_t *e)
 {
   bool eight = (rc->why & UVSMTP__RAW_8BIT) == 0 && uvsmtp__recode_has_8bit(rc, e->body, e->end);
+  if (rc->is_signed) /* nothing in it will be encoded, or it is refused */
+    return uvsmtp__recode_keep(rc, e->start, e->body);
   return uvsmtp__recode_put_header(rc, e, eight ? "8bit" : "7bit");
 }

@@ -107,18 +107,30 @@ static void an_attached_message_is_never_encoded_but_its_parts(void **state)
 
 static void an_attached_message_that_must_not_be_touched_needs_8bitmime(void **state)
 {
-  static const char secret[] = "From: x@y\nContent-Type: application/pkcs7-mime\n\n\xc3\xa4\n";
-  uvsmtp_message_t *m = minimal(0);
-  uvsmtp_source_t source;
-  uvsmtp_source_info_t info;
-  attach_bytes(m, "m.eml", secret, sizeof(secret) - 1);
-  assert_int_equal(uvsmtp_message_source(m, &source), 0);
-  assert_int_equal(source.ops->open(&source, 0, &info), UVSMTP_E8BIT);
-  assert_string_equal(source.ops->detail(&source),
-                      "message/rfc822: 8-bit bytes in a part that is signed or encrypted");
-  assert_int_equal(source.ops->open(&source, UVSMTP_TARGET_8BITMIME, &info), 0);
-  source.ops->close(&source);
-  uvsmtp_message_free(m);
+  static const struct {
+    const char *type, *bytes, *detail;
+  } rows[] = {
+      {"message/rfc822", "From: x@y\nContent-Type: application/pkcs7-mime\n\n\xc3\xa4\n",
+       "message/rfc822: 8-bit bytes in a part that is signed or encrypted"},
+      {"Message/Delivery-Status", "Reporting-MTA: dns; a\n\nDiagnostic-Code: x; \xc3\xa4\n",
+       "Message/Delivery-Status: 8-bit bytes in a part that must not be encoded"},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    uvsmtp_message_t *m = minimal(0);
+    uvsmtp_attachment_t a = UVSMTP_ATTACHMENT_INIT;
+    uvsmtp_source_t source;
+    uvsmtp_source_info_t info;
+    a.type = rows[i].type;
+    a.bytes = rows[i].bytes;
+    a.len = strlen(rows[i].bytes);
+    assert_int_equal(uvsmtp_message_attach(m, &a), 0);
+    assert_int_equal(uvsmtp_message_source(m, &source), 0);
+    assert_int_equal(source.ops->open(&source, 0, &info), UVSMTP_E8BIT);
+    assert_string_equal(source.ops->detail(&source), rows[i].detail);
+    assert_int_equal(source.ops->open(&source, UVSMTP_TARGET_8BITMIME, &info), 0);
+    source.ops->close(&source);
+    uvsmtp_message_free(m);
+  }
 }
 
 static void the_boundary_occurs_in_no_part(void **state)

@@ -558,6 +558,10 @@ static const struct {
      "7bit\r\n\n--a\n"
      "Content-Transfer-Encoding: 7bit\r\n\nFrom: x@y\nContent-Transfer-Encoding: "
      "quoted-printable\r\n\ntext x=C3=A4\n--a--\n"},
+    {"what may hold UTF-8 in its header may be encoded",
+     "Content-Type: message/global\r\n\r\nSubject: " AE "\r\n\r\nx\r\n",
+     "Content-Type: message/global\r\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: "
+     "base64\r\n\r\nU3ViamVjdDogw6QNCg0KeA0K\r\n"},
     {"signed parts that are 7-bit are no hindrance",
      "Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\nContent-Type: multipart/signed; "
      "boundary=s\r\n\r\n--s--\r\n--a\r\n\r\ntext x" AE "\r\n--a--\r\n",
@@ -609,6 +613,13 @@ static void what_must_not_be_touched_is_refused_with_the_reason(void **state)
       {"Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\nno field\r\n\r\n" AE
        "\r\n--a--\r\n",
        "8-bit bytes in a part whose header cannot be read"},
+      {"Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; a\r\n\r\nX: " AE "\r\n",
+       "8-bit bytes in a part that must not be encoded"},
+      {"Content-Type: message/partial; id=x; number=2\r\n\r\n\r\n\r\n" AE "\r\n",
+       "8-bit bytes in a part that must not be encoded"},
+      {"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+       "Subject: =C3=A4\r\n\r\n" AE "\r\n",
+       "8-bit bytes in a part that is encoded, as its header says"},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
     uvsmtp_raw_t *raw = new_raw();
@@ -752,6 +763,11 @@ static void what_only_binarymime_would_carry_is_encoded(void **state)
   } rows[] = {
       {"a message", V "Content-Type: a/b\r\n" BIN "\r\n\xff\n\xfe\r",
        V "Content-Type: a/b\r\nContent-Transfer-Encoding: base64\r\n\r\n/wr+DQ==\r\n"},
+      {"one that has no 8-bit bytes", V "Content-Type: a/b\r\n" BIN "\r\na\nb\r",
+       V "Content-Type: a/b\r\nContent-Transfer-Encoding: base64\r\n\r\nYQpiDQ==\r\n"},
+      {"one whose header is sent in two pieces",
+       V "Content-Type: a/b\r\n" BIN "Bcc: x@y\r\n\r\n\xff\n\xfe\r",
+       V "Content-Type: a/b\r\nContent-Transfer-Encoding: base64\r\n\r\n/wr+DQ==\r\n"},
       {"a part, and not those beside it",
        V "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n" AE
          "\r\n--b\r\nContent-Type: a/b\r\n" BIN "\r\n\xff\n\xfe\r\n--b--\r\n",
@@ -764,6 +780,11 @@ static void what_only_binarymime_would_carry_is_encoded(void **state)
       {"text that speaks of it", V "\r\n" BIN AE "\n", V "\r\n" BIN AE "\n"},
       {"signed lines", V "DKIM-Signature: x\r\nContent-Type: a/b\r\n" BIN "\r\n" AE "\r\n",
        V "DKIM-Signature: x\r\nContent-Type: a/b\r\n" BIN "\r\n" AE "\r\n"},
+      {"signed parts that only say so",
+       "DKIM-Signature: x\r\nContent-Type: multipart/mixed; boundary=b\r\n" BIN "\r\n--b\r\n" BIN
+       "\r\n" AE "\r\n--b--\r\n",
+       "DKIM-Signature: x\r\nContent-Type: multipart/mixed; boundary=b\r\n" BIN "\r\n--b\r\n" BIN
+       "\r\n" AE "\r\n--b--\r\n"},
       {"signed", V "DKIM-Signature: x\r\nContent-Type: a/b\r\n" BIN "\r\n" AE "\n", NULL},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
