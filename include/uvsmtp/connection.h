@@ -403,7 +403,7 @@ typedef struct uvsmtp_result_s {
   int err;                /* 0 only if all recipients accepted; else the first cause */
   const char *error_text; /* a sentence; "" if err is 0 */
   uvsmtp_command_t phase; /* in which it was decided */
-  bool phase_known;       /* false: it failed before any command was sent */
+  bool phase_known;       /* false: it failed before any command was sent, or answered */
   int code;               /* the final reply (the last one read for this message); 0: none */
   uint16_t enhanced[3];
   const char *text;

@@ -114,6 +114,7 @@ static void tell_unsent(uvsmtp_client_t *client, uvsmtp_send_t *send)
     result.error_text = client->failure.text;
     result.code = client->failure.code;
     result.phase = client->failure.command;
+    result.phase_known = client->failure.code != 0;
     memcpy(result.enhanced, client->failure.enhanced, sizeof(result.enhanced));
     result.text = client->failure.words;
     result.status = UVSMTP_DEFERRED;

@@ -363,6 +363,7 @@ def who_is_not_let_in_gets_the_servers_words():
         told = result['recipients'][0]
     with Sink('--rule', 'greeting : reply "554 5.3.2 Not here"') as sink:
         other = send(sink.plain, *TO, '--json', 'letter', status=69).result()['reply']
+    equal(result['phase'], 'AUTH')
     equal(result['reply'], {'code': 535, 'enhanced': '5.7.8',
                             'text': 'Authentication credentials invalid'})
     equal([told[key] for key in ('code', 'enhanced', 'text')], list(result['reply'].values()))
