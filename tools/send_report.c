@@ -164,6 +164,8 @@ static void print_json(const char *name, const uvsmtp_result_t *result, const ch
   putchar('}');
   json_recipients(result);
   json_field("phase", phase);
+  fputs(", ", stdout);
+  json_field("tls", uvsmtp_security_name(result->security));
   fputs(", \"error\": ", stdout);
   if (result->err == 0) {
     fputs("null}\n", stdout);

@@ -467,7 +467,7 @@ struct uvsmtp_auth_context_s {
   const char *host;              /* the server's name as the caller gave it */
   const char *service;           /* NULL: "smtp" */
   uint16_t port;                 /* 0: unknown */
-  bool tls;                      /* the connection is encrypted */
+  bool tls;                      /* the connection is encrypted, and not to just anybody */
   bool allow_plaintext;          /* PLAINTEXT and GUESSABLE mechanisms may run without TLS */
   unsigned max_challenges;       /* 0: 10 */
   const uvsmtp_crypto_t *crypto; /* NULL: only mechanisms without digests run */
@@ -573,10 +573,12 @@ typedef struct uvsmtp_auth_choice_s {
                           or not; borrowed likewise */
   const char *host;    /* whose refusals count; borrowed likewise */
   uint16_t port;
-  bool tls;             /* the connection is encrypted */
+  bool tls;             /* the connection is encrypted, and not to just anybody */
   bool allow_plaintext; /* the caller said by name that secrets may go without TLS; loopback
                            and Unix sockets are no exception: they need it too */
   bool channel_binding; /* the connection can give channel binding data */
+  const char *doubt;    /* why `tls` is false though the connection is encrypted: what is wrong with
+                           the server's certificate; NULL: it is not; borrowed likewise */
 
   /* set by uvsmtp_auth_choose */
   uvsmtp_auth_t *auth;   /* one of `auths` */

@@ -35,7 +35,9 @@ typedef struct uvsmtp_connection_s uvsmtp_connection_t;
 typedef enum uvsmtp_tls_mode_e {
   UVSMTP_TLS_REQUIRED = 0,  /* STARTTLS, or no session; port 587 */
   UVSMTP_TLS_IMPLICIT,      /* from the first byte; port 465 */
-  UVSMTP_TLS_OPPORTUNISTIC, /* STARTTLS if offered, else in the clear; no protection */
+  UVSMTP_TLS_OPPORTUNISTIC, /* STARTTLS if offered, whatever the certificate, else in the clear (RFC
+                               7435): some protection from those who listen, none from those who can
+                               change what is sent */
   UVSMTP_TLS_NONE           /* in the clear; port 25 */
 } uvsmtp_tls_mode_t;
 
@@ -84,8 +86,9 @@ typedef struct uvsmtp_connection_options_s {
                                         system's trust store, made at the first need */
   uvsmtp_auth_t *const *auths; /* in order of preference; the array is copied, each is acquired */
   size_t auth_count;
-  bool allow_plaintext_auth; /* credentials may go without TLS, on loopback and Unix sockets too
-                                only if this says so */
+  bool allow_plaintext_auth; /* credentials may go without TLS, or with TLS_OPPORTUNISTIC to a server
+                                whose certificate did not pass; on loopback and Unix sockets too only
+                                if this says so */
   uint64_t connect_timeout_ms; /* resolve and connect, all addresses; default 30 000 */
   uint64_t tls_timeout_ms;     /* handshake; default 30 000 */
   uint64_t quit_timeout_ms;    /* for the reply to QUIT; default 5 000 */
@@ -273,6 +276,9 @@ UVSMTP_EXTERN const char *uvsmtp_connection_peer(const uvsmtp_connection_t *conn
  * Since 0.1
  */
 UVSMTP_EXTERN bool uvsmtp_connection_is_spent(const uvsmtp_connection_t *connection);
+/** How it is protected, from when it is ready. Since 0.1 */
+UVSMTP_EXTERN uvsmtp_security_t
+uvsmtp_connection_security(const uvsmtp_connection_t *connection);
 /** TLS facts; 0, or UVSMTP_ESTATE without TLS. Since 0.1 */
 UVSMTP_EXTERN int uvsmtp_connection_tls_info(uvsmtp_connection_t *connection,
                                              uvsmtp_tls_info_t *info);
@@ -419,6 +425,7 @@ typedef struct uvsmtp_result_s {
   const char *queue_id;   /* the server's name for it, out of the final reply; "" if none is seen */
   unsigned transactions;  /* that were begun for it: more than one where the server takes no more
                              recipients at a time, or was served a plainer way */
+  uvsmtp_security_t security; /* of the session that it went on */
 } uvsmtp_result_t;
 
 typedef struct uvsmtp_send_s uvsmtp_send_t;

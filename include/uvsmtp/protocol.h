@@ -365,6 +365,12 @@ UVSMTP_EXTERN int uvsmtp_protocol_start_tls(uvsmtp_protocol_t *protocol, void *t
 UVSMTP_EXTERN int uvsmtp_protocol_tls_started(uvsmtp_protocol_t *protocol);
 
 /**
+ * Within TLS: the server has not shown who it is. REQUIRETLS is then refused with
+ * UVSMTP_ETLSREQUIRED, as without TLS (RFC 8689 section 4.2.1). Since 0.1
+ */
+UVSMTP_EXTERN void uvsmtp_protocol_tls_unverified(uvsmtp_protocol_t *protocol);
+
+/**
  * AUTH `mechanism` (RFC 4954), with a first response of `response_len` octets, or without one if
  * `response` is NULL. A response too long for one line is kept and goes after the 334. Responses
  * are encoded here and wiped once they have left. UVSMTP_EMECHANISM if it is not offered.

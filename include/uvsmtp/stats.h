@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "uvsmtp/base.h"
+#include "uvsmtp/tls.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -116,7 +117,8 @@ UVSMTP_EXTERN const uvsmtp_histogram_t *uvsmtp_client_latency(const uvsmtp_clien
 
 /* X(NAME, name): what a client has to say besides results. */
 #define UVSMTP_CLIENT_EVENT_MAP(X)                                                                 \
-  X(OPENED, "opened")               /* a connection is ready */                                    \
+  X(OPENED, "opened")               /* a connection is ready; security, and text where its server's \
+                                       certificate did not pass and was taken nevertheless */      \
   X(OPEN_FAILED, "open failed")     /* err, code, text */                                          \
   X(LOGIN_REFUSED, "login refused") /* likewise, for credentials; after OPEN_FAILED */             \
   X(RETIRED, "retired")             /* a connection is closed; cause, connection */                \
@@ -152,6 +154,7 @@ typedef struct uvsmtp_client_event_s {
   uint64_t delay_ms;     /* BACKOFF */
   size_t limit;          /* FEWER, MORE */
   unsigned tries;        /* RETRY: how many there were */
+  uvsmtp_security_t security; /* OPENED */
   uint64_t missed;       /* events before this one for which there was no room */
 } uvsmtp_client_event_t;
 /**

@@ -38,6 +38,17 @@ typedef struct uvsmtp_tls_s uvsmtp_tls_t;
 /** What resumes an earlier session. Opaque; never changes, so it can serve many engines. */
 typedef struct uvsmtp_tls_session_s uvsmtp_tls_session_t;
 
+/** How a connection is protected in fact. */
+typedef enum uvsmtp_security_e {
+  UVSMTP_SECURITY_NONE = 0,   /* in the clear, or a Unix socket */
+  UVSMTP_SECURITY_UNVERIFIED, /* TLS with a server that has not shown who it is: its certificate was
+                                 not checked, or did not pass and was taken nevertheless */
+  UVSMTP_SECURITY_VERIFIED    /* TLS, and the certificate passed (see uvsmtp_tls_info_t.verified) */
+} uvsmtp_security_t;
+
+/** "none", "unverified", "verified". Static. Since 0.1 */
+UVSMTP_EXTERN const char *uvsmtp_security_name(uvsmtp_security_t security);
+
 typedef enum uvsmtp_tls_version_e {
   UVSMTP_TLS_VERSION_DEFAULT = 0,
   UVSMTP_TLS_1_2 = 0x0303,
@@ -147,6 +158,15 @@ UVSMTP_EXTERN void uvsmtp_tls_context_free(uvsmtp_tls_context_t *context);
  */
 UVSMTP_EXTERN int uvsmtp_tls_new(uvsmtp_tls_t **engine, uvsmtp_tls_context_t *context,
                                  const char *server_name);
+
+/**
+ * The same for a client that would go in the clear else (opportunistic TLS, RFC 7435): the server's
+ * certificate is checked as the context says, pins too, but what is wrong with it does not end the
+ * handshake. Nobody who only listens can read what is sent; who the server is, is not known, and
+ * uvsmtp_tls_overlooked says why. UVSMTP_EINVAL for a server's context. Since 0.1
+ */
+UVSMTP_EXTERN int uvsmtp_tls_new_opportunistic(uvsmtp_tls_t **engine, uvsmtp_tls_context_t *context,
+                                               const char *server_name);
 
 /** Frees an engine and wipes its keys. NULL is fine. Since 0.1 */
 UVSMTP_EXTERN void uvsmtp_tls_free(uvsmtp_tls_t *engine);
@@ -261,6 +281,7 @@ typedef struct uvsmtp_tls_info_s {
   int64_t not_before, not_after; /* seconds since 1970 */
   uint8_t fingerprint[32];       /* SHA-256 of the certificate */
   char pin[56];                  /* its public key as a pin: "sha256//…" */
+  const char *overlooked;        /* as uvsmtp_tls_overlooked, but "" for NULL */
 } uvsmtp_tls_info_t;
 
 #define UVSMTP_TLS_INFO_INIT UVSMTP__SIZED(uvsmtp_tls_info_t)
@@ -273,6 +294,16 @@ UVSMTP_EXTERN int uvsmtp_tls_info(uvsmtp_tls_t *engine, uvsmtp_tls_info_t *info)
 
 /** True if the handshake is done and resumed an earlier session. Since 0.1 */
 UVSMTP_EXTERN bool uvsmtp_tls_resumed(const uvsmtp_tls_t *engine);
+
+/** True if the handshake is done and `verified` of the info is not 0. Since 0.1 */
+UVSMTP_EXTERN bool uvsmtp_tls_verified(const uvsmtp_tls_t *engine);
+
+/**
+ * What is wrong with the server's certificate, in a sentence, where an engine that is not
+ * opportunistic would have ended the handshake for it, this one or the one whose session was
+ * resumed; NULL: nothing. Valid until the engine is freed. Since 0.1
+ */
+UVSMTP_EXTERN const char *uvsmtp_tls_overlooked(const uvsmtp_tls_t *engine);
 
 /** Room for any channel binding. */
 #define UVSMTP_TLS_BINDING_MAX 64
@@ -301,7 +332,8 @@ UVSMTP_EXTERN int uvsmtp_tls_session_get(uvsmtp_tls_t *engine, uvsmtp_tls_sessio
  * Offers an earlier session to the server, before the first uvsmtp_tls_handshake. The server may
  * refuse, which costs a full handshake and nothing else. Since the certificate is not checked
  * again, only a session of the same context and the same server name is taken, and only for a day
- * since the certificate was checked, and while that is valid.
+ * since the certificate was checked, and while that is valid; one for which something was overlooked
+ * by opportunistic engines only.
  * Returns 0; UVSMTP_EINVAL (of another context or name, or too old; the engine works without it),
  * UVSMTP_ESTATE, UVSMTP_ENOMEM. Since 0.1
  */

@@ -181,6 +181,17 @@ static void append_ours(uvsmtp_auth_choice_t *choice)
   }
 }
 
+static void explain_plaintext(uvsmtp_auth_choice_t *choice)
+{
+  append(choice, choice->doubt == NULL ? "the connection is not encrypted"
+                                       : "who the server is, is not known");
+  append(choice, ", and of what the server offers (");
+  append(choice, choice->offered);
+  append(choice,
+         choice->doubt == NULL ? ") nothing is safe without TLS" : ") nothing is safe so: ");
+  append(choice, choice->doubt == NULL ? "" : choice->doubt);
+}
+
 static int explain(uvsmtp_auth_choice_t *choice, const hindrances_t *hindrances)
 {
   if (choice->err != 0)
@@ -192,9 +203,7 @@ static int explain(uvsmtp_auth_choice_t *choice, const hindrances_t *hindrances)
     return UVSMTP_EAUTHBACKOFF;
   }
   if (hindrances->plaintext) {
-    append(choice, "the connection is not encrypted, and of what the server offers (");
-    append(choice, choice->offered);
-    append(choice, ") nothing is safe without TLS");
+    explain_plaintext(choice);
     return UVSMTP_EAUTHPLAINTEXT;
   }
   if (choice->offered == NULL || choice->offered[0] == '\0') {

@@ -66,10 +66,22 @@ static void note_event(const uvsmtp__member_t *member, uvsmtp_client_event_type_
                           .type = type,
                           .endpoint = server_of(member)->name,
                           .connection = connection != NULL ? uvsmtp_connection_id(connection) : 0,
+                          .security = type == UVSMTP_CLIENT_OPENED
+                                          ? uvsmtp_connection_security(connection)
+                                          : UVSMTP_SECURITY_NONE,
                           .cause = member->slot.cause,
                           .err = error->err,
                           .code = error->code,
                           .text = error->text});
+}
+
+static void note_opened(const uvsmtp__member_t *member)
+{
+  uvsmtp_tls_info_t tls = UVSMTP_TLS_INFO_INIT;
+  bool unverified = uvsmtp_connection_security(member->connection) == UVSMTP_SECURITY_UNVERIFIED &&
+                    uvsmtp_connection_tls_info(member->connection, &tls) == 0;
+  note_event(member, UVSMTP_CLIENT_OPENED,
+             &(uvsmtp_error_t){.text = unverified ? tls.overlooked : ""});
 }
 
 static void note_failure(uvsmtp__member_t *member, const uvsmtp_error_t *error)
@@ -112,7 +124,7 @@ static void on_opened(uvsmtp_connection_t *connection, const uvsmtp_error_t *err
     return;
   }
   uvsmtp__stats_opened(client, connection);
-  note_event(member, UVSMTP_CLIENT_OPENED, &none);
+  note_opened(member);
   member->was_open = true;
   uvsmtp__member_adopt(member);
   uvsmtp__pool_opened(&client->pool, &member->slot, now(client));

@@ -522,6 +522,11 @@ const char *uvsmtp_connection_peer(const uvsmtp_connection_t *c)
   return c->peer != NULL ? c->peer : "";
 }
 
+uvsmtp_security_t uvsmtp_connection_security(const uvsmtp_connection_t *c)
+{
+  return (uvsmtp_security_t)c->security;
+}
+
 int uvsmtp_connection_tls_info(uvsmtp_connection_t *c, uvsmtp_tls_info_t *info)
 {
   return c->tls_done && !c->working ? uvsmtp_tls_info(c->tls, info) : UVSMTP_ESTATE;

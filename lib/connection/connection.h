@@ -151,6 +151,7 @@ struct uvsmtp_connection_s {
   unsigned jobs; /* computations in worker threads; above 0: HOLD_OFFLOAD */
   uint8_t phase; /* uvsmtp__phase_t */
   uint8_t holds;
+  uint8_t security; /* uvsmtp_security_t */
   uint8_t answered; /* uvsmtp_command_t: what the last reply was to, while it opens */
   bool working;     /* `work` is one of the jobs, and has the TLS engine */
   bool quitting;    /* QUIT as soon as nothing is under way */

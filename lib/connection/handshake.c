@@ -91,6 +91,7 @@ static void fail(uvsmtp_connection_t *c, int err, const char *detail)
 static void complete(uvsmtp_connection_t *c)
 {
   c->tls_done = true;
+  c->security = uvsmtp_tls_verified(c->tls) ? UVSMTP_SECURITY_VERIFIED : UVSMTP_SECURITY_UNVERIFIED;
   uvsmtp__free(c->mem, c->work);
   c->work = NULL;
   c->info.tls_ended_ms = uv_now(c->loop);
@@ -188,7 +189,9 @@ static void wake(uvsmtp__visit_t *visit)
 static void start(uvsmtp_connection_t *c, uvsmtp_tls_context_t *context)
 {
   const uvsmtp_connection_options_t *o = &c->config->o;
-  int err = uvsmtp_tls_new(&c->tls, context, o->host);
+  int err = o->tls == UVSMTP_TLS_OPPORTUNISTIC
+                ? uvsmtp_tls_new_opportunistic(&c->tls, context, o->host)
+                : uvsmtp_tls_new(&c->tls, context, o->host);
   c->info.tls_started_ms = uv_now(c->loop);
   c->phase = UVSMTP__PHASE_HANDSHAKE;
   if (err != 0) {

@@ -79,7 +79,7 @@ static int start_exchange(uvsmtp_connection_t *c)
   context.offered = c->choice->offered;
   context.host = c->choice->host;
   context.port = c->choice->port;
-  context.tls = c->tls_done;
+  context.tls = c->choice->tls;
   context.allow_plaintext = c->config->o.allow_plaintext_auth;
   context.crypto = uvsmtp_tls_crypto();
   context.mem = c->mem;
@@ -158,7 +158,9 @@ void uvsmtp__login_begin(uvsmtp_connection_t *c)
   c->choice->offered = uvsmtp_protocol_capabilities(c->protocol)->auth_mechanisms;
   c->choice->host = server_name(c);
   c->choice->port = o->port;
-  c->choice->tls = c->tls_done;
+  if (c->tls_done)
+    c->choice->doubt = uvsmtp_tls_overlooked(c->tls);
+  c->choice->tls = c->tls_done && c->choice->doubt == NULL;
   c->choice->allow_plaintext = o->allow_plaintext_auth;
   c->choice->channel_binding = c->tls_done;
   try_next(c);

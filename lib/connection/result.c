@@ -260,6 +260,7 @@ static inline void fill_session(const uvsmtp_connection_t *c, const uvsmtp_send_
 {
   result->peer = c->peer != NULL ? c->peer : "";
   result->connection_id = c->id;
+  result->security = (uvsmtp_security_t)c->security;
   result->connected_ms = c->info.ready_ms;
   result->queued_ms = send->queued_ms;
   result->started_ms = send->started_ms;

@@ -102,6 +102,8 @@ void uvsmtp__session_tls_started(uvsmtp_connection_t *c)
 {
   int err = uvsmtp_protocol_tls_started(c->protocol);
   c->phase = UVSMTP__PHASE_SESSION;
+  if (uvsmtp_tls_overlooked(c->tls) != NULL)
+    uvsmtp_protocol_tls_unverified(c->protocol);
   if (err != 0)
     cannot_issue(c, err, "EHLO");
   else

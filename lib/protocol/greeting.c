@@ -114,3 +114,8 @@ int uvsmtp_protocol_tls_started(uvsmtp_protocol_t *p)
   p->state = p->projected = UVSMTP_STATE_GREETING_RECEIVED;
   return 0;
 }
+
+void uvsmtp_protocol_tls_unverified(uvsmtp_protocol_t *p)
+{
+  p->doubted = true;
+}

@@ -72,6 +72,7 @@ struct uvsmtp_protocol_s {
   uint8_t state;      /* confirmed */
   uint8_t projected;  /* after all that is queued, if nothing is refused */
   bool tls;           /* the stream is TLS */
+  bool doubted;       /* and who the server is, is not known */
   bool tls_pending;   /* 220 to STARTTLS was read: the handshake is due */
   bool alone;         /* nothing may follow STARTTLS before its reply: it would leave in the clear
                          (RFC 3207); behind XCLIENT all begins anew */

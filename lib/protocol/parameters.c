@@ -137,6 +137,9 @@ static int append_requiretls(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, unsig
     return 0;
   if (!p->tls)
     return UVSMTP_ETLSREQUIRED;
+  if (p->doubted)
+    return uvsmtp__fault(p, UVSMTP_ETLSREQUIRED,
+                         "requiretls is for a server that has shown who it is");
   err = uvsmtp__need(p, UVSMTP_EXT_REQUIRETLS, "REQUIRETLS");
   return err != 0 ? err : uvsmtp__buffer_append_str(line, " REQUIRETLS");
 }

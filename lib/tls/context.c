@@ -292,8 +292,12 @@ static int set_up(uvsmtp_tls_context_t *c, const uvsmtp_tls_options_t *o, uvsmtp
       return err;
     ret = configure(c, o);
   }
-  if (ret == 0)
-    return set_suites(c, o, say);
+  if (ret == 0) {
+    err = set_suites(c, o, say);
+    c->lenient = c->conf;
+    mbedtls_ssl_conf_authmode(&c->lenient, MBEDTLS_SSL_VERIFY_OPTIONAL);
+    return err;
+  }
   if (uvsmtp__tls_is_no_memory(ret))
     return UVSMTP_ENOMEM;
   uvsmtp__tls_say(say, "the TLS settings cannot be used");

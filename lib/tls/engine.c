@@ -236,6 +236,8 @@ int uvsmtp_tls_handshake(uvsmtp_tls_t *e)
   }
   if (!e->done) {
     e->done = true;
+    if (e->opportunistic && e->full_handshake) /* what mbedTLS has found besides, as key usage */
+      e->problems |= mbedtls_ssl_get_verify_result(&e->ssl);
     e->checked_at =
         uvsmtp_tls_resumed(e) && e->offered != NULL ? e->offered->checked_at : (int64_t)time(NULL);
     e->new_session =
@@ -428,7 +430,7 @@ static int set_up(uvsmtp_tls_t *e, const char *server_name)
     err = uvsmtp__tls_name_init(&e->name, &context->mem, server_name);
   if (err != 0)
     return err;
-  ret = mbedtls_ssl_setup(&e->ssl, &context->conf);
+  ret = mbedtls_ssl_setup(&e->ssl, e->opportunistic ? &context->lenient : &context->conf);
   /* mbedTLS 3.6 insists on hearing that there is no name; the name is checked by verify.c. */
   if (ret == 0 && !context->is_server)
     ret = mbedtls_ssl_set_hostname(&e->ssl, e->name.ip_len == 0 ? e->name.text : NULL);
@@ -439,7 +441,8 @@ static int set_up(uvsmtp_tls_t *e, const char *server_name)
   return 0;
 }
 
-int uvsmtp_tls_new(uvsmtp_tls_t **engine, uvsmtp_tls_context_t *context, const char *server_name)
+static int make(uvsmtp_tls_t **engine, uvsmtp_tls_context_t *context, const char *server_name,
+                bool opportunistic)
 {
   uvsmtp_tls_t *e;
   int err;
@@ -453,6 +456,7 @@ int uvsmtp_tls_new(uvsmtp_tls_t **engine, uvsmtp_tls_context_t *context, const c
     return UVSMTP_ENOMEM;
   atomic_fetch_add(&context->refs, 1);
   e->context = context;
+  e->opportunistic = opportunistic;
   mbedtls_ssl_init(&e->ssl);
   uvsmtp__buffer_init(&e->kept, &context->mem, MAX_KEPT);
   err = set_up(e, server_name);
@@ -461,6 +465,18 @@ int uvsmtp_tls_new(uvsmtp_tls_t **engine, uvsmtp_tls_context_t *context, const c
   else
     *engine = e;
   return err;
+}
+
+int uvsmtp_tls_new(uvsmtp_tls_t **engine, uvsmtp_tls_context_t *context, const char *server_name)
+{
+  return make(engine, context, server_name, false);
+}
+
+int uvsmtp_tls_new_opportunistic(uvsmtp_tls_t **engine, uvsmtp_tls_context_t *context,
+                                 const char *server_name)
+{
+  *engine = NULL;
+  return context->is_server ? UVSMTP_EINVAL : make(engine, context, server_name, true);
 }
 
 void uvsmtp_tls_free(uvsmtp_tls_t *e)

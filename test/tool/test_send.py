@@ -265,15 +265,17 @@ def an_untrusted_or_wrong_certificate_is_77():
 
 
 @test
-def opportunistic_tls_that_fails_is_done_without():
+def opportunistic_tls_takes_any_certificate_and_that_failing_is_done_without():
     certs = tool.make_certificates()
     if certs is None:
         return
     write('letter', LETTER)
     with Sink('--tls-cert', f'{certs}/server.crt', '--tls-key', f'{certs}/server.key') as sink:
-        send(sink.url, *TO, '--tls', 'opportunistic', '--ca', f'{certs}/ca.crt', 'letter')
-        send(sink.url, *TO, '--tls', 'opportunistic', '--ca', f'{certs}/other-ca.crt', 'letter')
-    equal([message['tls'] for message in sink.messages], [True, False])
+        runs = [send(sink.url, *TO, '--tls', mode, '--ca', f'{certs}/{ca}.crt', '--json', 'letter')
+                for mode, ca in (('opportunistic', 'ca'), ('opportunistic', 'other-ca'),
+                                 ('none', 'ca'))]
+    equal([run.result()['tls'] for run in runs], ['verified', 'unverified', 'none'])
+    equal([message['tls'] for message in sink.messages], [True, True, False])
     for ending in ('reply "220 Go", close', 'reply "454 4.7.0 Not now"', 'reply "502 5.5.1 What?"'):
         with Sink('--tls-cert', f'{certs}/server.crt', '--tls-key', f'{certs}/server.key',
                   '--rule', f'starttls : {ending}') as sink:

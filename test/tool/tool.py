@@ -14,7 +14,7 @@ import threading
 PROGRAM = None
 MKCERTS = None
 TESTS = []
-KEYS = ['message', 'status', 'reply', 'recipients', 'phase', 'error']
+KEYS = ['message', 'status', 'reply', 'recipients', 'phase', 'tls', 'error']
 
 
 def test(function):

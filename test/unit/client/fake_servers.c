@@ -171,6 +171,16 @@ bool uvsmtp_connection_is_idle(const uvsmtp_connection_t *c)
   return uvsmtp_connection_can_send(c) && c->pending == 0;
 }
 
+uvsmtp_security_t uvsmtp_connection_security(const uvsmtp_connection_t *c)
+{
+  return UVSMTP_SECURITY_NONE;
+}
+
+int uvsmtp_connection_tls_info(uvsmtp_connection_t *c, uvsmtp_tls_info_t *info)
+{
+  return UVSMTP_ESTATE;
+}
+
 bool uvsmtp_connection_tls_failed(const uvsmtp_connection_t *c)
 {
   return false;
