@@ -5,8 +5,7 @@
  */
 #include <string.h>
 
-#include "target.h"
-#include "uvsmtp/auth.h"
+#include "exchange.h"
 #include "uvsmtp/tls.h"
 
 /* Corpora name them by their number: new ones go to the end. */
@@ -42,12 +41,6 @@ static int fixed_binding(void *owner, const char *type, uint8_t *out, size_t *le
   return 0;
 }
 
-static int keep_job(void *owner, uvsmtp_auth_job_t *job)
-{
-  *(uvsmtp_auth_job_t **)owner = job;
-  return 0;
-}
-
 static uvsmtp_auth_t *make_auth(size_t which)
 {
   uvsmtp_auth_options_t options = UVSMTP_AUTH_OPTIONS_INIT;
@@ -64,38 +57,14 @@ static uvsmtp_auth_t *make_auth(size_t which)
   return auth;
 }
 
-/* One challenge, and what was put off because of it. */
-static int challenge(uvsmtp_exchange_t *exchange, fuzz_input_t *in, uvsmtp_auth_job_t **kept)
-{
-  uvsmtp_slice_t given, response;
-  size_t len;
-  char *bytes = fuzz_piece(in, fuzz_byte(in), &len);
-  int err;
-
-  given.base = bytes;
-  given.len = len;
-  err = uvsmtp_exchange_step(exchange, 0, &given, &response);
-  free(bytes); /* before it is resumed: nothing may point there */
-  FUZZ_CHECK((err == UVSMTP_PENDING) == (*kept != NULL));
-  if (*kept != NULL) {
-    uvsmtp_auth_job_t *job = *kept;
-    *kept = NULL;
-    job->work(job);
-    job->done(job, 0);
-    err = uvsmtp_exchange_step(exchange, 0, NULL, &response);
-  }
-  return err;
-}
-
 static void converse(uvsmtp_exchange_t *exchange, fuzz_input_t *in, int code,
                      uvsmtp_auth_job_t **kept)
 {
   const char *name = uvsmtp_exchange_mechanism(exchange);
-  uvsmtp_slice_t response;
-  int err = uvsmtp_exchange_step(exchange, 0, NULL, &response);
+  int err = fuzz_challenge(exchange, NULL, kept);
 
   while (err == 0 && in->size > 0)
-    err = challenge(exchange, in, kept);
+    err = fuzz_challenge(exchange, in, kept);
   err = uvsmtp_exchange_finish(exchange, 0, code, NULL, "5.7.8 so it is");
   FUZZ_CHECK(err != 0 || (code == 235 && strncmp(name, "SCRAM", 5) != 0));
   FUZZ_CHECK(uvsmtp_exchange_detail(exchange) != NULL);
@@ -116,7 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   context.host = "mail.example";
   context.tls = true;
   context.channel_binding = fixed_binding;
-  context.offload = how % 4 >= 2 ? keep_job : NULL;
+  context.offload = how % 4 >= 2 ? fuzz_keep_job : NULL;
   context.owner = &kept;
   crypto.random = fixed_random;
   context.crypto = &crypto;
