@@ -387,7 +387,8 @@ UVSMTP_EXTERN int uvsmtp_message_copy(uvsmtp_message_t **copy, uvsmtp_message_t 
 /**
  * Gives "{{key}}" its value in this message; in HTML with "&", "<", ">" and quotes escaped, in URLs
  * percent-encoded, but as it stands for "{{{key}}}". A key consists of letters, digits, "_", "-"
- * and ".". Returns    0; UVSMTP_EINVAL: not a key, or the message is no template; UVSMTP_ECHARSET,
+ * and ".".
+ * Returns    0; UVSMTP_EINVAL: not a key, or the message is no template; UVSMTP_ECHARSET,
  *            UVSMTP_ESTATE, UVSMTP_ENOMEM                                            Since 0.1
  */
 UVSMTP_EXTERN int uvsmtp_message_mark(uvsmtp_message_t *message, const char *key,
@@ -411,9 +412,9 @@ UVSMTP_EXTERN int uvsmtp_message_envelope(uvsmtp_message_t *message, uvsmtp_enve
  * knows its length unless an attachment is a source. An attached message that is 8-bit is encoded
  * part by part where the server takes none. Opening fails with UVSMTP_EEXTENSION if an address
  * needs SMTPUTF8, with UVSMTP_E8BIT if such a message must not be encoded; reading with
- * UVSMTP_ESOURCE if a file cannot be read or has another length than before. Ownership  `source`
- * borrows `message`. Returns    as uvsmtp_message_envelope, but a message without recipients is
- * fine    Since 0.1
+ * UVSMTP_ESOURCE if a file cannot be read or has another length than before.
+ * Ownership  `source` borrows `message`.
+ * Returns    as uvsmtp_message_envelope, but a message without recipients is fine    Since 0.1
  */
 UVSMTP_EXTERN int uvsmtp_message_source(uvsmtp_message_t *message, uvsmtp_source_t *source);
 
