@@ -212,6 +212,20 @@ typedef struct uvsmtp_protocol_options_s {
 UVSMTP_EXTERN int uvsmtp_protocol_new(uvsmtp_protocol_t **protocol,
                                       const uvsmtp_protocol_options_t *options, uint64_t now_ms);
 
+/**
+ * Options that were checked and copied once, for any number of protocols that are used from one
+ * thread: each keeps a use of them, and no copy of its own, and those whose servers offer the same
+ * share that too. `options` may be NULL. UVSMTP_ENOMEM, UVSMTP_EOPTIONSIZE. Since 0.1
+ */
+typedef struct uvsmtp_protocol_settings_s uvsmtp_protocol_settings_t;
+UVSMTP_EXTERN int uvsmtp_protocol_settings_new(uvsmtp_protocol_settings_t **settings,
+                                               const uvsmtp_protocol_options_t *options);
+/** Gives them up; protocols that have them go on with them. NULL is fine. Since 0.1 */
+UVSMTP_EXTERN void uvsmtp_protocol_settings_free(uvsmtp_protocol_settings_t *settings);
+/** Makes a protocol, as uvsmtp_protocol_new does with options. UVSMTP_ENOMEM. Since 0.1 */
+UVSMTP_EXTERN int uvsmtp_protocol_new_with(uvsmtp_protocol_t **protocol,
+                                           uvsmtp_protocol_settings_t *settings, uint64_t now_ms);
+
 /** Releases it; NULL is fine. Since 0.1 */
 UVSMTP_EXTERN void uvsmtp_protocol_free(uvsmtp_protocol_t *protocol);
 
@@ -276,8 +290,8 @@ typedef struct uvsmtp_event_s {
 
 /**
  * Hands over bytes that the server sent. They are borrowed until uvsmtp_protocol_next_event has
- * returned false: call it until then. UVSMTP_EBUSY if the bytes before have not been read out.
- * Since 0.1
+ * returned false: call it until then. UVSMTP_EBUSY if the bytes before have not been read out,
+ * UVSMTP_ENOMEM. Since 0.1
  */
 UVSMTP_EXTERN int uvsmtp_protocol_feed_bytes(uvsmtp_protocol_t *protocol, const char *bytes,
                                              size_t len, uint64_t now_ms);

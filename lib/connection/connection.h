@@ -85,6 +85,7 @@ struct uvsmtp_connection_settings_s {
   uvsmtp__proxy_t proxy;
   uvsmtp_auth_t **auths; /* each is held */
   size_t auth_count;
+  uvsmtp_protocol_settings_t *protocol;
   uvsmtp_history_t *history; /* held; NULL: none */
 };
 

@@ -9,6 +9,7 @@
 #include "connection/connection.h"
 #include "connection/ehlo_name.h"
 #include "connection/url.h"
+#include "uvsmtp/address.h"
 
 static int refuse(char *detail, size_t size, int err, const char *sentence)
 {
@@ -204,6 +205,24 @@ static int check(const uvsmtp_connection_options_t *o, char *detail, size_t size
   return 0;
 }
 
+static int to_ascii(char *out, size_t out_size, const char *domain)
+{
+  return uvsmtp_domain_to_ascii(out, out_size, domain, NULL, 0);
+}
+
+static int make_protocol_settings(uvsmtp_connection_settings_t *config)
+{
+  const uvsmtp_connection_options_t *o = &config->o;
+  uvsmtp_protocol_options_t options = UVSMTP_PROTOCOL_OPTIONS_INIT;
+  options.lmtp = o->lmtp;
+  options.tls = o->tls == UVSMTP_TLS_IMPLICIT;
+  options.trace = o->trace != NULL;
+  options.timeouts = o->timeouts;
+  options.mem = &config->mem;
+  options.domain_to_ascii = to_ascii;
+  return uvsmtp_protocol_settings_new(&config->protocol, &options);
+}
+
 static int fill(uvsmtp_connection_settings_t *config, const uvsmtp_mem_t *mem,
                 const uvsmtp_url_t *url, char *detail, size_t size)
 {
@@ -219,7 +238,7 @@ static int fill(uvsmtp_connection_settings_t *config, const uvsmtp_mem_t *mem,
     if (err != 0)
       refuse(detail, size, err, uvsmtp_strerror(err));
   }
-  return err;
+  return err == 0 ? make_protocol_settings(config) : err;
 }
 
 static int init(uvsmtp_connection_settings_t *config, const uvsmtp_connection_options_t *options,
@@ -309,6 +328,7 @@ void uvsmtp_connection_settings_free(uvsmtp_connection_settings_t *config)
   uvsmtp__free(&mem, config->ehlo_domain);
   uvsmtp__free(&mem, config->proxy_header_address);
   uvsmtp__proxy_clear(&config->proxy, &mem);
+  uvsmtp_protocol_settings_free(config->protocol);
   uvsmtp_history_free(config->history);
   uvsmtp__free(&mem, config);
 }

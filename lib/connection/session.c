@@ -9,7 +9,6 @@
 #include "base/text.h"
 #include "connection/connection.h"
 #include "connection/ehlo_name.h"
-#include "uvsmtp/address.h"
 
 /* Ends the connection because of a refusal that nothing can be done about here. */
 static void refuse(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply, const char *what)
@@ -72,23 +71,9 @@ static void say_ehlo(uvsmtp_connection_t *c)
     cannot_issue(c, err, "EHLO");
 }
 
-static int to_ascii(char *out, size_t out_size, const char *domain)
-{
-  return uvsmtp_domain_to_ascii(out, out_size, domain, NULL, 0);
-}
-
 void uvsmtp__session_begin(uvsmtp_connection_t *c)
 {
-  const uvsmtp_connection_options_t *o = &c->config->o;
-  uvsmtp_protocol_options_t options = UVSMTP_PROTOCOL_OPTIONS_INIT;
-  int err;
-  options.lmtp = o->lmtp;
-  options.tls = c->tls_done;
-  options.trace = o->trace != NULL;
-  options.timeouts = o->timeouts;
-  options.mem = c->mem;
-  options.domain_to_ascii = to_ascii;
-  err = uvsmtp_protocol_new(&c->protocol, &options, uv_now(c->loop));
+  int err = uvsmtp_protocol_new_with(&c->protocol, c->config->protocol, uv_now(c->loop));
   if (err != 0) {
     cannot_issue(c, err, "a session");
     return;

@@ -43,8 +43,8 @@ static char *encode(uvsmtp_protocol_t *p, const void *response, size_t len, cons
   size_t encoded = uvsmtp__base64_encoded_len(len);
   char *text;
   if (len == 0)
-    return uvsmtp__strdup(p->mem, empty);
-  text = uvsmtp__malloc(p->mem, encoded + 1);
+    return uvsmtp__strdup(&p->shared->mem, empty);
+  text = uvsmtp__malloc(&p->shared->mem, encoded + 1);
   if (text == NULL)
     return NULL;
   uvsmtp__base64_encode(text, response, len);
@@ -54,28 +54,32 @@ static char *encode(uvsmtp_protocol_t *p, const void *response, size_t len, cons
 
 static void forget_sent_secret(uvsmtp_protocol_t *p)
 {
-  uvsmtp__free_secret(p->mem, p->sent_secret);
-  p->sent_secret = NULL;
+  if (p->aside->sent_secret == NULL)
+    return;
+  uvsmtp__free_secret(&p->shared->mem, p->aside->sent_secret);
+  p->aside->sent_secret = NULL;
 }
 
 /* Some servers repeat the line that they do not like: trace and reply have to hide it then. */
 static int note_sent_secret(uvsmtp_protocol_t *p, const char *secret)
 {
+  if (uvsmtp__aside_wake(p) != 0)
+    return UVSMTP_ENOMEM;
   forget_sent_secret(p);
-  p->sent_secret = uvsmtp__strdup(p->mem, secret);
-  return p->sent_secret == NULL ? UVSMTP_ENOMEM : 0;
+  p->aside->sent_secret = uvsmtp__strdup(&p->shared->mem, secret);
+  return p->aside->sent_secret == NULL ? UVSMTP_ENOMEM : 0;
 }
 
 /* The reply lies where it was read, which may be the caller's memory: a copy is changed. */
 static void hide_sent_secret(uvsmtp_protocol_t *p, uvsmtp_reply_t *reply)
 {
-  uvsmtp__buffer_t *copy = &p->challenge;
-  if (p->sent_secret == NULL)
+  uvsmtp__buffer_t *copy = &p->aside->challenge;
+  if (p->aside->sent_secret == NULL)
     return;
   uvsmtp__buffer_clear(copy);
   if (uvsmtp__buffer_append(copy, reply->raw.base, reply->raw.len) != 0)
     reply->raw.len = 0; /* rather no words than these */
-  else if (uvsmtp__blank_secret(p->sent_secret, copy->base, reply->raw.len))
+  else if (uvsmtp__blank_secret(p->aside->sent_secret, copy->base, reply->raw.len))
     reply->raw.base = copy->base;
 }
 
@@ -89,7 +93,7 @@ static int write_line(uvsmtp_protocol_t *p, const char *verb, const char *secret
     err = note_sent_secret(p, secret);
   if (err != 0)
     return err;
-  p->out.secret = true;
+  p->talk->out.secret = true;
   uvsmtp__out_bytes(p, verb, verb_len);
   uvsmtp__out_bytes(p, secret, secret_len);
   uvsmtp__out_bytes(p, "\r\n", 2);
@@ -103,10 +107,10 @@ static int start(uvsmtp_protocol_t *p, const char *mechanism, char *text, void *
 {
   char verb[32] = "AUTH ";
   bool late = text != NULL && strlen(mechanism) + strlen(text) + 8 > COMMAND_MAX;
-  char *late_response = late ? uvsmtp__strdup(p->mem, text) : NULL;
+  char *late_response = late ? uvsmtp__strdup(&p->shared->mem, text) : NULL;
   int err = late && late_response == NULL ? UVSMTP_ENOMEM : uvsmtp__queue_reserve(p, 1);
   if (err != 0) {
-    uvsmtp__free_secret(p->mem, late_response);
+    uvsmtp__free_secret(&p->shared->mem, late_response);
     return err;
   }
   strcat(verb, mechanism);
@@ -114,12 +118,12 @@ static int start(uvsmtp_protocol_t *p, const char *mechanism, char *text, void *
     strcat(verb, " ");
   err = write_line(p, verb, text != NULL && !late ? text : "");
   if (err != 0) {
-    uvsmtp__free_secret(p->mem, late_response);
+    uvsmtp__free_secret(&p->shared->mem, late_response);
     return err;
   }
-  uvsmtp__queue_push(p, UVSMTP_COMMAND_AUTH, tag, 0, p->out.issued);
-  uvsmtp__free_secret(p->mem, p->late_response);
-  p->late_response = late_response;
+  uvsmtp__queue_push(p, UVSMTP_COMMAND_AUTH, tag, 0, p->issued);
+  uvsmtp__free_secret(&p->shared->mem, p->aside->late_response);
+  p->aside->late_response = late_response;
   p->state = UVSMTP_STATE_AUTHENTICATING;
   uvsmtp__project(p);
   return 0;
@@ -136,7 +140,7 @@ int uvsmtp_protocol_authenticate(uvsmtp_protocol_t *p, const char *mechanism, co
     return UVSMTP_ESTATE;
   if (!valid_name(mechanism))
     return uvsmtp__breaks_line(mechanism, strlen(mechanism)) ? UVSMTP_EINJECTION : UVSMTP_EINVAL;
-  if (!offered(&p->capabilities, mechanism))
+  if (!offered(p->capabilities, mechanism))
     return UVSMTP_EMECHANISM;
   if (response != NULL && (text = encode(p, response, response_len, "=")) == NULL)
     return UVSMTP_ENOMEM;
@@ -144,7 +148,7 @@ int uvsmtp_protocol_authenticate(uvsmtp_protocol_t *p, const char *mechanism, co
     err = UVSMTP_ETOOLONG;
   else
     err = start(p, mechanism, text, tag);
-  uvsmtp__free_secret(p->mem, text);
+  uvsmtp__free_secret(&p->shared->mem, text);
   return err;
 }
 
@@ -163,7 +167,7 @@ static int answer(uvsmtp_protocol_t *p, expectation_t *e, const char *text, uint
   int err = write_line(p, "", text);
   if (err == 0) {
     e->flags = flags;
-    e->answerable = p->out.issued;
+    e->answerable = p->issued;
   }
   return err;
 }
@@ -180,7 +184,7 @@ int uvsmtp_protocol_send_authentication_data(uvsmtp_protocol_t *p, const void *r
   if ((text = encode(p, response, len, "")) == NULL)
     return UVSMTP_ENOMEM;
   err = answer(p, e, text, 0);
-  uvsmtp__free_secret(p->mem, text);
+  uvsmtp__free_secret(&p->shared->mem, text);
   return err;
 }
 
@@ -195,7 +199,7 @@ int uvsmtp_protocol_cancel_authentication(uvsmtp_protocol_t *p)
   uvsmtp__out_bytes(p, "*\r\n", 3);
   uvsmtp__trace_sent(p, "*", 1);
   e->flags = EXPECT_CANCELLED;
-  e->answerable = p->out.issued;
+  e->answerable = p->issued;
   return 0;
 }
 
@@ -210,14 +214,14 @@ static int decode_challenge(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
     text = (uvsmtp_slice_t){text.base + 1, text.len - 1};
   while (text.len > 0 && text.base[text.len - 1] == ' ')
     text.len--;
-  uvsmtp__buffer_clear(&p->challenge);
+  uvsmtp__buffer_clear(&p->aside->challenge);
   if (event->reply.lines > 1)
     return UVSMTP_EAUTHCHALLENGE;
-  err = uvsmtp__buffer_reserve(&p->challenge, text.len + 1);
+  err = uvsmtp__buffer_reserve(&p->aside->challenge, text.len + 1);
   if (err != 0)
     return err == UVSMTP_ENOMEM ? err : UVSMTP_EAUTHCHALLENGE;
-  err = uvsmtp__base64_decode(p->challenge.base, &len, text.base, text.len);
-  event->challenge = (uvsmtp_slice_t){p->challenge.base, len};
+  err = uvsmtp__base64_decode(p->aside->challenge.base, &len, text.base, text.len);
+  event->challenge = (uvsmtp_slice_t){p->aside->challenge.base, len};
   return err != 0 ? UVSMTP_EAUTHCHALLENGE : 0;
 }
 
@@ -226,17 +230,17 @@ static void judge_challenge(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event
   e->flags |= EXPECT_CHALLENGED;
   uvsmtp__queue_put_back(p, e);
   e = uvsmtp__queue_front(p);
-  if (p->late_response == NULL) {
+  if (p->aside->late_response == NULL) {
     event->last = false;
     event->err = decode_challenge(p, event);
     return;
   }
   /* The challenge asked for the first response, which was too long to go with AUTH. */
   event->type = UVSMTP_EVENT_NONE;
-  if (answer(p, e, p->late_response, 0) != 0)
+  if (answer(p, e, p->aside->late_response, 0) != 0)
     uvsmtp__protocol_fail(p, UVSMTP_ENOMEM, uvsmtp_strerror(UVSMTP_ENOMEM), NULL, 0);
-  uvsmtp__free_secret(p->mem, p->late_response);
-  p->late_response = NULL;
+  uvsmtp__free_secret(&p->shared->mem, p->aside->late_response);
+  p->aside->late_response = NULL;
 }
 
 void uvsmtp__judge_auth(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *event)
@@ -248,8 +252,8 @@ void uvsmtp__judge_auth(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *
   }
   hide_sent_secret(p, &event->reply);
   forget_sent_secret(p);
-  uvsmtp__free_secret(p->mem, p->late_response);
-  p->late_response = NULL;
+  uvsmtp__free_secret(&p->shared->mem, p->aside->late_response);
+  p->aside->late_response = NULL;
   p->authenticated = klass == 2 && (e->flags & EXPECT_CANCELLED) == 0;
   p->state = p->authenticated ? UVSMTP_STATE_AUTHENTICATED : UVSMTP_STATE_READY;
   uvsmtp__project(p);

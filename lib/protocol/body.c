@@ -17,9 +17,9 @@
 /* A CR was held back: what comes next decides what it was. Returns how many octets that took. */
 static size_t settle_cr(uvsmtp_protocol_t *p, char next)
 {
-  p->after_cr = false;
+  p->talk->after_cr = false;
   uvsmtp__out_bytes(p, "\r\n", 2);
-  p->line_start = true;
+  p->talk->line_start = true;
   return next == '\n';
 }
 
@@ -28,17 +28,17 @@ static size_t take_stop(uvsmtp_protocol_t *p, const char *s, size_t len)
 {
   if (*s == '\n') {
     uvsmtp__out_bytes(p, "\r\n", 2);
-    p->line_start = true;
+    p->talk->line_start = true;
     return 1;
   }
   if (*s != '\r')
     return 0;
   if (len == 1) {
-    p->after_cr = true;
+    p->talk->after_cr = true;
     return 1;
   }
   uvsmtp__out_bytes(p, "\r\n", 2);
-  p->line_start = true;
+  p->talk->line_start = true;
   return 1;
 }
 
@@ -70,19 +70,19 @@ int uvsmtp_protocol_data(uvsmtp_protocol_t *p, const char *bytes, size_t len, uv
   while (at < len) {
     if ((err = uvsmtp__out_reserve(p, TURN_OCTETS, TURN_SEGMENTS)) != 0)
       break;
-    if (p->after_cr) {
+    if (p->talk->after_cr) {
       if (lines == UVSMTP_LINES_REFUSE && bytes[at] != '\n')
         return UVSMTP_EBARELINE;
       at += settle_cr(p, bytes[at]);
       *taken = at;
       continue;
     }
-    if (p->line_start && bytes[at] == '.')
+    if (p->talk->line_start && bytes[at] == '.')
       uvsmtp__out_bytes(p, ".", 1);
     run = uvsmtp__clean_data(bytes + at, len - at, &high);
     if (run > 0) {
       uvsmtp__out_ref(p, bytes + at, run);
-      p->line_start = bytes[at + run - 1] == '\n';
+      p->talk->line_start = bytes[at + run - 1] == '\n';
       at += run;
       *taken = at;
       continue;
@@ -100,10 +100,10 @@ static void issue_dot(uvsmtp_protocol_t *p, void *tag)
 {
   uvsmtp__out_bytes(p, ".\r\n", 3);
   uvsmtp__trace_sent(p, "[message and the final dot]", 27);
-  uvsmtp__queue_push(p, UVSMTP_COMMAND_DATA_END, tag, 0, p->out.issued);
+  uvsmtp__queue_push(p, UVSMTP_COMMAND_DATA_END, tag, 0, p->issued);
   /* A server may refuse while the content is still on its way. */
-  uvsmtp__queue_last(p)->answerable = p->content_at;
-  uvsmtp__queue_last(p)->complete = p->out.issued;
+  uvsmtp__queue_last(p)->answerable = p->talk->content_at;
+  uvsmtp__queue_last(p)->complete = p->issued;
   p->state = UVSMTP_STATE_DATA_SENT;
   p->projected = UVSMTP_STATE_READY;
 }
@@ -114,7 +114,7 @@ int uvsmtp_protocol_end_data(uvsmtp_protocol_t *p, void *tag)
   if (err != 0 || (err = uvsmtp__queue_reserve(p, 1)) != 0 ||
       (err = uvsmtp__out_reserve(p, 5, 1)) != 0)
     return err;
-  if (p->after_cr || !p->line_start)
+  if (p->talk->after_cr || !p->talk->line_start)
     uvsmtp__out_bytes(p, "\r\n", 2);
   issue_dot(p, tag);
   return 0;
@@ -126,7 +126,7 @@ int uvsmtp_protocol_clean_data(uvsmtp_protocol_t *p, const uvsmtp_slice_t *slice
   size_t copied;
   int err = content_allowed(p);
   uvsmtp__chunk_measure(slices, count, &copied);
-  if (err == 0 && p->out.issued != p->content_at)
+  if (err == 0 && p->issued != p->talk->content_at)
     err = UVSMTP_ESTATE;
   if (err != 0 || (err = uvsmtp__queue_reserve(p, 1)) != 0 ||
       (err = uvsmtp__out_reserve(p, copied + 3, count + 1)) != 0)
@@ -143,7 +143,7 @@ static int chunk_allowed(uvsmtp_protocol_t *p)
     return err;
   if (p->projected != UVSMTP_STATE_RECIPIENT_SENT)
     return UVSMTP_ESTATE;
-  if ((p->capabilities.extensions & UVSMTP_EXT_CHUNKING) == 0) {
+  if ((p->capabilities->extensions & UVSMTP_EXT_CHUNKING) == 0) {
     p->missing = "CHUNKING";
     return UVSMTP_EEXTENSION;
   }
@@ -166,7 +166,7 @@ int uvsmtp_protocol_chunk(uvsmtp_protocol_t *p, const uvsmtp_slice_t *slices, si
                                   line, len)) != 0)
     return err;
   uvsmtp__chunk_content(p, slices, count);
-  uvsmtp__queue_last(p)->complete = p->out.issued;
+  uvsmtp__queue_last(p)->complete = p->issued;
   p->in_chunks = !last;
   if (last)
     p->projected = UVSMTP_STATE_READY;

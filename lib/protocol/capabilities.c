@@ -1,15 +1,26 @@
 /* What EHLO offers (RFC 5321 section 4.1.1.1), with the forms that old servers use. */
+#include <stddef.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/text.h"
 #include "protocol/machine.h"
 
+const uvsmtp_capabilities_t uvsmtp__no_capabilities = {
+    .auth_mechanisms = "", .domain = "", .lines = ""};
+
+void uvsmtp__offer_release(uvsmtp_protocol_settings_t *settings, offer_t *offer)
+{
+  if (offer != NULL && --offer->users == 0)
+    uvsmtp__free(&settings->mem, offer);
+}
+
 void uvsmtp__capabilities_clear(uvsmtp_protocol_t *p)
 {
-  uvsmtp__free(p->mem, p->capability_text);
-  p->capability_text = NULL;
-  p->capabilities = (uvsmtp_capabilities_t){.auth_mechanisms = "", .domain = "", .lines = ""};
+  const uvsmtp_capabilities_t *old = p->capabilities;
+  p->capabilities = &uvsmtp__no_capabilities;
+  if (old != &uvsmtp__no_capabilities)
+    uvsmtp__offer_release(p->shared, (offer_t *)((char *)old - offsetof(offer_t, capabilities)));
 }
 
 uint64_t uvsmtp__capability_number(const char *s, size_t len, uint64_t max)
@@ -97,9 +108,9 @@ static size_t copy_line(char *to, uvsmtp_slice_t text)
   return len;
 }
 
-static void note_line(uvsmtp_protocol_t *p, char *line, char *mechanisms)
+static void note_line(const uvsmtp_protocol_t *p, uvsmtp_capabilities_t *c, char *line,
+                      char *mechanisms)
 {
-  uvsmtp_capabilities_t *c = &p->capabilities;
   size_t keyword = strcspn(line, " ");
   char *parameters = line + keyword + (line[keyword] == ' ');
   char held = line[keyword];
@@ -121,45 +132,87 @@ static void note_line(uvsmtp_protocol_t *p, char *line, char *mechanisms)
     read_limits(c, parameters);
 }
 
-/* Moves what was read together, and gives back the room that it did not need. */
-static void pack(uvsmtp_protocol_t *p, size_t lines, size_t domain, size_t mechanisms)
+/* What was read of an EHLO: three texts, each in a part of its own of `room` octets. */
+typedef struct {
+  uvsmtp_capabilities_t capabilities;
+  char *lines, *domain, *mechanisms;
+  size_t lines_len, domain_len, mechanisms_len; /* with their ends */
+} reading_t;
+
+static void read_reply(const uvsmtp_protocol_t *p, reading_t *r, const uvsmtp_reply_t *reply)
 {
-  uvsmtp_capabilities_t *c = &p->capabilities;
-  char *text = p->capability_text, *small;
-  memmove(text + lines, c->domain, domain);
-  memmove(text + lines + domain, c->auth_mechanisms, mechanisms);
-  small = uvsmtp__realloc_array(p->mem, text, 1, lines + domain + mechanisms);
-  p->capability_text = text = small != NULL ? small : text;
-  c->lines = text;
-  c->domain = text + lines;
-  c->auth_mechanisms = text + lines + domain;
+  char *line = r->lines;
+  uvsmtp_slice_t slice;
+  size_t at = 0, len;
+  if (uvsmtp_reply_next_line(reply, &at, &slice))
+    for (size_t i = 0; i < slice.len && slice.base[i] != ' '; i++)
+      r->domain[i] = slice.base[i];
+  while (uvsmtp_reply_next_line(reply, &at, &slice)) {
+    if ((len = copy_line(line, slice)) == 0)
+      continue;
+    note_line(p, &r->capabilities, line, r->mechanisms);
+    r->capabilities.line_count++;
+    line += len + 1;
+  }
+  r->lines_len = (size_t)(line - r->lines) + 1;
+  r->domain_len = strlen(r->domain) + 1;
+  r->mechanisms_len = strlen(r->mechanisms) + 1;
+}
+
+/* Moves the texts together, to the first of them. */
+static size_t pack(reading_t *r)
+{
+  memmove(r->lines + r->lines_len, r->domain, r->domain_len);
+  memmove(r->lines + r->lines_len + r->domain_len, r->mechanisms, r->mechanisms_len);
+  return r->lines_len + r->domain_len + r->mechanisms_len;
+}
+
+static offer_t *make_offer(uvsmtp_protocol_settings_t *settings, const reading_t *r, size_t len)
+{
+  offer_t *offer = uvsmtp__malloc(&settings->mem, sizeof(*offer) + len);
+  if (offer == NULL)
+    return NULL;
+  offer->users = 0;
+  offer->capabilities = r->capabilities;
+  offer->capabilities.lines = offer->text;
+  offer->capabilities.domain = offer->text + r->lines_len;
+  offer->capabilities.auth_mechanisms = offer->text + r->lines_len + r->domain_len;
+  offer->len = len;
+  memcpy(offer->text, r->lines, len);
+  return offer;
+}
+
+/* The offer of the session before, if it is the same: all of it follows from the texts. */
+static offer_t *find_offer(uvsmtp_protocol_t *p, reading_t *r)
+{
+  uvsmtp_protocol_settings_t *settings = p->shared;
+  offer_t **known = &settings->offers[p->tls], *offer = *known;
+  size_t len = pack(r);
+  if (offer != NULL && offer->len == len && memcmp(offer->text, r->lines, len) == 0)
+    return offer;
+  if ((offer = make_offer(settings, r, len)) == NULL)
+    return NULL;
+  uvsmtp__offer_release(settings, *known);
+  *known = offer;
+  offer->users++;
+  return offer;
 }
 
 int uvsmtp__capabilities_read(uvsmtp_protocol_t *p, const uvsmtp_reply_t *reply)
 {
-  size_t at = 0, room = reply->raw.len + reply->lines + 2, len;
-  uvsmtp_capabilities_t *c = &p->capabilities;
-  char *text = uvsmtp__calloc(p->mem, 3, room), *line, *mechanisms, *domain;
-  uvsmtp_slice_t slice;
+  size_t room = reply->raw.len + reply->lines + 2;
+  char *text = uvsmtp__calloc(&p->shared->mem, 3, room);
+  reading_t reading = {.lines = text, .domain = text + room, .mechanisms = text + 2 * room};
+  offer_t *offer;
   if (text == NULL)
     return UVSMTP_ENOMEM;
-  p->capability_text = line = text;
-  domain = text + room;
-  mechanisms = text + 2 * room;
-  c->lines = line;
-  c->auth_mechanisms = mechanisms;
-  c->domain = domain;
-  if (uvsmtp_reply_next_line(reply, &at, &slice))
-    for (size_t i = 0; i < slice.len && slice.base[i] != ' '; i++)
-      domain[i] = slice.base[i];
-  while (uvsmtp_reply_next_line(reply, &at, &slice)) {
-    if ((len = copy_line(line, slice)) == 0)
-      continue;
-    note_line(p, line, mechanisms);
-    c->line_count++;
-    line += len + 1;
-  }
-  pack(p, (size_t)(line - text) + 1, strlen(domain) + 1, strlen(mechanisms) + 1);
+  read_reply(p, &reading, reply);
+  offer = find_offer(p, &reading);
+  uvsmtp__free(&p->shared->mem, text);
+  if (offer == NULL)
+    return UVSMTP_ENOMEM;
+  offer->users++;
+  p->capabilities = &offer->capabilities;
   return 0;
 }
 

@@ -16,9 +16,9 @@ int uvsmtp__command_line(uvsmtp_protocol_t *p, uvsmtp_command_t command, void *t
   memcpy(at, line, len);
   memcpy(at + len, "\r\n", 2);
   uvsmtp__out_filled(p, len + 2);
-  if (p->options.trace)
+  if (p->tracing)
     uvsmtp__trace_sent(p, line, len);
-  uvsmtp__queue_push(p, command, tag, flags, p->out.issued);
+  uvsmtp__queue_push(p, command, tag, flags, p->issued);
   return 0;
 }
 
@@ -38,22 +38,22 @@ int uvsmtp__command_issue(uvsmtp_protocol_t *p, uvsmtp_command_t command, void *
     return uvsmtp__command_line(p, command, tag, flags, parts[0].base, parts[0].len);
   if ((err = uvsmtp__queue_reserve(p, 1)) != 0 || (err = uvsmtp__out_reserve(p, len, 1)) != 0)
     return err;
-  start = p->out.used;
+  start = p->talk->out.used;
   for (size_t i = 0; i < count; i++)
     uvsmtp__out_bytes(p, parts[i].base, parts[i].len);
-  uvsmtp__trace_sent(p, p->out.bytes + start, len - 2);
+  uvsmtp__trace_sent(p, p->talk->out.bytes + start, len - 2);
   uvsmtp__out_bytes(p, "\r\n", 2);
-  uvsmtp__queue_push(p, command, tag, flags, p->out.issued);
+  uvsmtp__queue_push(p, command, tag, flags, p->issued);
   return 0;
 }
 
 static void trace(uvsmtp_protocol_t *p, char kind, const char *line, size_t len)
 {
-  uvsmtp__buffer_t *b = &p->trace;
-  if (!p->options.trace)
+  uvsmtp__buffer_t *b = &p->aside->trace;
+  if (!p->tracing)
     return;
   if (uvsmtp__buffer_reserve(b, len + 2) != 0) {
-    p->trace_lost++;
+    p->aside->trace_lost++;
     return;
   }
   uvsmtp__buffer_append(b, &kind, 1);
@@ -68,16 +68,17 @@ void uvsmtp__trace_sent(uvsmtp_protocol_t *p, const char *line, size_t len)
 
 static void trace_received(uvsmtp_protocol_t *p, const char *line, size_t len)
 {
-  size_t lost = p->trace_lost;
+  size_t lost = p->aside->trace_lost;
   trace(p, UVSMTP_TRACE_RECEIVED, line, len);
-  if (p->sent_secret != NULL && p->trace_lost == lost)
-    uvsmtp__blank_secret(p->sent_secret, p->trace.base + p->trace.end - 1 - len, len);
+  if (p->aside->sent_secret != NULL && p->aside->trace_lost == lost)
+    uvsmtp__blank_secret(p->aside->sent_secret,
+                         p->aside->trace.base + p->aside->trace.end - 1 - len, len);
 }
 
 void uvsmtp__trace_received(uvsmtp_protocol_t *p, const uvsmtp_reply_t *reply)
 {
   const char *at = reply->raw.base, *end = at + reply->raw.len;
-  if (!p->options.trace)
+  if (!p->tracing)
     return;
   while (at < end) {
     const char *lf = memchr(at, '\n', (size_t)(end - at));
@@ -90,12 +91,12 @@ void uvsmtp__trace_received(uvsmtp_protocol_t *p, const uvsmtp_reply_t *reply)
 bool uvsmtp_protocol_next_trace(uvsmtp_protocol_t *p, uvsmtp_trace_t *kind, uvsmtp_slice_t *line)
 {
   static const char lost[] = "[some lines of the trace did not fit]";
-  uvsmtp__buffer_t *b = &p->trace;
+  uvsmtp__buffer_t *b = &p->aside->trace;
   const char *lf;
   if (uvsmtp__buffer_len(b) == 0) {
-    if (p->trace_lost == 0)
+    if (p->aside->trace_lost == 0)
       return false;
-    p->trace_lost = 0;
+    p->aside->trace_lost = 0;
     *kind = UVSMTP_TRACE_SENT;
     *line = (uvsmtp_slice_t){lost, sizeof(lost) - 1};
     return true;

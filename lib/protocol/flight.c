@@ -24,9 +24,9 @@ static int may_fly(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight)
   if (flight->data && (flight->count > 0 || flight->envelope->body == UVSMTP_BODY_BINARYMIME ||
                        (flight->needs != NULL && flight->needs->binary)))
     return UVSMTP_EINVAL;
-  if ((p->capabilities.extensions & UVSMTP_EXT_PIPELINING) == 0)
+  if ((p->capabilities->extensions & UVSMTP_EXT_PIPELINING) == 0)
     p->missing = "PIPELINING";
-  else if (!flight->data && (p->capabilities.extensions & UVSMTP_EXT_CHUNKING) == 0)
+  else if (!flight->data && (p->capabilities->extensions & UVSMTP_EXT_CHUNKING) == 0)
     p->missing = "CHUNKING";
   else
     return 0;
@@ -101,7 +101,7 @@ static char *put_end(char *at, const uvsmtp_flight_t *flight, const number_t *si
 static char *put_size(const uvsmtp_protocol_t *p, char *at, uint64_t said, uint64_t size,
                       const number_t *number)
 {
-  if (said != UVSMTP_SIZE_UNKNOWN && (p->capabilities.extensions & UVSMTP_EXT_SIZE) != 0) {
+  if (said != UVSMTP_SIZE_UNKNOWN && (p->capabilities->extensions & UVSMTP_EXT_SIZE) != 0) {
     memcpy(at, " SIZE=", 6);
     at = said == size ? put_number(at + 6, number) : at + 6 + uvsmtp__decimal(at + 6, said);
   }
@@ -117,7 +117,7 @@ _Static_assert(6 + USUAL_MAIL + 28 + 10 + UVSMTP__USUAL_PATH + 42 <= UVSMTP__LIN
 static bool is_usual(const uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight)
 {
   const uvsmtp_envelope_t *envelope = flight->envelope;
-  uint64_t max = p->capabilities.max_message_size;
+  uint64_t max = p->capabilities->max_message_size;
   return envelope->recipient_count == 1 && envelope->recipients[0].address != NULL &&
          !uvsmtp__mail_needs_more(envelope, flight->needs) &&
          !uvsmtp__rcpt_needs_more(envelope->recipients) && (max == 0 || flight->needs->size <= max);
@@ -130,7 +130,7 @@ static expectation_t *hold_as_one(uvsmtp_protocol_t *p, const uvsmtp_flight_t *f
 {
   expectation_t *e =
       uvsmtp__queue_push(p, flight->data ? UVSMTP_COMMAND_DATA : UVSMTP_COMMAND_BDAT_LAST,
-                         flight->tag, EXPECT_QUIET, p->out.issued);
+                         flight->tag, EXPECT_QUIET, p->issued);
   e->recipient = flight->recipient_tag;
   e->ahead = flight->reset ? 3 : 2;
   e->behind[0] = (uint16_t)(end - rcpt);
@@ -155,7 +155,7 @@ static expectation_t *put_usual(uvsmtp_protocol_t *p, const uvsmtp_flight_t *fli
     return NULL;
   memcpy(start, "RSET\r\n", 6);
   reset = start + (flight->reset ? 6 : 0);
-  memcpy(reset, p->mail.base, len);
+  memcpy(reset, p->talk->mail.base, len);
   number.len = uvsmtp__decimal(number.digits, size);
   mail = put_size(p, reset + len, flight->needs->size, size, &number);
   memcpy(mail, "RCPT TO:", 8);
@@ -166,7 +166,7 @@ static expectation_t *put_usual(uvsmtp_protocol_t *p, const uvsmtp_flight_t *fli
   memcpy(rcpt - 2, "\r\n", 2);
   end = put_end(rcpt, flight, &number);
   uvsmtp__out_filled(p, (size_t)(end - start));
-  if (p->options.trace)
+  if (p->tracing)
     uvsmtp__lines_trace(p, start, (size_t)(end - start));
   return hold_as_one(p, flight, reset, mail, rcpt, end);
 }
@@ -214,6 +214,6 @@ int uvsmtp_protocol_flight(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight)
   if (flight->data)
     return 0;
   uvsmtp__chunk_content(p, flight->slices, flight->count);
-  last->complete = p->out.issued;
+  last->complete = p->issued;
   return 0;
 }

@@ -19,7 +19,7 @@ static int say_hello(uvsmtp_protocol_t *p, uvsmtp_command_t command, uint8_t fla
   static const char *const verbs[] = {"EHLO ", "HELO ", "LHLO "};
   uvsmtp_slice_t parts[2];
   parts[0] = uvsmtp_slice(verbs[command - UVSMTP_COMMAND_EHLO]);
-  parts[1] = uvsmtp_slice(p->domain);
+  parts[1] = uvsmtp_slice(p->aside->domain);
   return uvsmtp__command_issue(p, command, tag, flags, parts, 2, LINE_MAX_OCTETS);
 }
 
@@ -35,12 +35,11 @@ int uvsmtp_protocol_send_greeting(uvsmtp_protocol_t *p, const char *domain, bool
     return UVSMTP_ESTATE;
   if (domain == NULL || *domain == '\0' || strpbrk(domain, " \t<>") != NULL)
     return domain == NULL || *domain == '\0' ? UVSMTP_EINVAL : UVSMTP_EINJECTION;
-  copy = uvsmtp__strdup(p->mem, domain);
-  if (copy == NULL)
+  if (uvsmtp__aside_wake(p) != 0 || (copy = uvsmtp__strdup(&p->shared->mem, domain)) == NULL)
     return UVSMTP_ENOMEM;
-  uvsmtp__free(p->mem, p->domain);
-  p->domain = copy;
-  err = say_hello(p, p->options.lmtp ? UVSMTP_COMMAND_LHLO : UVSMTP_COMMAND_EHLO,
+  uvsmtp__free(&p->shared->mem, p->aside->domain);
+  p->aside->domain = copy;
+  err = say_hello(p, p->shared->options.lmtp ? UVSMTP_COMMAND_LHLO : UVSMTP_COMMAND_EHLO,
                   needs_ehlo ? EXPECT_NEEDS_EHLO : 0, tag);
   if (err == 0)
     p->projected = UVSMTP_STATE_READY;
@@ -81,7 +80,7 @@ int uvsmtp_protocol_start_tls(uvsmtp_protocol_t *p, void *tag)
     return err;
   if (p->projected != UVSMTP_STATE_READY || p->state != UVSMTP_STATE_READY || p->tls)
     return UVSMTP_ESTATE;
-  if ((p->capabilities.extensions & UVSMTP_EXT_STARTTLS) == 0) {
+  if ((p->capabilities->extensions & UVSMTP_EXT_STARTTLS) == 0) {
     p->missing = "STARTTLS";
     return UVSMTP_EEXTENSION;
   }

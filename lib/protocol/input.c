@@ -10,10 +10,12 @@ int uvsmtp_protocol_feed_bytes(uvsmtp_protocol_t *p, const char *bytes, size_t l
 {
   if (p->in_len > 0)
     return UVSMTP_EBUSY;
+  if (p->talk == &uvsmtp__talk_at_rest && uvsmtp__talk_wake(p) != 0)
+    return UVSMTP_ENOMEM;
   p->now_ms = now_ms;
   p->in = bytes;
   p->in_len = p->err != 0 || p->tls_pending ? 0 : len;
-  p->in_limit = p->out.sent;
+  p->in_limit = p->sent;
   if (p->tls_pending && len > 0)
     uvsmtp__protocol_fail(p, UVSMTP_ETLSINJECTED, uvsmtp_strerror(UVSMTP_ETLSINJECTED), NULL, 0);
   return 0;
@@ -52,8 +54,8 @@ static void judge(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *event)
 
 static void note_last(uvsmtp_protocol_t *p, const expectation_t *e, const uvsmtp_reply_t *reply)
 {
-  p->last_reply.command = (uvsmtp_command_t)e->command;
-  p->last_reply.code = reply->code;
+  p->last_reply.command = e->command;
+  p->last_reply.code = (uint16_t)reply->code;
   memcpy(p->last_reply.enhanced, reply->enhanced, sizeof(reply->enhanced));
   p->last_reply.told = true;
 }
@@ -68,14 +70,15 @@ static const struct {
 
 static void note_quiet(uvsmtp_protocol_t *p, uvsmtp_command_t command, uvsmtp_slice_t line)
 {
-  p->last_reply.command = command;
+  p->last_reply.command = (uint8_t)command;
   p->last_reply.told = false;
-  if (line.len >= sizeof(p->quiet) || p->in_len >= sizeof(p->quiet)) {
-    p->quiet_len = (uint8_t)(line.len < sizeof(p->quiet) ? line.len : sizeof(p->quiet));
-    memcpy(p->quiet, line.base, sizeof(p->quiet)); /* what follows it is there too */
+  if (line.len >= sizeof(p->talk->quiet) || p->in_len >= sizeof(p->talk->quiet)) {
+    p->talk->quiet_len =
+        (uint8_t)(line.len < sizeof(p->talk->quiet) ? line.len : sizeof(p->talk->quiet));
+    memcpy(p->talk->quiet, line.base, sizeof(p->talk->quiet)); /* what follows it is there too */
   } else {
-    p->quiet_len = (uint8_t)line.len;
-    memcpy(p->quiet, line.base, line.len);
+    p->talk->quiet_len = (uint8_t)line.len;
+    memcpy(p->talk->quiet, line.base, line.len);
   }
 }
 
@@ -86,11 +89,11 @@ static unsigned take_lines(uvsmtp_protocol_t *p, unsigned most, uvsmtp_slice_t *
   size_t left = p->in_len, len;
   unsigned n = most;
   *last = (uvsmtp_slice_t){NULL, 0};
-  if (!uvsmtp__reader_is_free(&p->reader))
+  if (!uvsmtp__reader_is_free(&p->talk->reader))
     return 0;
-  while (n > 0 && (len = uvsmtp__success_len(&p->reader, in, left)) != 0) {
+  while (n > 0 && (len = uvsmtp__success_len(&p->talk->reader, in, left)) != 0) {
     *last = (uvsmtp_slice_t){in, len};
-    if (p->options.trace)
+    if (p->tracing)
       uvsmtp__trace_received(p, &(uvsmtp_reply_t){.raw = *last});
     in += len;
     left -= len;
@@ -159,7 +162,7 @@ static void match(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *event)
   expectation_t copy;
   if (e != NULL && e->ahead > 0)
     e = uvsmtp__queue_split(p);
-  if (p->options.trace)
+  if (p->tracing)
     uvsmtp__trace_received(p, &event->reply);
   if (event->reply.code == 421) {
     p->closing = true;
@@ -240,9 +243,10 @@ static bool bad_line(uvsmtp_protocol_t *p, uvsmtp_event_t *event, int err, uvsmt
 /* As uvsmtp__reader_next. */
 static int next_reply(uvsmtp_protocol_t *p, uvsmtp_reply_t *reply, uvsmtp_slice_t *bad)
 {
-  if (p->reader.done || uvsmtp__buffer_len(&p->reader.partial) != 0 ||
-      !uvsmtp__read_single(&p->reader, p->in, p->in_len, reply))
-    return uvsmtp__reader_next(&p->reader, &p->options, &p->in, &p->in_len, reply, bad);
+  if (p->talk->reader.done || uvsmtp__buffer_len(&p->talk->reader.partial) != 0 ||
+      !uvsmtp__read_single(&p->talk->reader, p->in, p->in_len, reply))
+    return uvsmtp__reader_next(&p->talk->reader, &p->shared->options, &p->in, &p->in_len, reply,
+                               bad);
   p->in += reply->raw.len;
   p->in_len -= reply->raw.len;
   return 1;
@@ -280,12 +284,12 @@ static __attribute__((noinline)) bool take_whole(uvsmtp_protocol_t *p, uvsmtp_ev
   const char *in = p->in;
   size_t len;
   if (e->command != UVSMTP_COMMAND_BDAT_LAST || e->flags != EXPECT_QUIET ||
-      p->in_limit < e->complete || p->options.trace || !uvsmtp__reader_is_free(&p->reader))
+      p->in_limit < e->complete || p->tracing || !uvsmtp__reader_is_free(&p->talk->reader))
     return false;
-  len = uvsmtp__successes_len(&p->reader, in, e->ahead);
+  len = uvsmtp__successes_len(&p->talk->reader, in, e->ahead);
   memset(event, 0, sizeof(*event));
   if (len == 0 || !uvsmtp__is_success(uvsmtp__code_digits(in + len)) ||
-      !uvsmtp__read_single(&p->reader, in + len, p->in_len - len, &event->reply))
+      !uvsmtp__read_single(&p->talk->reader, in + len, p->in_len - len, &event->reply))
     return false;
   len += event->reply.raw.len;
   p->in = in + len;

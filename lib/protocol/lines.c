@@ -6,7 +6,7 @@
 /* The most that the output may have free for lines as things are. */
 static size_t most_room(const uvsmtp_protocol_t *p, const lines_t *lines)
 {
-  size_t taken = p->out.used + lines->behind, max = p->options.max_output;
+  size_t taken = p->talk->out.used + lines->behind, max = p->shared->options.max_output;
   if (taken >= max)
     return 0;
   return max - taken < UVSMTP__LINES_MOST ? max - taken : UVSMTP__LINES_MOST;

@@ -17,12 +17,13 @@
 #define UVSMTP__MAIL_VERB "MAIL FROM:"
 #define UVSMTP__MAIL_VERB_LEN (sizeof(UVSMTP__MAIL_VERB) - 1)
 
-/* The length of "MAIL FROM:<sender>" in p->mail if the last MAIL had the same sender; else 0. */
+/* The length of "MAIL FROM:<sender>" in p->talk->mail if the last MAIL had the same sender; else 0.
+ */
 static inline size_t uvsmtp__mail_known(const uvsmtp_protocol_t *p, const char *sender)
 {
-  size_t known = uvsmtp__buffer_len(&p->mail), len = known - UVSMTP__MAIL_VERB_LEN - 2;
+  size_t known = uvsmtp__buffer_len(&p->talk->mail), len = known - UVSMTP__MAIL_VERB_LEN - 2;
   return known > 0 && sender != NULL &&
-                 strncmp(sender, p->mail.base + UVSMTP__MAIL_VERB_LEN + 1, len) == 0 &&
+                 strncmp(sender, p->talk->mail.base + UVSMTP__MAIL_VERB_LEN + 1, len) == 0 &&
                  sender[len] == '\0'
              ? known
              : 0;
@@ -40,7 +41,7 @@ void uvsmtp__lines_trace(uvsmtp_protocol_t *p, const char *lines, size_t len);
 
 static inline void uvsmtp__lines_open(uvsmtp_protocol_t *p, lines_t *lines)
 {
-  size_t room = p->out.size - p->out.used - lines->behind;
+  size_t room = p->talk->out.size - p->talk->out.used - lines->behind;
   lines->text = (uvsmtp__buffer_t){.base = uvsmtp__out_room(p)};
   lines->text.size = lines->text.max = room < UVSMTP__LINES_MOST ? room : UVSMTP__LINES_MOST;
 }
@@ -74,7 +75,7 @@ static inline int uvsmtp__lines_end(uvsmtp_protocol_t *p, lines_t *lines, size_t
     return UVSMTP_ETOOLONG;
   memcpy(text->base + text->end, "\r\n", 2);
   text->end += 2;
-  uvsmtp__queue_push(p, command, tag, flags, p->out.issued + text->end);
+  uvsmtp__queue_push(p, command, tag, flags, p->issued + text->end);
   return 0;
 }
 
@@ -111,7 +112,7 @@ static inline int uvsmtp__lines_rcpt(uvsmtp_protocol_t *p, lines_t *lines,
 static inline void uvsmtp__lines_issue(uvsmtp_protocol_t *p, lines_t *lines)
 {
   uvsmtp__out_filled(p, lines->text.end);
-  if (p->options.trace)
+  if (p->tracing)
     uvsmtp__lines_trace(p, lines->text.base, lines->text.end);
 }
 

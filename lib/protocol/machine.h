@@ -40,6 +40,7 @@ enum {
 /* A ring of expectations; its size is a power of two, and no less than the replies that are due. */
 typedef struct {
   expectation_t *ring;
+  uint32_t limit; /* replies that may be due: the options allow them, and there is room */
   uint32_t size, head, count;
   uint32_t ahead; /* replies that are due ahead of those in the ring */
 } queue_t;
@@ -49,8 +50,6 @@ typedef struct {
   size_t used, size;
   uvsmtp_slice_t *segments;      /* in `bytes`, or in the caller's memory */
   size_t first, count, capacity; /* segments [first, count) are to be written */
-  size_t waiting;                /* octets in them */
-  uint64_t issued, sent;         /* octets ever */
   bool lent;                     /* slices are in the caller's hands: nothing may move */
   bool secret;                   /* `bytes` holds credentials */
 } output_t;
@@ -65,12 +64,64 @@ typedef struct {
   bool done;                /* `partial` holds a whole reply that has been given out */
 } reader_t;
 
+/*
+ * A protocol may be parked, among thousands: it is small then. What it needs to talk, and what few
+ * sessions need or only for a while, lies behind two pointers. They are never NULL: what is at rest
+ * is the same for all, all zero, and only looked at. rest.c wakes it and puts it to rest.
+ */
+typedef struct {
+  output_t out;
+  reader_t reader;
+  uvsmtp__buffer_t mail; /* "MAIL FROM:<sender>" as last said, if it stood there as given */
+  char quiet[16]; /* the last reply, if it was no event: its beginning, to be read when asked for */
+  uint8_t quiet_len;
+  bool line_start, after_cr; /* framing of the content, see body.c */
+  uint64_t content_at;       /* octets issued before the content */
+} talk_t;
+
+typedef struct {
+  char *error_text;    /* NULL: uvsmtp_strerror(err) */
+  char *domain;        /* of our EHLO, for HELO */
+  char *sent_secret;   /* what was last sent to log in, as it stood in the line */
+  char *late_response; /* encoded first response that was too long for the AUTH line */
+  uvsmtp__buffer_t challenge;
+  uvsmtp__buffer_t line;  /* where XCLIENT and XFORWARD are put together */
+  uvsmtp__buffer_t trace; /* lines: kind, text, NUL */
+  size_t trace_lost;
+} aside_t;
+
+/* What an EHLO offered; sessions whose servers say the same share it. */
+typedef struct {
+  size_t users;
+  uvsmtp_capabilities_t capabilities; /* its strings stand in `text` */
+  size_t len;
+  char text[];
+} offer_t;
+
+/* What the protocols of one owner share. */
+struct uvsmtp_protocol_settings_s {
+  size_t users;
+  uvsmtp_mem_t mem;
+  uvsmtp_protocol_options_t options; /* with the defaults */
+  offer_t *offers[2]; /* what the last EHLO offered, in the clear and with TLS: the next one's, too,
+                         as a rule; or NULL */
+};
+
+typedef struct {
+  uint16_t code; /* 0: there was none */
+  uint16_t enhanced[3];
+  uint8_t command; /* uvsmtp_command_t */
+  bool told;       /* it was an event; else it is the quiet one */
+} last_reply_t;
+
 struct uvsmtp_protocol_s {
-  const uvsmtp_mem_t *mem;
-  uvsmtp_mem_t mem_copy;
-  uvsmtp_protocol_options_t options;
+  uvsmtp_protocol_settings_t *shared; /* one use of them */
+  const uvsmtp_capabilities_t *capabilities;
+  talk_t *talk;
+  queue_t queue;
   uint8_t state;      /* confirmed */
   uint8_t projected;  /* after all that is queued, if nothing is refused */
+  bool tracing;       /* as the options say */
   bool tls;           /* the stream is TLS */
   bool doubted;       /* and who the server is, is not known */
   bool tls_pending;   /* 220 to STARTTLS was read: the handshake is due */
@@ -82,40 +133,34 @@ struct uvsmtp_protocol_s {
   bool in_chunks;    /* projected: a BDAT that was not the last one has been issued */
   bool binary;       /* projected: the transaction is BODY=BINARYMIME, DATA cannot follow */
   bool prdr_asked;   /* MAIL is being put together: it asks for PRDR */
-  bool faulty;       /* `line` holds what is wrong with a command instead */
+  bool faulty;       /* `aside->line` holds what is wrong with a command instead */
   bool prdr;         /* the confirmed transaction asked for it */
   bool chunks_begun; /* confirmed: a BDAT of the transaction was accepted */
   bool fresh;        /* something was issued after a silence: its time begins at the next clock */
   bool eof;
   bool error_told;
+  last_reply_t last_reply;
   int err;           /* that finished it */
-  char *error_text;  /* owned; NULL: uvsmtp_strerror(err) */
   uint32_t accepted; /* recipients of the confirmed transaction */
-  const char *missing;
-  queue_t queue;
-  output_t out;
-  reader_t reader;
-  const char *in; /* fed and not yet read */
+  const char *in;    /* fed and not yet read */
   size_t in_len;
-  uint64_t in_limit; /* octets that had been sent when it was fed */
+  uint64_t in_limit;     /* octets that had been sent when it was fed */
+  uint64_t issued, sent; /* octets ever */
   uint64_t now_ms;
   uint64_t progress_ms; /* when a reply was read or octets were sent last */
-  uvsmtp_last_reply_t last_reply;
-  char quiet[16]; /* if that was no event: its beginning, to be read when asked for */
-  uint8_t quiet_len;
-  uvsmtp_capabilities_t capabilities;
-  char *capability_text; /* owned */
-  char *domain;          /* of our EHLO, for HELO */
-  char *sent_secret;     /* what was last sent to log in, as it stood in the line */
-  char *late_response;   /* encoded first response that was too long for the AUTH line */
-  uvsmtp__buffer_t challenge;
-  uvsmtp__buffer_t line;     /* where XCLIENT and XFORWARD are put together */
-  uvsmtp__buffer_t mail;     /* "MAIL FROM:<sender>" as last said, if it stood there as given */
-  uint64_t content_at;       /* octets issued before the content */
-  bool line_start, after_cr; /* framing of the content, see body.c */
-  uvsmtp__buffer_t trace;    /* lines: kind, text, NUL */
-  size_t trace_lost;
+  aside_t *aside;
+  const char *missing;
 };
+
+/* ---- rest.c ---- */
+extern const talk_t uvsmtp__talk_at_rest;
+extern const aside_t uvsmtp__aside_at_rest;
+/* Before something is written to them: 0, or ENOMEM. */
+int uvsmtp__talk_wake(uvsmtp_protocol_t *p);
+int uvsmtp__aside_wake(uvsmtp_protocol_t *p);
+/* Frees what is theirs, and puts them to rest. */
+void uvsmtp__talk_free(uvsmtp_protocol_t *p);
+void uvsmtp__aside_free(uvsmtp_protocol_t *p);
 
 /* ---- reply.c: bytes to replies; what is quick is in reader.h ---- */
 void uvsmtp__reader_init(reader_t *reader, const uvsmtp_mem_t *mem,
@@ -129,7 +174,7 @@ int uvsmtp__reader_next(reader_t *reader, const uvsmtp_protocol_options_t *optio
 /* Reads the enhanced code of a reply whose first line has `text`. */
 void uvsmtp__reader_enhanced(uvsmtp_reply_t *reply, const char *text, size_t len);
 /* Fills in the codes of a success of one line, or of its beginning. */
-void uvsmtp__reader_read_success(const char *line, size_t len, uvsmtp_last_reply_t *last);
+void uvsmtp__reader_read_success(const char *line, size_t len, last_reply_t *last);
 
 /* ---- queue.c ---- */
 int uvsmtp__queue_grow(uvsmtp_protocol_t *p, unsigned more);
@@ -146,8 +191,7 @@ static inline uint32_t uvsmtp__queue_due(const uvsmtp_protocol_t *p)
 static inline int uvsmtp__queue_reserve(uvsmtp_protocol_t *p, unsigned more)
 {
   uint32_t due = uvsmtp__queue_due(p) + more;
-  return due <= p->queue.size && due <= p->options.max_outstanding ? 0
-                                                                   : uvsmtp__queue_grow(p, more);
+  return due <= p->queue.limit ? 0 : uvsmtp__queue_grow(p, more);
 }
 
 static inline expectation_t *uvsmtp__queue_at(uvsmtp_protocol_t *p, uint32_t i)
@@ -204,8 +248,8 @@ void uvsmtp__out_free(uvsmtp_protocol_t *p);
 /* Makes room: 0, EQUEUEFULL, ENOMEM. */
 static inline int uvsmtp__out_reserve(uvsmtp_protocol_t *p, size_t octets, size_t segments)
 {
-  output_t *out = &p->out;
-  if (out->waiting == 0 && p->queue.count == 0) {
+  const output_t *out = &p->talk->out;
+  if (p->issued == p->sent && p->queue.count == 0) {
     p->progress_ms = p->now_ms;
     p->fresh = true;
   }
@@ -217,12 +261,12 @@ static inline int uvsmtp__out_reserve(uvsmtp_protocol_t *p, size_t octets, size_
 /* After a reserve: where octets can be written, and saying how many have been. */
 static inline char *uvsmtp__out_room(uvsmtp_protocol_t *p)
 {
-  return p->out.bytes + p->out.used;
+  return p->talk->out.bytes + p->talk->out.used;
 }
 
 static inline void uvsmtp__out_filled(uvsmtp_protocol_t *p, size_t len)
 {
-  output_t *out = &p->out;
+  output_t *out = &p->talk->out;
   const char *at = out->bytes + out->used;
   uvsmtp_slice_t *last = out->segments + out->count - (out->count > out->first);
   assert(len <= out->size - out->used);
@@ -232,8 +276,7 @@ static inline void uvsmtp__out_filled(uvsmtp_protocol_t *p, size_t len)
   else
     out->segments[out->count++] = (uvsmtp_slice_t){at, len};
   out->used += len;
-  out->waiting += len;
-  out->issued += len;
+  p->issued += len;
 }
 
 /* After a reserve: cannot fail. */
@@ -242,14 +285,13 @@ void uvsmtp__out_bytes(uvsmtp_protocol_t *p, const char *bytes, size_t len);
 /* The same for what may stay where the caller has it. */
 static inline void uvsmtp__out_ref(uvsmtp_protocol_t *p, const char *bytes, size_t len)
 {
-  output_t *out = &p->out;
+  output_t *out = &p->talk->out;
   if (len < UVSMTP__COPY_BELOW && len <= out->size - out->used) {
     uvsmtp__out_bytes(p, bytes, len);
     return;
   }
   out->segments[out->count++] = (uvsmtp_slice_t){bytes, len};
-  out->waiting += len;
-  out->issued += len;
+  p->issued += len;
 }
 
 /* ---- command.c: lines ---- */
@@ -294,6 +336,10 @@ void uvsmtp__project(uvsmtp_protocol_t *p);
 /* ---- capabilities.c ---- */
 int uvsmtp__capabilities_read(uvsmtp_protocol_t *p, const uvsmtp_reply_t *reply);
 void uvsmtp__capabilities_clear(uvsmtp_protocol_t *p);
+/* Nothing is offered. */
+extern const uvsmtp_capabilities_t uvsmtp__no_capabilities;
+/* One use less. NULL is fine. */
+void uvsmtp__offer_release(uvsmtp_protocol_settings_t *settings, offer_t *offer);
 
 /* A decimal number that fits `max`, with nothing behind it; 0 else. */
 uint64_t uvsmtp__capability_number(const char *s, size_t len, uint64_t max);
@@ -344,10 +390,9 @@ int uvsmtp__rfc3339_append(uvsmtp__buffer_t *line, int64_t seconds);
 /* Reads one, of any year and zone: false if it is none, or something stands behind it. */
 bool uvsmtp__rfc3339_read(const char *text, int64_t *seconds);
 
-/* The line is empty again, and nothing is wrong with it. */
+/* A command is being put together, and nothing is wrong with it so far. */
 static inline void uvsmtp__line_begin(uvsmtp_protocol_t *p)
 {
-  uvsmtp__buffer_clear(&p->line);
   p->faulty = false;
 }
 

@@ -64,7 +64,7 @@ static int append_attribute(uvsmtp__buffer_t *line, const attribute_t *a)
 
 static int issue(uvsmtp_protocol_t *p, uvsmtp_command_t command, void *tag, size_t len)
 {
-  uvsmtp_slice_t line = {uvsmtp__buffer_data(&p->line), len};
+  uvsmtp_slice_t line = {uvsmtp__buffer_data(&p->aside->line), len};
   return uvsmtp__command_issue(p, command, tag, 0, &line, 1, LINE_MAX_OCTETS);
 }
 
@@ -76,13 +76,16 @@ static int begin(uvsmtp_protocol_t *p, unsigned bit, const char *verb, const cha
     return err;
   if (p->projected != UVSMTP_STATE_READY && p->projected != UVSMTP_STATE_AUTHENTICATED)
     return UVSMTP_ESTATE;
-  if ((p->capabilities.extensions & bit) == 0) {
+  if ((p->capabilities->extensions & bit) == 0) {
     p->missing = verb;
     return UVSMTP_EEXTENSION;
   }
-  *listed = uvsmtp_capabilities_find(&p->capabilities, verb);
+  *listed = uvsmtp_capabilities_find(p->capabilities, verb);
   uvsmtp__line_begin(p);
-  return uvsmtp__buffer_append_str(&p->line, verb);
+  if ((err = uvsmtp__aside_wake(p)) != 0)
+    return err;
+  uvsmtp__buffer_clear(&p->aside->line);
+  return uvsmtp__buffer_append_str(&p->aside->line, verb);
 }
 
 int uvsmtp_protocol_xclient(uvsmtp_protocol_t *p, const uvsmtp_origin_t *origin, void *tag)
@@ -91,15 +94,15 @@ int uvsmtp_protocol_xclient(uvsmtp_protocol_t *p, const uvsmtp_origin_t *origin,
   const char *listed = NULL;
   size_t verb;
   int err = begin(p, UVSMTP_EXT_XCLIENT, "XCLIENT", &listed);
-  verb = uvsmtp__buffer_len(&p->line);
+  verb = uvsmtp__buffer_len(&p->aside->line);
   list_attributes(origin, list);
   for (size_t i = 0; err == 0 && i < ATTRIBUTES; i++)
     if (list[i].value != NULL && is_listed(listed, list[i].name))
-      err = append_attribute(&p->line, &list[i]);
-  if (err == 0 && uvsmtp__buffer_len(&p->line) == verb)
+      err = append_attribute(&p->aside->line, &list[i]);
+  if (err == 0 && uvsmtp__buffer_len(&p->aside->line) == verb)
     return UVSMTP_EINVAL;
   if (err == 0)
-    err = issue(p, UVSMTP_COMMAND_XCLIENT, tag, uvsmtp__buffer_len(&p->line));
+    err = issue(p, UVSMTP_COMMAND_XCLIENT, tag, uvsmtp__buffer_len(&p->aside->line));
   if (err == 0) {
     p->projected = UVSMTP_STATE_GREETING_RECEIVED;
     p->alone = true;
@@ -115,15 +118,15 @@ int uvsmtp_protocol_xforward(uvsmtp_protocol_t *p, const uvsmtp_origin_t *origin
   unsigned i = *next;
   size_t verb, len;
   int err = begin(p, UVSMTP_EXT_XFORWARD, "XFORWARD", &listed);
-  verb = len = uvsmtp__buffer_len(&p->line);
+  verb = len = uvsmtp__buffer_len(&p->aside->line);
   list_attributes(origin, list);
   for (; err == 0 && i < ATTRIBUTES; i++) {
     if (list[i].value == NULL || !is_listed(listed, list[i].name))
       continue;
-    err = append_attribute(&p->line, &list[i]);
-    if (err == 0 && uvsmtp__buffer_len(&p->line) + 2 > LINE_MAX_OCTETS && len > verb)
+    err = append_attribute(&p->aside->line, &list[i]);
+    if (err == 0 && uvsmtp__buffer_len(&p->aside->line) + 2 > LINE_MAX_OCTETS && len > verb)
       break; /* the next command begins with it */
-    len = uvsmtp__buffer_len(&p->line);
+    len = uvsmtp__buffer_len(&p->aside->line);
   }
   if (err == 0 && len > verb)
     err = issue(p, UVSMTP_COMMAND_OTHER, tag, len);

@@ -24,16 +24,16 @@ static void move_segments(output_t *out, const char *to)
 
 static int grow_bytes(uvsmtp_protocol_t *p, size_t octets)
 {
-  output_t *out = &p->out;
+  output_t *out = &p->talk->out;
   size_t size = out->size != 0 ? out->size : FIRST_BYTES;
   char *bytes;
   if (octets <= out->size - out->used)
     return 0;
-  if (out->lent || out->used + octets > p->options.max_output)
+  if (out->lent || out->used + octets > p->shared->options.max_output)
     return UVSMTP_EQUEUEFULL;
   while (size < out->used + octets)
     size *= 2;
-  bytes = uvsmtp__malloc(p->mem, size);
+  bytes = uvsmtp__malloc(&p->shared->mem, size);
   if (bytes == NULL)
     return UVSMTP_ENOMEM;
   if (out->used > 0)
@@ -41,7 +41,7 @@ static int grow_bytes(uvsmtp_protocol_t *p, size_t octets)
   move_segments(out, bytes);
   if (out->secret)
     uvsmtp__wipe(out->bytes, out->used);
-  uvsmtp__free(p->mem, out->bytes);
+  uvsmtp__free(&p->shared->mem, out->bytes);
   out->bytes = bytes;
   out->size = size;
   return 0;
@@ -49,7 +49,7 @@ static int grow_bytes(uvsmtp_protocol_t *p, size_t octets)
 
 static int grow_segments(uvsmtp_protocol_t *p, size_t more)
 {
-  output_t *out = &p->out;
+  output_t *out = &p->talk->out;
   size_t capacity = out->capacity != 0 ? out->capacity : FIRST_SEGMENTS;
   uvsmtp_slice_t *segments;
   if (more <= out->capacity - out->count)
@@ -64,9 +64,9 @@ static int grow_segments(uvsmtp_protocol_t *p, size_t more)
   }
   while (capacity < out->count + more)
     capacity *= 2;
-  if (capacity > p->options.max_output / 16)
+  if (capacity > p->shared->options.max_output / 16)
     return UVSMTP_EQUEUEFULL;
-  segments = uvsmtp__realloc_array(p->mem, out->segments, capacity, sizeof(*segments));
+  segments = uvsmtp__realloc_array(&p->shared->mem, out->segments, capacity, sizeof(*segments));
   if (segments == NULL)
     return UVSMTP_ENOMEM;
   out->segments = segments;
@@ -76,13 +76,15 @@ static int grow_segments(uvsmtp_protocol_t *p, size_t more)
 
 int uvsmtp__out_grow(uvsmtp_protocol_t *p, size_t octets, size_t segments)
 {
-  int err = grow_segments(p, segments);
+  int err = uvsmtp__talk_wake(p);
+  if (err == 0)
+    err = grow_segments(p, segments);
   return err != 0 ? err : grow_bytes(p, octets);
 }
 
 void uvsmtp__out_bytes(uvsmtp_protocol_t *p, const char *bytes, size_t len)
 {
-  assert(len <= p->out.size - p->out.used);
+  assert(len <= p->talk->out.size - p->talk->out.used);
   if (len == 0)
     return;
   memcpy(uvsmtp__out_room(p), bytes, len);
@@ -99,10 +101,10 @@ static void forget_bytes(output_t *out)
 
 void uvsmtp__out_free(uvsmtp_protocol_t *p)
 {
-  output_t *out = &p->out;
+  output_t *out = &p->talk->out;
   forget_bytes(out);
-  uvsmtp__free(p->mem, out->bytes);
-  uvsmtp__free(p->mem, out->segments);
+  uvsmtp__free(&p->shared->mem, out->bytes);
+  uvsmtp__free(&p->shared->mem, out->segments);
   out->bytes = NULL;
   out->segments = NULL;
   out->size = out->capacity = out->first = out->count = 0;
@@ -110,8 +112,10 @@ void uvsmtp__out_free(uvsmtp_protocol_t *p)
 
 size_t uvsmtp_protocol_output(uvsmtp_protocol_t *p, uvsmtp_slice_t *slices, size_t max)
 {
-  output_t *out = &p->out;
+  output_t *out = &p->talk->out;
   size_t n = out->count - out->first;
+  if (n == 0) /* the output may be at rest */
+    return 0;
   if (n > max)
     n = max;
   for (size_t i = 0; i < n; i++)
@@ -122,7 +126,7 @@ size_t uvsmtp_protocol_output(uvsmtp_protocol_t *p, uvsmtp_slice_t *slices, size
 
 size_t uvsmtp_protocol_output_len(const uvsmtp_protocol_t *p)
 {
-  return p->out.waiting;
+  return p->issued - p->sent;
 }
 
 /* The first `len` octets, and not all, have left. */
@@ -138,17 +142,17 @@ static void take_segments(output_t *out, size_t len)
 
 void uvsmtp_protocol_sent(uvsmtp_protocol_t *p, size_t len, uint64_t now_ms)
 {
-  output_t *out = &p->out;
-  assert(len <= out->waiting);
-  out->lent = false;
+  output_t *out = &p->talk->out;
+  assert(len <= p->issued - p->sent);
   p->now_ms = now_ms;
+  if (out->lent)
+    out->lent = false;
   if (len == 0)
     return;
   p->progress_ms = now_ms;
   p->fresh = false;
-  out->sent += len;
-  out->waiting -= len;
-  if (out->waiting == 0) {
+  p->sent += len;
+  if (p->sent == p->issued) {
     out->first = out->count = 0;
     forget_bytes(out);
   } else {
@@ -158,10 +162,10 @@ void uvsmtp_protocol_sent(uvsmtp_protocol_t *p, size_t len, uint64_t now_ms)
 
 uint64_t uvsmtp_protocol_issued(const uvsmtp_protocol_t *p)
 {
-  return p->out.issued;
+  return p->issued;
 }
 
 uint64_t uvsmtp_protocol_total_sent(const uvsmtp_protocol_t *p)
 {
-  return p->out.sent;
+  return p->sent;
 }

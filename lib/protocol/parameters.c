@@ -17,19 +17,23 @@ int uvsmtp__fault(uvsmtp_protocol_t *p, int err, const char *format, ...)
   va_start(arguments, format);
   vsnprintf(words, sizeof(words), format, arguments);
   va_end(arguments);
-  uvsmtp__buffer_clear(&p->line);
-  p->faulty = uvsmtp__buffer_append(&p->line, words, strlen(words) + 1) == 0;
+  p->faulty = false;
+  if (uvsmtp__aside_wake(p) != 0)
+    return err;
+  uvsmtp__buffer_clear(&p->aside->line);
+  p->faulty = uvsmtp__buffer_append(&p->aside->line, words, strlen(words) + 1) == 0;
   return err;
 }
 
 const char *uvsmtp_protocol_fault(const uvsmtp_protocol_t *p)
 {
-  return p->faulty && uvsmtp__buffer_len(&p->line) > 0 ? uvsmtp__buffer_data(&p->line) : "";
+  return p->faulty && uvsmtp__buffer_len(&p->aside->line) > 0 ? uvsmtp__buffer_data(&p->aside->line)
+                                                              : "";
 }
 
 int uvsmtp__need(uvsmtp_protocol_t *p, unsigned bit, const char *keyword)
 {
-  if ((p->capabilities.extensions & bit) != 0)
+  if ((p->capabilities->extensions & bit) != 0)
     return 0;
   p->missing = keyword;
   return UVSMTP_EEXTENSION;
@@ -65,10 +69,10 @@ static int append_own(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const char *
 
 static int append_size(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, uint64_t size)
 {
-  uint64_t max = p->capabilities.max_message_size;
+  uint64_t max = p->capabilities->max_message_size;
   char *at;
   int err;
-  if (size == UVSMTP_SIZE_UNKNOWN || (p->capabilities.extensions & UVSMTP_EXT_SIZE) == 0)
+  if (size == UVSMTP_SIZE_UNKNOWN || (p->capabilities->extensions & UVSMTP_EXT_SIZE) == 0)
     return 0;
   if (max != 0 && size > max)
     return uvsmtp__fault(p, UVSMTP_ETOOBIG, "it has %llu octets, and SIZE ends at %llu",
@@ -96,7 +100,7 @@ static int append_body(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, uvsmtp_body
                            : uvsmtp__buffer_append_str(line, " BODY=7BIT");
   if (!needs->eightbit && body != UVSMTP_BODY_8BITMIME)
     return 0;
-  if ((p->capabilities.extensions & UVSMTP_EXT_8BITMIME) != 0)
+  if ((p->capabilities->extensions & UVSMTP_EXT_8BITMIME) != 0)
     return uvsmtp__buffer_append_str(line, " BODY=8BITMIME");
   if (utf8)
     return 0; /* RFC 6531 section 3.1 has 8BITMIME included, whatever the server lists */
@@ -168,7 +172,7 @@ static int append_auth(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const char 
     return err;
   if (strcmp(auth, "<>") == 0)
     return uvsmtp__buffer_append_str(line, "<>");
-  uvsmtp__buffer_init(&path, p->mem, UVSMTP__LINE_OCTETS);
+  uvsmtp__buffer_init(&path, &p->shared->mem, UVSMTP__LINE_OCTETS);
   err = uvsmtp__path_append(p, &path, auth, &utf8);
   uvsmtp__buffer_free(&path);
   if (err == UVSMTP_EADDRESS || (err == 0 && strchr(auth, '@') == NULL))
@@ -180,14 +184,14 @@ static int append_auth(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const char 
 static int append_prdr(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const uvsmtp_envelope_t *e)
 {
   p->prdr_asked = (e->flags & UVSMTP_ENVELOPE_PRDR) != 0 && e->recipient_count > 1 &&
-                  !p->options.lmtp && (p->capabilities.extensions & UVSMTP_EXT_PRDR) != 0;
+                  !p->shared->options.lmtp && (p->capabilities->extensions & UVSMTP_EXT_PRDR) != 0;
   return p->prdr_asked ? uvsmtp__buffer_append_str(line, " PRDR") : 0;
 }
 
 /* Where SMTPUTF8 is offered; else each recipient is judged by itself, when it is issued. */
 static bool any_utf8(const uvsmtp_protocol_t *p, const uvsmtp_envelope_t *e)
 {
-  if ((p->capabilities.extensions & UVSMTP_EXT_SMTPUTF8) == 0)
+  if ((p->capabilities->extensions & UVSMTP_EXT_SMTPUTF8) == 0)
     return false;
   for (size_t i = 0; i < e->recipient_count; i++)
     if (e->recipients[i].address != NULL &&
@@ -211,11 +215,11 @@ static int append_new_sender(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const
     return err;
   *utf8 |= high;
   len = uvsmtp__buffer_len(line) - start;
-  uvsmtp__buffer_clear(&p->mail);
+  uvsmtp__buffer_clear(&p->talk->mail);
   if (high || len != UVSMTP__MAIL_VERB_LEN + strlen(sender) + 2)
     return 0;
   /* Without memory to remember it, the next one is looked at again. */
-  (void)uvsmtp__buffer_append(&p->mail, uvsmtp__buffer_data(line) + start, len);
+  (void)uvsmtp__buffer_append(&p->talk->mail, uvsmtp__buffer_data(line) + start, len);
   return 0;
 }
 
@@ -224,7 +228,7 @@ static int append_sender(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const cha
                          bool *utf8)
 {
   size_t known = uvsmtp__mail_known(p, sender);
-  return known > 0 ? uvsmtp__buffer_append(line, p->mail.base, known)
+  return known > 0 ? uvsmtp__buffer_append(line, p->talk->mail.base, known)
                    : append_new_sender(p, line, sender, utf8);
 }
 

@@ -192,8 +192,8 @@ static int append_any(uvsmtp__buffer_t *line, const char *address, bool *utf8)
 static bool needs_a_labels(const uvsmtp_protocol_t *p, const char *address, size_t len,
                            size_t local)
 {
-  return p->options.domain_to_ascii != NULL && local < len &&
-         (p->capabilities.extensions & UVSMTP_EXT_SMTPUTF8) == 0 &&
+  return p->shared->options.domain_to_ascii != NULL && local < len &&
+         (p->capabilities->extensions & UVSMTP_EXT_SMTPUTF8) == 0 &&
          uvsmtp__has_8bit(address, len) && !uvsmtp__has_8bit(address, local);
 }
 
@@ -206,8 +206,8 @@ static int append_a_labels(const uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, c
   if (local > 64)
     return UVSMTP_EADDRESS;
   memcpy(ascii, address, local + 1);
-  err =
-      p->options.domain_to_ascii(ascii + local + 1, sizeof(ascii) - local - 1, address + local + 1);
+  err = p->shared->options.domain_to_ascii(ascii + local + 1, sizeof(ascii) - local - 1,
+                                           address + local + 1);
   return err != 0 ? err : append_any(line, ascii, utf8);
 }
 

@@ -4,13 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/options.h"
-#include "base/secret.h"
 #include "protocol/machine.h"
-
-#define TRACE_MAX (256 * 1024)
-#define CHALLENGE_MAX (64 * 1024)
-#define LINE_MAX_OCTETS 4096
 
 const char *uvsmtp_state_name(uvsmtp_state_t state)
 {
@@ -50,101 +44,61 @@ static uint64_t timeout_of(const uvsmtp_protocol_t *p, uvsmtp_command_t command)
 #undef X
   };
   uint64_t ms;
-  memcpy(&ms, (const char *)&p->options.timeouts + places[command], sizeof(ms));
+  memcpy(&ms, (const char *)&p->shared->options.timeouts + places[command], sizeof(ms));
   return ms;
 }
 
-#define DEFAULT(field, value)                                                                      \
-  if (o->field == 0)                                                                               \
-  o->field = (value)
-
-static void fill_defaults(uvsmtp_protocol_options_t *o)
+int uvsmtp_protocol_new_with(uvsmtp_protocol_t **out, uvsmtp_protocol_settings_t *settings,
+                             uint64_t now_ms)
 {
-  DEFAULT(max_reply_line, 8192);
-  DEFAULT(max_reply_lines, 2048);
-  DEFAULT(max_reply_bytes, 131072);
-  DEFAULT(max_output, 131072);
-  DEFAULT(max_outstanding, 65536);
-  DEFAULT(timeouts.greeting_ms, 300000);
-  DEFAULT(timeouts.command_ms, 300000);
-  DEFAULT(timeouts.data_ms, 120000);
-  DEFAULT(timeouts.body_ms, 180000);
-  DEFAULT(timeouts.data_end_ms, 600000);
-  if (o->max_output < 4096)
-    o->max_output = 4096;
+  uvsmtp_protocol_t *p = uvsmtp__calloc(&settings->mem, 1, sizeof(*p));
+  int err;
+  *out = NULL;
+  if (p == NULL)
+    return UVSMTP_ENOMEM;
+  settings->users++;
+  p->shared = settings;
+  p->tracing = settings->options.trace;
+  p->tls = settings->options.tls;
+  p->now_ms = p->progress_ms = now_ms;
+  p->capabilities = &uvsmtp__no_capabilities;
+  p->talk = (talk_t *)&uvsmtp__talk_at_rest;
+  p->aside = (aside_t *)&uvsmtp__aside_at_rest;
+  err = p->tracing ? uvsmtp__aside_wake(p) : 0;
+  if (err != 0 || (err = uvsmtp__queue_reserve(p, 1)) != 0) {
+    uvsmtp_protocol_free(p);
+    return err;
+  }
+  uvsmtp__queue_push(p, UVSMTP_COMMAND_GREETING, NULL, 0, p->issued);
+  *out = p;
+  return 0;
 }
 
 int uvsmtp_protocol_new(uvsmtp_protocol_t **out, const uvsmtp_protocol_options_t *options,
                         uint64_t now_ms)
 {
-  uvsmtp_protocol_options_t known;
-  uvsmtp_protocol_t *p;
-  int err = uvsmtp__options_copy(&known, sizeof(known), options);
+  uvsmtp_protocol_settings_t *settings;
+  int err = uvsmtp_protocol_settings_new(&settings, options);
   *out = NULL;
   if (err != 0)
     return err;
-  p = uvsmtp__calloc(known.mem, 1, sizeof(*p));
-  if (p == NULL)
-    return UVSMTP_ENOMEM;
-  p->mem_copy = *uvsmtp__mem(known.mem);
-  p->mem = &p->mem_copy;
-  p->options = known;
-  p->options.mem = p->mem;
-  fill_defaults(&p->options);
-  p->tls = known.tls;
-  p->now_ms = p->progress_ms = now_ms;
-  uvsmtp__reader_init(&p->reader, p->mem, &p->options);
-  uvsmtp__buffer_init(&p->challenge, p->mem, CHALLENGE_MAX);
-  uvsmtp__buffer_init(&p->line, p->mem, LINE_MAX_OCTETS);
-  uvsmtp__buffer_init(&p->mail, p->mem, LINE_MAX_OCTETS);
-  uvsmtp__buffer_init(&p->trace, p->mem, TRACE_MAX);
-  uvsmtp__capabilities_clear(p);
-  if ((err = uvsmtp__queue_reserve(p, 1)) != 0) {
-    uvsmtp_protocol_free(p);
-    return err;
-  }
-  uvsmtp__queue_push(p, UVSMTP_COMMAND_GREETING, NULL, 0, p->out.issued);
-  *out = p;
-  return 0;
+  err = uvsmtp_protocol_new_with(out, settings, now_ms);
+  uvsmtp_protocol_settings_free(settings);
+  return err;
 }
 
 void uvsmtp_protocol_free(uvsmtp_protocol_t *p)
 {
-  uvsmtp_mem_t mem;
+  uvsmtp_protocol_settings_t *settings;
   if (p == NULL)
     return;
-  uvsmtp__out_free(p);
+  settings = p->shared;
+  uvsmtp__talk_free(p);
+  uvsmtp__aside_free(p);
   uvsmtp__capabilities_clear(p);
-  uvsmtp__buffer_free(&p->reader.partial);
-  uvsmtp__buffer_wipe(&p->challenge);
-  uvsmtp__buffer_free(&p->line);
-  uvsmtp__buffer_free(&p->mail);
-  uvsmtp__buffer_free(&p->trace);
-  uvsmtp__free_secret(p->mem, p->late_response);
-  uvsmtp__free_secret(p->mem, p->sent_secret);
-  uvsmtp__free(p->mem, p->domain);
-  uvsmtp__free(p->mem, p->error_text);
-  uvsmtp__free(p->mem, p->queue.ring);
-  mem = p->mem_copy;
-  uvsmtp__free(&mem, p);
-}
-
-void uvsmtp_protocol_trim(uvsmtp_protocol_t *p)
-{
-  if (p->out.waiting == 0 && !p->out.lent)
-    uvsmtp__out_free(p);
-  if (p->queue.count == 0) {
-    uvsmtp__free(p->mem, p->queue.ring);
-    p->queue = (queue_t){0};
-  }
-  if (p->reader.done || uvsmtp__buffer_len(&p->reader.partial) == 0) {
-    uvsmtp__buffer_free(&p->reader.partial);
-    p->reader.done = false;
-    p->reader.line = 0;
-  }
-  uvsmtp__buffer_wipe(&p->challenge);
-  uvsmtp__buffer_free(&p->line);
-  uvsmtp__buffer_free(&p->mail);
+  uvsmtp__free(&settings->mem, p->queue.ring);
+  uvsmtp__free(&settings->mem, p);
+  uvsmtp_protocol_settings_free(settings);
 }
 
 uvsmtp_state_t uvsmtp_protocol_state(const uvsmtp_protocol_t *p)
@@ -159,7 +113,7 @@ uvsmtp_state_t uvsmtp_protocol_projected_state(const uvsmtp_protocol_t *p)
 
 const uvsmtp_capabilities_t *uvsmtp_protocol_capabilities(const uvsmtp_protocol_t *p)
 {
-  return &p->capabilities;
+  return p->capabilities;
 }
 
 bool uvsmtp_protocol_needs_incoming_data(const uvsmtp_protocol_t *p)
@@ -179,11 +133,14 @@ bool uvsmtp_protocol_needs_reset(const uvsmtp_protocol_t *p)
 
 uvsmtp_last_reply_t uvsmtp_protocol_last_reply(const uvsmtp_protocol_t *p)
 {
-  uvsmtp_last_reply_t last = p->last_reply;
-  last.accepted = p->accepted;
-  if (!last.told && last.command != UVSMTP_COMMAND_GREETING)
-    uvsmtp__reader_read_success(p->quiet, p->quiet_len, &last);
-  return last;
+  last_reply_t last = p->last_reply;
+  if (p->talk->quiet_len > 0 && !last.told)
+    uvsmtp__reader_read_success(p->talk->quiet, p->talk->quiet_len, &last);
+  return (uvsmtp_last_reply_t){.command = (uvsmtp_command_t)last.command,
+                               .code = last.code,
+                               .enhanced = {last.enhanced[0], last.enhanced[1], last.enhanced[2]},
+                               .accepted = p->accepted,
+                               .told = last.told};
 }
 
 bool uvsmtp_protocol_is_closing(const uvsmtp_protocol_t *p)
@@ -200,7 +157,7 @@ const char *uvsmtp_protocol_error_text(const uvsmtp_protocol_t *p)
 {
   if (p->err == 0)
     return "";
-  return p->error_text != NULL ? p->error_text : uvsmtp_strerror(p->err);
+  return p->aside->error_text != NULL ? p->aside->error_text : uvsmtp_strerror(p->err);
 }
 
 const char *uvsmtp_protocol_phrase(const uvsmtp_protocol_t *p)
@@ -219,8 +176,8 @@ void uvsmtp__protocol_fail(uvsmtp_protocol_t *p, int err, const char *what, cons
     return;
   p->err = err;
   p->state = p->projected = UVSMTP_STATE_FINISHED;
-  uvsmtp__buffer_init(&text, p->mem, 1024);
-  if (uvsmtp__buffer_printf(&text, "%s while %s", what, phrase) != 0)
+  uvsmtp__buffer_init(&text, &p->shared->mem, 1024);
+  if (uvsmtp__aside_wake(p) != 0 || uvsmtp__buffer_printf(&text, "%s while %s", what, phrase) != 0)
     return;
   if (detail_len > 200)
     detail_len = 200;
@@ -235,7 +192,8 @@ void uvsmtp__protocol_fail(uvsmtp_protocol_t *p, int err, const char *what, cons
     }
     uvsmtp__buffer_append(&text, "\"", 1);
   }
-  p->error_text = uvsmtp__memdup(p->mem, uvsmtp__buffer_data(&text), uvsmtp__buffer_len(&text));
+  p->aside->error_text =
+      uvsmtp__memdup(&p->shared->mem, uvsmtp__buffer_data(&text), uvsmtp__buffer_len(&text));
   uvsmtp__buffer_free(&text);
 }
 
@@ -244,8 +202,8 @@ uint64_t uvsmtp_protocol_deadline(const uvsmtp_protocol_t *p)
   uint64_t timeout;
   if (p->err != 0)
     return UINT64_MAX;
-  if (p->out.waiting > 0)
-    timeout = p->options.timeouts.body_ms;
+  if (uvsmtp_protocol_output_len(p) > 0)
+    timeout = p->shared->options.timeouts.body_ms;
   else if (p->queue.count > 0)
     timeout = timeout_of(p, uvsmtp__awaited(&p->queue.ring[p->queue.head]));
   else
@@ -262,7 +220,7 @@ void uvsmtp_protocol_expire(uvsmtp_protocol_t *p, uint64_t now_ms)
   }
   if (now_ms >= uvsmtp_protocol_deadline(p))
     uvsmtp__protocol_fail(p, UVSMTP_ETIMEOUT,
-                          p->out.waiting > 0 ? "the server did not read in time"
-                                             : uvsmtp_strerror(UVSMTP_ETIMEOUT),
+                          uvsmtp_protocol_output_len(p) > 0 ? "the server did not read in time"
+                                                            : uvsmtp_strerror(UVSMTP_ETIMEOUT),
                           NULL, 0);
 }

@@ -11,17 +11,23 @@ int uvsmtp__queue_grow(uvsmtp_protocol_t *p, unsigned more)
   queue_t *q = &p->queue;
   uint32_t size = q->size != 0 ? q->size : FIRST_SIZE;
   expectation_t *ring;
-  if (uvsmtp__queue_due(p) + more > p->options.max_outstanding)
+  if (uvsmtp__queue_due(p) + more > p->shared->options.max_outstanding)
     return UVSMTP_EQUEUEFULL;
   while (size < uvsmtp__queue_due(p) + more)
     size *= 2;
-  ring = uvsmtp__realloc_array(p->mem, NULL, size, sizeof(*ring));
+  ring = uvsmtp__realloc_array(&p->shared->mem, NULL, size, sizeof(*ring));
   if (ring == NULL)
     return UVSMTP_ENOMEM;
   for (uint32_t i = 0; i < q->count; i++)
     ring[i] = *uvsmtp__queue_at(p, i);
-  uvsmtp__free(p->mem, q->ring);
-  *q = (queue_t){.ring = ring, .size = size, .count = q->count, .ahead = q->ahead};
+  uvsmtp__free(&p->shared->mem, q->ring);
+  *q = (queue_t){.ring = ring,
+                 .limit = size < p->shared->options.max_outstanding
+                              ? size
+                              : (uint32_t)p->shared->options.max_outstanding,
+                 .size = size,
+                 .count = q->count,
+                 .ahead = q->ahead};
   return 0;
 }
 

@@ -73,13 +73,13 @@ void uvsmtp__reader_enhanced(uvsmtp_reply_t *reply, const char *text, size_t len
     memset(reply->enhanced, 0, sizeof(reply->enhanced));
 }
 
-void uvsmtp__reader_read_success(const char *line, size_t len, uvsmtp_last_reply_t *last)
+void uvsmtp__reader_read_success(const char *line, size_t len, last_reply_t *last)
 {
   uvsmtp_reply_t reply = {.code = 0};
   size_t text = without_end(line, len);
   reply.code = uvsmtp__code_of(uvsmtp__code_digits(line));
   uvsmtp__reader_enhanced(&reply, line + 4, text < 4 ? 0 : text - 4);
-  last->code = reply.code;
+  last->code = (uint16_t)reply.code;
   memcpy(last->enhanced, reply.enhanced, sizeof(last->enhanced));
 }
 

@@ -12,7 +12,7 @@ enum { SECONDS_MAX = 999999999 /* nine digits */, TIME_MAX = 40 };
 /* RFC 2852 section 2: "DELIVERBY 240", the least time that goes with mode R; 0: it was not said. */
 static uint64_t least_by(const uvsmtp_protocol_t *p)
 {
-  const char *said = uvsmtp_capabilities_find(&p->capabilities, "DELIVERBY");
+  const char *said = uvsmtp_capabilities_find(p->capabilities, "DELIVERBY");
   return said != NULL ? uvsmtp__capability_number(said, strcspn(said, ", "), SECONDS_MAX) : 0;
 }
 
@@ -51,7 +51,7 @@ int uvsmtp__append_by(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const uvsmtp
  * cannot be read is no limit. */
 static int check_hold_for(uvsmtp_protocol_t *p, uint64_t seconds)
 {
-  const char *said = uvsmtp_capabilities_find(&p->capabilities, "FUTURERELEASE");
+  const char *said = uvsmtp_capabilities_find(p->capabilities, "FUTURERELEASE");
   uint64_t most =
       said != NULL ? uvsmtp__capability_number(said, strcspn(said, " "), SECONDS_MAX) : 0;
   if (most == 0 || seconds <= most)
@@ -62,7 +62,7 @@ static int check_hold_for(uvsmtp_protocol_t *p, uint64_t seconds)
 
 static int check_hold_until(uvsmtp_protocol_t *p, const char *until, int64_t seconds)
 {
-  const char *said = uvsmtp_capabilities_find(&p->capabilities, "FUTURERELEASE");
+  const char *said = uvsmtp_capabilities_find(p->capabilities, "FUTURERELEASE");
   int64_t most;
   said = said != NULL ? strchr(said, ' ') : NULL;
   if (said == NULL || strlen(said + 1) > TIME_MAX || !uvsmtp__rfc3339_read(said + 1, &most) ||

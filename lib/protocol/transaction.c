@@ -213,9 +213,9 @@ static void judge_data(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
 {
   if (UVSMTP_REPLY_CLASS(&event->reply) == 3) {
     p->state = UVSMTP_STATE_SEND_DATA;
-    p->content_at = p->out.issued;
-    p->line_start = true;
-    p->after_cr = false;
+    p->talk->content_at = p->issued;
+    p->talk->line_start = true;
+    p->talk->after_cr = false;
   } else {
     p->needs_reset = true; /* some servers keep the transaction open */
   }
@@ -224,7 +224,7 @@ static void judge_data(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
 /* LMTP answers once for each accepted recipient, PRDR so many times between 353 and the last. */
 static void judge_end(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *event)
 {
-  unsigned due = p->options.lmtp && p->accepted > 1 ? p->accepted : 1;
+  unsigned due = p->shared->options.lmtp && p->accepted > 1 ? p->accepted : 1;
   if (p->prdr && event->reply.code == 353 && e->replies == 1)
     e->flags |= EXPECT_PRDR;
   if ((e->flags & EXPECT_PRDR) != 0)

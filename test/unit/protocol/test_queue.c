@@ -11,7 +11,7 @@ static void *tag_of(uintptr_t number)
 static void push(uvsmtp_protocol_t *p, uintptr_t number)
 {
   assert_int_equal(uvsmtp__queue_reserve(p, 1), 0);
-  uvsmtp__queue_push(p, UVSMTP_COMMAND_NOOP, tag_of(number), 0, p->out.issued);
+  uvsmtp__queue_push(p, UVSMTP_COMMAND_NOOP, tag_of(number), 0, p->issued);
 }
 
 static void pop(uvsmtp_protocol_t *p, uintptr_t number)
