@@ -243,7 +243,7 @@ static bool needs_reset(const uvsmtp_connection_t *c)
          state == UVSMTP_STATE_RECIPIENT_SENT;
 }
 
-uvsmtp__transaction_t *uvsmtp__pump_take_off(uvsmtp_connection_t *c, uvsmtp_send_t *send)
+static inline uvsmtp__transaction_t *take_off(uvsmtp_connection_t *c, uvsmtp_send_t *send)
 {
   uvsmtp__transaction_t *t = send->transaction;
   if (t == NULL && (t = make(c, send)) == NULL)
@@ -260,6 +260,11 @@ uvsmtp__transaction_t *uvsmtp__pump_take_off(uvsmtp_connection_t *c, uvsmtp_send
   return t;
 }
 
+uvsmtp__transaction_t *uvsmtp__pump_take_off(uvsmtp_connection_t *c, uvsmtp_send_t *send)
+{
+  return take_off(c, send);
+}
+
 /* Takes the next send out of the queue; NULL if it has to wait. */
 static uvsmtp__transaction_t *begin_next(uvsmtp_connection_t *c)
 {
@@ -274,7 +279,7 @@ static uvsmtp__transaction_t *begin_next(uvsmtp_connection_t *c)
     c->pump->stalled = !c->pump->resetting;
     return NULL;
   }
-  t = uvsmtp__pump_take_off(c, uvsmtp__send_of(c->pump->queue.next));
+  t = take_off(c, uvsmtp__send_of(c->pump->queue.next));
   if (t != NULL) {
     t->reset = reset;
   } else {

@@ -6,12 +6,20 @@
 
 #include "protocol/reader.h"
 
+/* Apart, so that it costs nothing where there is one that talks already. */
+static __attribute__((noinline)) int feed_first(uvsmtp_protocol_t *p, const char *bytes, size_t len,
+                                                uint64_t now_ms)
+{
+  int err = uvsmtp__talk_wake(p);
+  return err != 0 ? err : uvsmtp_protocol_feed_bytes(p, bytes, len, now_ms);
+}
+
 int uvsmtp_protocol_feed_bytes(uvsmtp_protocol_t *p, const char *bytes, size_t len, uint64_t now_ms)
 {
   if (p->in_len > 0)
     return UVSMTP_EBUSY;
-  if (p->talk == &uvsmtp__talk_at_rest && uvsmtp__talk_wake(p) != 0)
-    return UVSMTP_ENOMEM;
+  if (p->talk == &uvsmtp__talk_at_rest)
+    return feed_first(p, bytes, len, now_ms);
   p->now_ms = now_ms;
   p->in = bytes;
   p->in_len = p->err != 0 || p->tls_pending ? 0 : len;
