@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "message/encode.h"
 #include "message/raw.h"
+#include "message/source.h"
 
 #define LINES 256 /* of base64 in a chunk */
 #define IN_SIZE (LINES * UVSMTP__B64_LINE_IN)
@@ -285,12 +286,20 @@ static void reader_wake(void *reader)
   uvsmtp_source_wake(((reader_t *)reader)->self);
 }
 
+/* Says which attachment failed, and why. */
+static int content_failed(reader_t *r, const uvsmtp_part_t *part, int err, const char *why)
+{
+  const char *name = part->filename != NULL ? part->filename : part->type;
+  return uvsmtp__detail(r->detail, sizeof(r->detail), err, *why != '\0' ? "%s: %s" : "%s%s", name,
+                        why);
+}
+
 static int begin_source(reader_t *r, uvsmtp_part_t *part)
 {
   uvsmtp_source_info_t info;
   int err;
   if (part->reading && r->open_source != part)
-    return UVSMTP_EBUSY;
+    return content_failed(r, part, UVSMTP_EBUSY, "another reading goes on");
   part->source->wake = reader_wake;
   part->source->reader = r;
   err = part->source->ops->open(
@@ -298,7 +307,10 @@ static int begin_source(reader_t *r, uvsmtp_part_t *part)
       &info);
   part->reading = err == 0 || err == UVSMTP_PENDING;
   r->open_source = part->reading ? part : NULL;
-  return err;
+  if (part->reading)
+    return err;
+  part->source->wake = NULL;
+  return content_failed(r, part, err, uvsmtp__source_detail(part->source));
 }
 
 static int begin_content(reader_t *r, const stretch_t *stretch)
@@ -369,7 +381,9 @@ static int read_content(reader_t *r, const uvsmtp_part_t *part)
   if (part->kind == UVSMTP__PART_SOURCE) {
     err = part->source->ops->next(part->source, &r->in);
     r->in_end = err == 0 && r->in.len == 0;
-    return err;
+    return err == 0 || err == UVSMTP_PENDING
+               ? err
+               : content_failed(r, part, err, uvsmtp__source_detail(part->source));
   }
   r->in_end = true; /* memory is given at once */
   return 0;

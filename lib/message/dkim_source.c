@@ -20,6 +20,7 @@
 #include "base/options.h"
 #include "base/text.h"
 #include "message/canon.h"
+#include "message/source.h"
 
 #define MAX_HEADER (1024 * 1024)
 #define MAX_HELD (32 * 1024 * 1024)
@@ -351,12 +352,18 @@ static void given_wake(void *reader)
   wake_reader(s);
 }
 
+/* Keeps what the given source says of its failure. */
+static int given_failed(uvsmtp_signing_t *s, int err)
+{
+  return fail(s, err, uvsmtp__source_detail(s->given));
+}
+
 /* The next piece of the given source, which is not asked again before it has woken us. */
 static int next_given(uvsmtp_signing_t *s, uvsmtp_slice_t *piece)
 {
   int err = s->given_pending ? UVSMTP_PENDING : s->given->ops->next(s->given, piece);
   s->given_pending = err == UVSMTP_PENDING;
-  return err;
+  return err == 0 || s->given_pending ? err : given_failed(s, err);
 }
 
 static int try_given(uvsmtp_signing_t *s, uvsmtp_source_info_t *info)
@@ -364,9 +371,11 @@ static int try_given(uvsmtp_signing_t *s, uvsmtp_source_info_t *info)
   int err = s->given->ops->open(s->given, s->target, info);
   s->given_pending = err == UVSMTP_PENDING;
   s->given_open = err == 0 || s->given_pending;
-  if (!s->given_open)
-    s->given->wake = NULL;
-  return err;
+  s->detail[0] = '\0';
+  if (s->given_open)
+    return err;
+  s->given->wake = NULL;
+  return given_failed(s, err);
 }
 
 /* Opens the given source: for encodings that no server on the way has to change, or, where it has

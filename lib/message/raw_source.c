@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "message/scan.h"
+#include "message/source.h"
 
 bool uvsmtp__mentions_binary(const char *bytes, size_t len)
 {
@@ -139,23 +140,31 @@ static void filter_wake(void *reader)
   uvsmtp_source_wake(reader);
 }
 
+/* Keeps what the whole message says of its failure. */
+static int whole_failed(uvsmtp_raw_t *raw, uvsmtp_source_t *whole, int err)
+{
+  return uvsmtp__detail(raw->detail, sizeof(raw->detail), err, "%s", uvsmtp__source_detail(whole));
+}
+
 static int filter_open(uvsmtp_source_t *source, unsigned target, uvsmtp_source_info_t *info)
 {
   uvsmtp_raw_t *raw = source->data;
   uvsmtp_source_t *whole = source->impl;
   int err;
+  raw->detail[0] = '\0';
   whole->wake = filter_wake;
   whole->reader = source;
   err = whole->ops->open(whole, target, info);
-  if (err != 0 && err != UVSMTP_PENDING)
-    whole->wake = NULL;
-  if (err != 0)
+  if (err == UVSMTP_PENDING)
     return err;
+  if (err != 0) {
+    whole->wake = NULL;
+    return whole_failed(raw, whole, err);
+  }
   raw->filter_at = 0;
   raw->filter_range = 0;
   raw->filter_rest = (uvsmtp_slice_t){NULL, 0};
   raw->filter_column = 0;
-  raw->detail[0] = '\0';
   if (raw->omitted_count > 0) /* what was left out may have been all that was 8-bit */
     info->content &= ~(unsigned)UVSMTP_CONTENT_KNOWN;
   for (size_t i = 0; i < raw->omitted_count && info->length != UVSMTP_LENGTH_UNKNOWN; i++) {
@@ -222,7 +231,7 @@ static int filter_next(uvsmtp_source_t *source, uvsmtp_slice_t *piece)
       int err = whole->ops->next(whole, &raw->filter_rest);
       if (err != 0 || raw->filter_rest.len == 0) {
         *piece = (uvsmtp_slice_t){NULL, 0};
-        return err;
+        return err == 0 || err == UVSMTP_PENDING ? err : whole_failed(raw, whole, err);
       }
     }
     *piece = filter_cut(raw);

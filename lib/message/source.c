@@ -1,4 +1,4 @@
-#include "uvsmtp/source.h"
+#include "message/source.h"
 
 /*
  * The two sources that lie in memory. They give their buffers as they are, so that a body is sent
@@ -77,14 +77,18 @@ void uvsmtp_source_buffers(uvsmtp_source_t *source, const uvsmtp_slice_t *slices
   source->count = slices != NULL ? count : 0;
 }
 
+/* A table made by an older header ends before what was added since. */
+#define HAS_OP(ops, op)                                                                            \
+  ((ops)->size >= offsetof(uvsmtp_source_ops_t, op) + sizeof((ops)->op) && (ops)->op != NULL)
+
 uint64_t uvsmtp_source_length(const uvsmtp_source_t *source)
 {
-  const uvsmtp_source_ops_t *ops = source->ops;
-  /* One made by an older header ends before this operation. */
-  if (ops->size < offsetof(uvsmtp_source_ops_t, length) + sizeof(ops->length) ||
-      ops->length == NULL)
-    return UVSMTP_LENGTH_UNKNOWN;
-  return ops->length(source);
+  return HAS_OP(source->ops, length) ? source->ops->length(source) : UVSMTP_LENGTH_UNKNOWN;
+}
+
+const char *uvsmtp__source_detail(uvsmtp_source_t *source)
+{
+  return HAS_OP(source->ops, detail) ? source->ops->detail(source) : "";
 }
 
 void uvsmtp_source_wake(uvsmtp_source_t *source)

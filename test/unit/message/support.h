@@ -56,6 +56,35 @@ static inline void failing_free(void *ctx, void *p)
     .ctx = (f), .malloc = failing_malloc, .realloc = failing_realloc, .free = failing_free         \
   }
 
+/* A source that cannot be opened, or else not be read, and says why. `data` is which: 0 or 1. */
+static inline int torn_open(uvsmtp_source_t *source, unsigned target, uvsmtp_source_info_t *info)
+{
+  *info = (uvsmtp_source_info_t){.length = UVSMTP_LENGTH_UNKNOWN};
+  return *(int *)source->data == 0 ? UVSMTP_ESOURCE : 0;
+}
+
+static inline int torn_next(uvsmtp_source_t *source, uvsmtp_slice_t *piece)
+{
+  return UVSMTP_ESOURCE;
+}
+
+static inline void torn_close(uvsmtp_source_t *source)
+{
+}
+
+static inline const char *torn_detail(uvsmtp_source_t *source)
+{
+  return "the tape is torn";
+}
+
+static const uvsmtp_source_ops_t torn_ops = {
+    .size = sizeof(torn_ops),
+    .open = torn_open,
+    .next = torn_next,
+    .close = torn_close,
+    .detail = torn_detail,
+};
+
 /* What a source gives from open to close, as a string that the caller frees. */
 static inline char *slurp(uvsmtp_source_t *source, unsigned target, uvsmtp_source_info_t *info,
                           size_t *len)

@@ -420,6 +420,7 @@ static void an_attached_source_may_keep_the_reader_waiting(void **state)
       assert_int_equal(second.ops->open(&second, 0, &info), 0);
       assert_int_equal(second.ops->next(&second, &piece), 0); /* the header */
       assert_int_equal(second.ops->next(&second, &piece), UVSMTP_EBUSY);
+      assert_string_equal(second.ops->detail(&second), "s.bin: another reading goes on");
       second.ops->close(&second);
       piece.len = 1;
     }
@@ -432,6 +433,31 @@ static void an_attached_source_may_keep_the_reader_waiting(void **state)
   uvsmtp_source_wake(&inner); /* nobody reads: harmless */
   assert_int_equal(woken, 1);
   uvsmtp_message_free(m);
+}
+
+static void a_source_that_fails_is_named(void **state)
+{
+  for (int opens = 0; opens < 2; opens++) {
+    uvsmtp_source_t torn = {.data = &opens, .ops = &torn_ops}, source;
+    uvsmtp_attachment_t a = UVSMTP_ATTACHMENT_INIT;
+    uvsmtp_message_t *m = minimal(0);
+    uvsmtp_source_info_t info;
+    uvsmtp_slice_t piece;
+    int err = 0;
+    a.source = &torn;
+    a.filename = "tape.tar";
+    assert_int_equal(uvsmtp_message_attach(m, &a), 0);
+    assert_int_equal(uvsmtp_message_source(m, &source), 0);
+    assert_int_equal(source.ops->open(&source, 0, &info), 0);
+    while (err == 0)
+      err = source.ops->next(&source, &piece);
+    assert_int_equal(err, UVSMTP_ESOURCE);
+    assert_string_equal(source.ops->detail(&source), "tape.tar: the tape is torn");
+    source.ops->close(&source);
+    assert_string_equal(source.ops->detail(&source), "tape.tar: the tape is torn");
+    uvsmtp_source_wake(&torn); /* nobody reads it */
+    uvsmtp_message_free(m);
+  }
 }
 
 static uint64_t length_of(uvsmtp_message_t *m)
@@ -1226,6 +1252,7 @@ int main(void)
       cmocka_unit_test(a_file_that_cannot_be_read_is_refused_when_attached),
       cmocka_unit_test(a_pipe_is_read_whole_and_once),
       cmocka_unit_test(an_attached_source_may_keep_the_reader_waiting),
+      cmocka_unit_test(a_source_that_fails_is_named),
       cmocka_unit_test(what_the_parts_hold_is_known_before_it_is_opened),
       cmocka_unit_test(two_readers_do_not_disturb_each_other),
       cmocka_unit_test(line_breaks_are_refused_with_the_name_of_the_field),

@@ -701,6 +701,22 @@ static void what_cannot_be_signed_is_refused(void **state)
   uvsmtp_dkim_free(signer);
 }
 
+static void a_signing_says_why_the_message_cannot_be_read(void **state)
+{
+  uvsmtp_dkim_options_t o = test_options();
+  uvsmtp_dkim_t *signer = new_signer(&o);
+  for (int opens = 0; opens < 2; opens++) {
+    uvsmtp_source_t torn = {.data = &opens, .ops = &torn_ops}, source;
+    uvsmtp_signing_t *signing = new_signing(&torn, &signer, 1, 0);
+    uvsmtp_source_info_t info;
+    uvsmtp_signing_source(signing, &source);
+    assert_int_equal(source.ops->open(&source, 0, &info), UVSMTP_ESOURCE);
+    assert_string_equal(source.ops->detail(&source), "the tape is torn");
+    uvsmtp_signing_free(signing);
+  }
+  uvsmtp_dkim_free(signer);
+}
+
 /* As many fields as a header can have: each is looked at a few times, not as often as there are
  * others. */
 static void a_header_of_very_many_fields_is_signed_or_refused(void **state)
@@ -849,6 +865,7 @@ int main(void)
       cmocka_unit_test(where_nothing_runs_elsewhere_it_runs_here),
       cmocka_unit_test(a_long_body_gives_way_to_others),
       cmocka_unit_test(what_cannot_be_signed_is_refused),
+      cmocka_unit_test(a_signing_says_why_the_message_cannot_be_read),
       cmocka_unit_test(a_header_of_very_many_fields_is_signed_or_refused),
       cmocka_unit_test(a_message_that_changes_between_the_readings_fails),
       cmocka_unit_test(what_can_be_read_once_is_held_up_to_a_maximum),

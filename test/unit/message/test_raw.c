@@ -259,6 +259,25 @@ static void a_filter_passes_waiting_and_waking_on(void **state)
   uvsmtp_raw_free(raw);
 }
 
+static void a_filter_says_why_the_message_cannot_be_read(void **state)
+{
+  for (int opens = 0; opens < 2; opens++) {
+    uvsmtp_source_t torn = {.data = &opens, .ops = &torn_ops}, source;
+    uvsmtp_raw_t *raw = new_raw();
+    uvsmtp_source_info_t info;
+    uvsmtp_slice_t piece;
+    assert_int_equal(uvsmtp_raw_read(raw, "From: a@b\r\n\r\nB\r\n", 16), 0);
+    assert_int_equal(uvsmtp_raw_filter(raw, &source, &torn), 0);
+    assert_int_equal(source.ops->open(&source, 0, &info), opens ? 0 : UVSMTP_ESOURCE);
+    if (opens)
+      assert_int_equal(source.ops->next(&source, &piece), UVSMTP_ESOURCE);
+    assert_string_equal(source.ops->detail(&source), "the tape is torn");
+    if (opens)
+      source.ops->close(&source);
+    uvsmtp_raw_free(raw);
+  }
+}
+
 static void malformed_headers_are_refused_by_name(void **state)
 {
   static const struct {
@@ -876,6 +895,7 @@ int main(void)
       cmocka_unit_test(a_filter_leaves_out_the_same_whatever_the_pieces),
       cmocka_unit_test(a_filter_over_another_message_fails),
       cmocka_unit_test(a_filter_passes_waiting_and_waking_on),
+      cmocka_unit_test(a_filter_says_why_the_message_cannot_be_read),
       cmocka_unit_test(malformed_headers_are_refused_by_name),
       cmocka_unit_test(only_what_is_asked_for_is_read_and_set),
       cmocka_unit_test(bcc_is_kept_on_demand_and_ranges_tell_what_is_not),
