@@ -79,9 +79,9 @@ typedef struct uvsmtp_dkim_options_s {
  * up to four signatures at the same time; others wait for these.
  * Ownership  `*signer` is yours, to be given to uvsmtp_dkim_free.
  * Returns    0; with the reason in `detail` (of `detail_size` bytes, may be NULL with 0):
- *            UVSMTP_EINVAL (domain, selector, identity, headers without From, not one key),
- *            UVSMTP_EINJECTION, UVSMTP_EKEY (unreadable, or RSA under 1024 bits), UVSMTP_EADDRESS
- *            or UVSMTP_EIDN (the domain), UVSMTP_EOPTIONSIZE, UVSMTP_ENOMEM
+ *            UVSMTP_EINVAL (domain, selector, identity, headers without From, not one key, times
+ *            of over twelve digits), UVSMTP_EINJECTION, UVSMTP_EKEY (unreadable, or RSA under 1024
+ *            bits), UVSMTP_EADDRESS or UVSMTP_EIDN (the domain), UVSMTP_EOPTIONSIZE, UVSMTP_ENOMEM
  * RFC        6376 section 3.5; 8301; 8463                                            Since 0.1
  */
 UVSMTP_EXTERN int uvsmtp_dkim_new(uvsmtp_dkim_t **signer, const uvsmtp_dkim_options_t *options,

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "base/options.h"
@@ -13,6 +14,7 @@
 
 #define MIN_RSA_BITS 1024 /* RFC 8301 section 3.2 */
 #define MAX_KEY_FILE (64 * 1024)
+#define MAX_TIME INT64_C(999999999999) /* RFC 6376 section 3.5 asks no more of a verifier */
 
 typedef struct {
   uvsmtp_dkim_t *signer;
@@ -62,6 +64,8 @@ static int take_identity(const making_t *mk, const char *identity)
     return 0;
   if (uvsmtp__breaks_line(identity, len))
     return refuse(mk, UVSMTP_EINJECTION, "CR or LF in the identity (i=)");
+  if (len >= UVSMTP_ADDRESS_SIZE)
+    return refuse(mk, UVSMTP_EINVAL, "the identity (i=) has over 320 octets");
   for (size_t i = 0; i < len; i++) /* what needs no quoting there, section 2.11 */
     if (identity[i] <= ' ' || identity[i] > '~' || identity[i] == ';' || identity[i] == '=')
       len = 0;
@@ -71,6 +75,16 @@ static int take_identity(const making_t *mk, const char *identity)
       (identity[len - n - 1] != '@' && identity[len - n - 1] != '.'))
     return refuse(mk, UVSMTP_EINVAL, "the identity (i=) is not in the signing domain");
   return keep(mk, &mk->signer->identity, identity);
+}
+
+static int take_times(const making_t *mk, const uvsmtp_dkim_options_t *o)
+{
+  int64_t from = o->signed_at != 0 ? o->signed_at : (int64_t)time(NULL);
+  if (from < 0 || from > MAX_TIME || o->expire_seconds > (uint64_t)(MAX_TIME - from))
+    return refuse(mk, UVSMTP_EINVAL, "the times (t=, x=) have more than twelve digits");
+  mk->signer->expire = o->expire_seconds;
+  mk->signer->signed_at = o->signed_at;
+  return 0;
 }
 
 static int take_headers(const making_t *mk, const char *headers)
@@ -159,7 +173,8 @@ static int fill_signer(const making_t *mk, const uvsmtp_dkim_options_t *o)
   if ((o->key != NULL) + (o->key_file != NULL) != 1)
     return refuse(mk, UVSMTP_EINVAL, "either a key or the file of one is needed");
   if ((err = take_domain(mk, o->domain)) != 0 || (err = take_selector(mk, o->selector)) != 0 ||
-      (err = take_identity(mk, o->identity)) != 0 || (err = take_headers(mk, o->headers)) != 0)
+      (err = take_identity(mk, o->identity)) != 0 || (err = take_headers(mk, o->headers)) != 0 ||
+      (err = take_times(mk, o)) != 0)
     return err;
   return o->key != NULL ? parse_key(mk, o->key, strlen(o->key), o->key_password)
                         : read_key(mk, o->key_file, o->key_password);
@@ -181,8 +196,6 @@ int uvsmtp_dkim_new(uvsmtp_dkim_t **out, const uvsmtp_dkim_options_t *options, c
     return UVSMTP_ENOMEM;
   s->mem = *uvsmtp__mem(o.mem);
   s->crypto = o.crypto;
-  s->expire = o.expire_seconds;
-  s->signed_at = o.signed_at;
   s->flags = o.flags;
   s->work = o.work;
   s->work_ctx = o.work_ctx;

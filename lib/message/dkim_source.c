@@ -55,6 +55,7 @@ struct uvsmtp_signing_s {
   unsigned found;             /* what was seen: bits of UVSMTP_CONTENT_… */
   bool bare, cr, at_line_end; /* line ends that are not CRLF; the last byte was CR; or LF */
   uint64_t length;            /* of the given source */
+  uvsmtp_slice_t rest;        /* of its piece, for the next turn */
   size_t turn;                /* bytes hashed in this turn */
 
   /* signing */
@@ -173,6 +174,7 @@ static int start_hashing(uvsmtp_signing_t *s)
   s->header_done = false;
   s->length = 0;
   s->turn = 0;
+  s->rest = (uvsmtp_slice_t){NULL, 0};
   s->found = 0;
   s->bare = s->cr = s->at_line_end = false;
   for (int relaxed = 0; relaxed < 2 && err == 0; relaxed++)
@@ -408,6 +410,20 @@ static int open_for_hashing(uvsmtp_signing_t *s)
   return start_hashing(s);
 }
 
+/* What is hashed next: a piece, or as much of it as this turn has time for. */
+static int next_to_hash(uvsmtp_signing_t *s, uvsmtp_slice_t *piece)
+{
+  int err = s->rest.len > 0 ? 0 : next_given(s, &s->rest);
+  *piece = s->rest;
+  if (err != 0 || piece->len == 0)
+    return err;
+  if (piece->len > TURN - s->turn)
+    piece->len = TURN - s->turn;
+  s->rest.base += piece->len;
+  s->rest.len -= piece->len;
+  return 0;
+}
+
 static int hash_on(uvsmtp_signing_t *s)
 {
   for (;;) {
@@ -417,7 +433,7 @@ static int hash_on(uvsmtp_signing_t *s)
       return UVSMTP_PENDING;
     if (s->turn >= TURN && (err = pause_hashing(s)) != 0)
       return err;
-    if ((err = next_given(s, &piece)) != 0)
+    if ((err = next_to_hash(s, &piece)) != 0)
       return err;
     if (piece.len == 0) {
       close_given(s);
@@ -488,8 +504,10 @@ static void begin(uvsmtp_signing_t *s, uvsmtp_source_t *source, unsigned server)
   again = s->held_whole || (s->signed_ && s->signed_server == s->server);
   s->detail[0] = '\0';
   s->phase = again ? REOPENING : OPENING;
-  if (!again)
-    s->target = server & UVSMTP_TARGET_SMTPUTF8;
+  if (again)
+    return;
+  s->signed_ = false; /* what is known of the given source will be of this reading */
+  s->target = server & UVSMTP_TARGET_SMTPUTF8;
 }
 
 static int signing_open(uvsmtp_source_t *source, unsigned target, uvsmtp_source_info_t *info)
