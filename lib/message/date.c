@@ -23,12 +23,12 @@ int uvsmtp__format_date(char out[UVSMTP__DATE_SIZE], int64_t seconds, int offset
   static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                        "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
   const int64_t first = -2208988800, last = 253402300799; /* 1900 to 9999 */
-  int64_t local, days;
-  int year, month, day, in_day, offset = offset_minutes < 0 ? -offset_minutes : offset_minutes;
-  if (seconds < first + 86400 || seconds > last - 86400 || offset_minutes <= -1440 ||
-      offset_minutes >= 1440)
+  int64_t local, days, east = (int64_t)offset_minutes * 60;
+  int year, month, day, in_day, offset;
+  if (east <= -86400 || east >= 86400 || seconds < first - east || seconds > last - east)
     return UVSMTP_EINVAL;
-  local = seconds + (int64_t)offset_minutes * 60;
+  offset = offset_minutes < 0 ? -offset_minutes : offset_minutes;
+  local = seconds + east;
   days = (local >= 0 ? local : local - 86399) / 86400;
   in_day = (int)(local - days * 86400);
   civil(days, &year, &month, &day);

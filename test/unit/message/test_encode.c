@@ -1,4 +1,5 @@
 /* Encoders and the writer of header fields by themselves. */
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -457,7 +458,12 @@ static void dates_are_those_of_the_calendar(void **state)
     assert_string_equal(out, rows[i].want);
   }
   assert_int_equal(uvsmtp__format_date(out, INT64_MIN, 0), UVSMTP_EINVAL);
-  assert_int_equal(uvsmtp__format_date(out, 253402300799, 0), UVSMTP_EINVAL);
+  assert_int_equal(uvsmtp__format_date(out, 253402300799, 0), 0); /* the last second of 9999 */
+  assert_int_equal(uvsmtp__format_date(out, 253402300799, 1), UVSMTP_EINVAL);
+  assert_int_equal(uvsmtp__format_date(out, -2208988800, 0), 0); /* the first of 1900 */
+  assert_int_equal(uvsmtp__format_date(out, -2208988800, -1), UVSMTP_EINVAL);
+  assert_int_equal(uvsmtp__format_date(out, INT64_MAX, 1439), UVSMTP_EINVAL);
+  assert_int_equal(uvsmtp__format_date(out, 0, INT_MIN), UVSMTP_EINVAL);
   assert_int_equal(uvsmtp__format_date(out, 0, 1440), UVSMTP_EINVAL);
 }
 
