@@ -210,7 +210,8 @@ typedef enum uvsmtp_field_e {
 } uvsmtp_field_t;
 
 /**
- * Adds a mailbox to a field. `name` (display name, any script) may be NULL.
+ * Adds a mailbox to a field. `name` (display name, any script) may be NULL. "postmaster" without a
+ * domain is for Bcc only.
  * A domain that is not ASCII is written in A-labels if the local part is ASCII and the library was
  * built with libidn2; else the message needs SMTPUTF8.
  * Returns    0; UVSMTP_EADDRESS, UVSMTP_EINJECTION, UVSMTP_ECHARSET; UVSMTP_EHEADER: Sender holds
@@ -251,8 +252,8 @@ UVSMTP_EXTERN int uvsmtp_message_date(uvsmtp_message_t *message, int64_t seconds
                                       int offset_minutes);
 
 /**
- * Message-ID, "unique@host.example" with or without its brackets. Without this call it is made of
- * 128 random bits and the domain of From.
+ * Message-ID, "unique@host.example" with or without its brackets; the "@" must be there. Without
+ * this call it is made of 128 random bits and the domain of From.
  * Returns    0, UVSMTP_EHEADER, UVSMTP_EINJECTION, UVSMTP_ESTATE, UVSMTP_ENOMEM
  * RFC        5322 section 3.6.4                                                      Since 0.1
  */
@@ -366,8 +367,8 @@ UVSMTP_EXTERN int uvsmtp_part_text(uvsmtp_message_t *message, uvsmtp_part_t **pa
 /** Puts `child` behind the other children of a multipart. Returns 0; UVSMTP_EINVAL: `parent` is
  *  none, or `child` has a place; UVSMTP_ESTATE. Since 0.1 */
 UVSMTP_EXTERN int uvsmtp_part_add(uvsmtp_part_t *parent, uvsmtp_part_t *child);
-/** A parameter of Content-Type ("report-type", "delivery-status"). Returns 0, UVSMTP_EHEADER,
- *  UVSMTP_EINJECTION, UVSMTP_ECHARSET, UVSMTP_ESTATE, UVSMTP_ENOMEM. Since 0.1 */
+/** A parameter of Content-Type ("report-type", "delivery-status"), once each. Returns 0,
+ *  UVSMTP_EHEADER, UVSMTP_EINJECTION, UVSMTP_ECHARSET, UVSMTP_ESTATE, UVSMTP_ENOMEM. Since 0.1 */
 UVSMTP_EXTERN int uvsmtp_part_param(uvsmtp_part_t *part, const char *name, const char *value);
 /** A field of the part ("Content-Location", …). Returns as uvsmtp_message_header. Since 0.1 */
 UVSMTP_EXTERN int uvsmtp_part_header(uvsmtp_part_t *part, const char *name, const char *value);

@@ -143,6 +143,8 @@ int uvsmtp__check_value(uvsmtp_message_t *m, const char *name, const char *value
 int uvsmtp__keep_value(uvsmtp_message_t *m, const char *name, const char *value, const char **copy);
 int uvsmtp__texts_add(uvsmtp_message_t *m, uvsmtp__texts_t *texts, const char *name,
                       const char *value);
+/* Whether one of them has this name, in whatever case. */
+bool uvsmtp__texts_have(const uvsmtp__texts_t *texts, const char *name);
 /* Whether `id` is what may stand between "<" and ">" of a message or content id. */
 bool uvsmtp__is_id(const char *id, size_t len);
 /* Checks the name of a field that a caller adds; `owned` lists those it may not. */

@@ -127,6 +127,14 @@ int uvsmtp__texts_add(uvsmtp_message_t *m, uvsmtp__texts_t *texts, const char *n
   return 0;
 }
 
+bool uvsmtp__texts_have(const uvsmtp__texts_t *texts, const char *name)
+{
+  for (const uvsmtp__text_t *t = texts->first; t != NULL; t = t->next)
+    if (uvsmtp__ascii_equal(t->name, strlen(t->name), name, strlen(name)))
+      return true;
+  return false;
+}
+
 static bool is_field_name(const char *name)
 {
   size_t len = strlen(name);

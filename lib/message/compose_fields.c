@@ -55,6 +55,10 @@ static int make_canonical(uvsmtp_message_t *m, uvsmtp_field_t field, const char 
                                      sizeof(fault));
   if (err != 0)
     return uvsmtp__message_fail(m, err, "%s: %s", field_names[field], fault);
+  if (field != UVSMTP_BCC && strchr(out, '@') == NULL) /* only envelopes have such, and no header */
+    return uvsmtp__message_fail(m, UVSMTP_EADDRESS,
+                                "%s: \"%s\" has no domain, without which no field can name it",
+                                field_names[field], out);
   if (uvsmtp__has_8bit(out, strlen(out)) &&
       uvsmtp_address_canonical(ascii, sizeof(ascii), out, strlen(out), UVSMTP_ADDRESS_ASCII, NULL,
                                0) == 0)
@@ -197,7 +201,10 @@ static int keep_ids(uvsmtp_message_t *m, const char *name, const char *ids, size
 
 int uvsmtp_message_id(uvsmtp_message_t *m, const char *id)
 {
-  return keep_ids(m, "Message-ID", id, 1, &m->message_id);
+  int err = keep_ids(m, "Message-ID", id, 1, &m->message_id);
+  if (err == 0 && strchr(id, '@') == NULL)
+    return uvsmtp__message_fail(m, UVSMTP_EHEADER, "Message-ID: without \"@\"");
+  return err;
 }
 
 int uvsmtp_message_in_reply_to(uvsmtp_message_t *m, const char *ids)

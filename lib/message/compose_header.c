@@ -126,6 +126,18 @@ void uvsmtp__write_header(const uvsmtp_message_t *m, uvsmtp__writer_t *w)
 
 /* ---- Parts ---- */
 
+/* Old mail programs look for the file's name among the parameters of Content-Type, where it was
+ * before RFC 2183. */
+static void write_name(const uvsmtp_part_t *part, uvsmtp__writer_t *w)
+{
+  if (part->filename == NULL || uvsmtp__texts_have(&part->params, "name"))
+    return;
+  if (uvsmtp__has_8bit(part->filename, strlen(part->filename)))
+    uvsmtp__field_param_word(w, "name", part->filename);
+  else
+    uvsmtp__field_param(w, "name", part->filename);
+}
+
 static void write_content_type(const uvsmtp_part_t *part, uvsmtp__writer_t *w)
 {
   uvsmtp__field_begin(w, "Content-Type");
@@ -136,11 +148,7 @@ static void write_content_type(const uvsmtp_part_t *part, uvsmtp__writer_t *w)
     uvsmtp__field_param(w, t->name, t->value);
   if (part->boundary != NULL)
     uvsmtp__field_param(w, "boundary", part->boundary);
-  /* Old mail programs look for the name here, where it was before RFC 2183. */
-  if (part->filename != NULL && uvsmtp__has_8bit(part->filename, strlen(part->filename)))
-    uvsmtp__field_param_word(w, "name", part->filename);
-  else if (part->filename != NULL)
-    uvsmtp__field_param(w, "name", part->filename);
+  write_name(part, w);
   uvsmtp__field_end(w);
 }
 

@@ -406,6 +406,8 @@ int uvsmtp_part_param(uvsmtp_part_t *part, const char *name, const char *value)
       uvsmtp__ascii_equal(name, strlen(name), "boundary", 8) ||
       uvsmtp__ascii_equal(name, strlen(name), "charset", 7))
     return uvsmtp__message_fail(m, UVSMTP_EHEADER, "Content-Type: not a parameter's name");
+  if (uvsmtp__texts_have(&part->params, name))
+    return uvsmtp__message_fail(m, UVSMTP_EHEADER, "Content-Type: %s occurs twice", name);
   if ((err = uvsmtp__check_value(m, name, value)) != 0)
     return err;
   return uvsmtp__texts_add(m, &part->params, name, value);

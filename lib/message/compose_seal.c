@@ -74,14 +74,6 @@ static int render_value(uvsmtp_message_t *m, const char *name, const char *value
   return 0;
 }
 
-static bool has_name(const uvsmtp__texts_t *texts, const char *name)
-{
-  for (const uvsmtp__text_t *t = texts->first; t != NULL; t = t->next)
-    if (uvsmtp__ascii_equal(t->name, strlen(t->name), name, strlen(name)))
-      return true;
-  return false;
-}
-
 /* Adds the rendered fields of `from`, but for those that `hidden` has too. */
 static int render_fields(uvsmtp_message_t *m, const uvsmtp__texts_t *from,
                          const uvsmtp__texts_t *hidden)
@@ -89,7 +81,7 @@ static int render_fields(uvsmtp_message_t *m, const uvsmtp__texts_t *from,
   for (const uvsmtp__text_t *t = from->first; t != NULL; t = t->next) {
     const char *value;
     int err;
-    if (hidden != NULL && has_name(hidden, t->name))
+    if (hidden != NULL && uvsmtp__texts_have(hidden, t->name))
       continue;
     if ((err = render_value(m, t->name, t->value, UVSMTP__ESCAPE_NONE, &value)) != 0)
       return err;

@@ -745,6 +745,16 @@ static int incomplete(int which, uvsmtp_message_t *m)
                                  "a-subtype-of-so-many-characters-that-no-registry-would-have-it-");
   case 21:
     return uvsmtp_message_references(m, "<a@b> <c@d");
+  case 22:
+    assert_int_equal(uvsmtp_message_address(m, UVSMTP_BCC, NULL, "postmaster"), 0);
+    return uvsmtp_message_address(m, UVSMTP_TO, NULL, "postmaster");
+  case 23:
+    assert_int_equal(uvsmtp_message_references(m, "old-style"), 0);
+    return uvsmtp_message_id(m, "old-style");
+  case 24:
+    uvsmtp_part_text(m, &part, "plain", "y", 1);
+    assert_int_equal(uvsmtp_part_param(part, "format", "flowed"), 0);
+    return uvsmtp_part_param(part, "Format", "fixed");
   default:
     return uvsmtp_message_mark(m, "key", "value");
   }
@@ -781,6 +791,9 @@ static void impossible_messages_are_refused_with_the_reason(void **state)
        "Content-Type: \"multipart/a-subtype-of-so-many-characters-that-no-registry-would-have-it-"
        "a-subtype-of-so-many-characters-that-no-registry-would-have-it-\" is no type"},
       {UVSMTP_EHEADER, "References: not a message id"},
+      {UVSMTP_EADDRESS, "To: \"postmaster\" has no domain, without which no field can name it"},
+      {UVSMTP_EHEADER, "Message-ID: without \"@\""},
+      {UVSMTP_EHEADER, "Content-Type: Format occurs twice"},
       {UVSMTP_EINVAL, "the message is no template"},
   };
   for (size_t i = 0; i < COUNT(rows); i++) {
