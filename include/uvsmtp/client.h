@@ -295,6 +295,8 @@ typedef struct uvsmtp_endpoint_state_s {
   int err;              /* its last failure, 0: none yet */
   const char *error_text;
   unsigned avoid; /* ways of talking under which it was found to break: UVSMTP_WAY_… */
+  unsigned max_mails; /* messages that a session was found to take before the server closes it
+                         without a word; 0: not known */
 } uvsmtp_endpoint_state_t;
 /** How many there are. Since 0.1 */
 UVSMTP_EXTERN size_t uvsmtp_client_endpoint_count(const uvsmtp_client_t *client);

@@ -271,7 +271,7 @@ uvsmtp_connection_info(const uvsmtp_connection_t *connection);
 UVSMTP_EXTERN const char *uvsmtp_connection_peer(const uvsmtp_connection_t *connection);
 /**
  * True if the server takes no further message on it (LIMITS MAILMAX, or recipients of more domains
- * than RCPTDOMAINMAX, RFC 9422; or 452 4.5.3 to MAIL), or if it has refused
+ * than RCPTDOMAINMAX, RFC 9422; or 452 4.5.3 to MAIL; or as many as it was found to take), or if it has refused
  * max_refused_recipients one after the other: the next one needs another connection.
  * Since 0.1
  */
@@ -321,6 +321,7 @@ typedef struct uvsmtp_history_info_s {
   uint64_t retreats;        /* how often one was */
   const char *retreat;      /* the last time, for people: "no more PIPELINING: MAIL was answered 503
                                …", or ""; good until the loop's next turn */
+  unsigned max_mails;       /* messages that a session was found to take; 0: not known */
 } uvsmtp_history_info_t;
 #define UVSMTP_HISTORY_INFO_INIT {.size = sizeof(uvsmtp_history_info_t)}
 /** Fills `info`. 0, or UVSMTP_EINVAL without its size. Since 0.1 */

@@ -7,6 +7,10 @@
  * (a 503 to MAIL behind a content, a 500 to BDAT), or loses replies or the connection at that point
  * the first time that it is tried. The message in question goes again the plainer way by itself.
  *
+ * And how many messages a session takes: a server that twice in a row has closed without a word
+ * after the same number, with others under way, gets no more than that in one session. It is tried
+ * anew with one message at a time every now and then.
+ *
  * The record is part of the history that connections to one server share (uvsmtp_history_t), so
  * that what one has learned serves the next; one without a history learns for itself alone.
  */
@@ -31,6 +35,7 @@ enum {
  */
 typedef struct uvsmtp_manners_s {
   unsigned avoid; /* bits of UVSMTP_WAY_… that are left; may be set and cleared by you too */
+  unsigned max_mails; /* messages that a session takes; 0: not known. Likewise */
   /* private */
   unsigned suspected, proven, acquitted;
   unsigned strikes[UVSMTP_WAYS]; /* losses of a way that had worked */
@@ -38,6 +43,8 @@ typedef struct uvsmtp_manners_s {
   unsigned plain;                /* messages since the last suspicion */
   unsigned blamed;               /* the way that was left last */
   int blamed_command, blamed_code;
+  unsigned ended_after; /* messages; a session was ended so, and none took more since */
+  unsigned full;        /* sessions since `max_mails` was learned or tried that took as many */
 } uvsmtp_manners_t;
 
 #ifdef __cplusplus

@@ -129,6 +129,8 @@ UVSMTP_EXTERN const uvsmtp_histogram_t *uvsmtp_client_latency(const uvsmtp_clien
   X(UP, "up")                       /* it is back */                                               \
   X(RETREAT, "retreat")             /* the endpoint breaks under a way of talking (uvsmtp/manners.h),  \
                                        which is left; text */                                      \
+  X(SESSION_LIMIT, "session limit") /* the endpoint closes sessions without a word after `limit`      \
+                                       messages: they are ended by QUIT then; 0: no longer; text */ \
   X(RETRY, "retry")                 /* a send goes back into the queue; err, code, text, tries */  \
   X(QUEUE_FULL, "queue full")       /* sends are refused with UVSMTP_EQUEUEFULL */                 \
   X(QUEUE_ROOM, "queue has room")   /* it is half empty again */
@@ -152,7 +154,7 @@ typedef struct uvsmtp_client_event_s {
   int err, code;         /* the error; the server's reply code */
   const char *text;      /* a sentence with the server's words */
   uint64_t delay_ms;     /* BACKOFF */
-  size_t limit;          /* FEWER, MORE */
+  size_t limit;          /* FEWER, MORE, SESSION_LIMIT */
   unsigned tries;        /* RETRY: how many there were */
   uvsmtp_security_t security; /* OPENED */
   uint64_t missed;       /* events before this one for which there was no room */

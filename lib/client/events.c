@@ -48,6 +48,19 @@ void uvsmtp__events_note(uvsmtp_client_t *client, const uvsmtp_client_event_t *e
   uvsmtp__client_wake(client);
 }
 
+static void note_session_limit(uvsmtp_client_t *client, const char *endpoint, unsigned limit)
+{
+  char text[128];
+  if (limit != 0)
+    snprintf(text, sizeof(text), "sessions are closed without a word after %u messages", limit);
+  else
+    snprintf(text, sizeof(text), "sessions take more messages again");
+  uvsmtp__events_note(client, &(uvsmtp_client_event_t){.type = UVSMTP_CLIENT_SESSION_LIMIT,
+                                                       .endpoint = endpoint,
+                                                       .limit = limit,
+                                                       .text = text});
+}
+
 static void look_at(uvsmtp_client_t *client, uvsmtp__server_t *server)
 {
   const uvsmtp__endpoint_t *endpoint = &server->endpoint;
@@ -78,7 +91,10 @@ static void look_at(uvsmtp_client_t *client, uvsmtp__server_t *server)
     event.text = history.retreat;
     uvsmtp__events_note(client, &event);
   }
-  *seen = (uvsmtp__seen_t){endpoint->retry_at_ms, endpoint->allowed, down, history.retreats};
+  if (history.max_mails != seen->max_mails)
+    note_session_limit(client, server->name, history.max_mails);
+  *seen = (uvsmtp__seen_t){endpoint->retry_at_ms, endpoint->allowed, down, history.retreats,
+                           history.max_mails};
 }
 
 void uvsmtp__events_look(uvsmtp_client_t *client)

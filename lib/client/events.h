@@ -28,6 +28,7 @@ typedef struct uvsmtp__seen_s {
   size_t allowed;
   bool down;
   uint64_t retreats;
+  unsigned max_mails;
 } uvsmtp__seen_t;
 
 /* UVSMTP_ENOMEM. Without `cb` nothing is kept. */

@@ -193,6 +193,11 @@ static uint64_t connections_of(const uvsmtp_endpoint_state_t *state)
   return state->connections;
 }
 
+static uint64_t session_limit_of(const uvsmtp_endpoint_state_t *state)
+{
+  return state->max_mails;
+}
+
 /* ---- latencies ---------------------------------------------------------------------------- */
 
 /* Milliseconds as seconds, in no locale. */
@@ -238,6 +243,9 @@ size_t uvsmtp_client_prometheus(const uvsmtp_client_t *const *clients, const cha
   put_waiting(&page);
   put_endpoint(&page, "endpoint_up", "Whether the endpoint is within reach.", is_up);
   put_endpoint(&page, "endpoint_connections", "Connections to the endpoint.", connections_of);
+  put_endpoint(&page, "endpoint_session_limit",
+               "Messages that the endpoint was found to take in a session, 0: no limit is known.",
+               session_limit_of);
   put_latencies(&page);
   return page.len;
 }

@@ -111,6 +111,7 @@ int uvsmtp_client_endpoint(const uvsmtp_client_t *client, size_t index,
       .down = uvsmtp__endpoint_is_down(endpoint),
       .err = server->failure.err,
       .error_text = server->failure.text,
-      .avoid = history.avoid};
+      .avoid = history.avoid,
+      .max_mails = history.max_mails};
   return 0;
 }

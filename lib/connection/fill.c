@@ -318,9 +318,9 @@ static void end_spent(uvsmtp_connection_t *c)
   uvsmtp__connection_say_goodbye(c);
   if (refusing)
     uvsmtp__connection_fail(c, UVSMTP_ELIMIT,
-                            "the server refused %zu recipients one after the other: this session "
+                            "the server refused %u recipients one after the other: this session "
                             "is ended, another one may go on",
-                            c->terms.refused_in_row);
+                            (unsigned)c->terms.refused_in_row);
   else
     uvsmtp__connection_fail(c, UVSMTP_ELIMIT, "the server takes no more messages in this session");
 }
@@ -351,6 +351,8 @@ void uvsmtp__pump_fill(uvsmtp_connection_t *c)
     uvsmtp__connection_fail(c, UVSMTP_ECONNLOST, "the server ended the session");
     return;
   }
+  if (c->manners->max_mails != 0)
+    uvsmtp__limits_heed(c);
   c->pump->ways = uvsmtp__ways(c);
   if (c->pump->queued > 0)
     c->pump->most = uvsmtp__pump_most(c);

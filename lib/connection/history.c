@@ -95,6 +95,7 @@ int uvsmtp_history_info(const uvsmtp_history_t *h, uvsmtp_history_info_t *info)
                                 .avoid = h->manners.avoid,
                                 .retreats = h->retreats,
                                 .retreat = h->retreat,
+                                .max_mails = h->manners.max_mails,
                                 .family = h->family == AF_INET    ? UVSMTP_FAMILY_IPV4
                                           : h->family == AF_INET6 ? UVSMTP_FAMILY_IPV6
                                                                   : UVSMTP_FAMILY_ANY};

@@ -1,13 +1,16 @@
 /*
  * How much the server takes (LIMITS, RFC 9422): MAILMAX transactions and RCPTDOMAINMAX domains in a
- * session, RCPTMAX recipients in a transaction; all of them count commands, refused ones too. And
- * how much is asked of one that refuses: many servers count errors, and punish the session.
+ * session, RCPTMAX recipients in a transaction; all of them count commands, refused ones too. What
+ * it takes without saying so: some close after so many messages, and all that are behind those are
+ * in doubt. And how much is asked of one that refuses: many servers count errors, and punish the
+ * session.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "connection/manners.h"
 #include "connection/ways.h"
 
 static const uvsmtp_capabilities_t *offered(const uvsmtp_connection_t *c)
@@ -121,6 +124,48 @@ void uvsmtp__limits_note_recipient(uvsmtp_connection_t *c, bool accepted)
   c->terms.refused_in_row = accepted ? 0 : c->terms.refused_in_row + 1;
   if (c->terms.refused_in_row >= c->config->o.max_refused_recipients)
     c->terms.left = 0;
+}
+
+/*
+ * In a session that tries whether there is such a limit still, the last ones below it and the first
+ * beyond it go one command at a time: if the server closes, no content is under way.
+ */
+void uvsmtp__limits_heed(uvsmtp_connection_t *c)
+{
+  uint64_t begun = c->terms.taken + c->pump->flying, most = c->manners->max_mails;
+  if (c->terms.taken > most) {
+    c->manners->max_mails = 0;
+    c->terms.trying = false;
+    uvsmtp__pump_speak_plainly(c, false);
+  } else if (!c->terms.trying) {
+    uint64_t left = most > begun ? most - begun : 0;
+    c->terms.left = left < c->terms.left ? left : c->terms.left;
+  } else if (begun + c->config->o.max_in_doubt >= most) {
+    uvsmtp__pump_speak_plainly(c, true);
+  }
+}
+
+/*
+ * It closed without a word while messages followed one another, as one that has had enough. If it
+ * had answered the next one in part, that may be to blame: it would end any session.
+ */
+static bool was_closed(const uvsmtp_connection_t *c, const uvsmtp_error_t *error)
+{
+  const uvsmtp__transaction_t *t = uvsmtp__pump_front(c);
+  bool closed = error->err == UVSMTP_ECONNLOST || error->err == UVSMTP_ETLSTRUNCATED ||
+                error->err == UV_ECONNRESET || error->err == UV_EPIPE;
+  return closed && error->code == 0 && !c->terms.farewell && c->terms.taken > 0 && t != NULL &&
+         !t->has_phase && (t->overlapped || c->terms.trying);
+}
+
+bool uvsmtp__limits_ended(uvsmtp_connection_t *c, const uvsmtp_error_t *error)
+{
+  if (!was_closed(c, error)) {
+    uvsmtp__manners_ended(c->manners, c->terms.taken, c->terms.left == 0);
+    return false;
+  }
+  uvsmtp__manners_closed(c->manners, c->terms.taken);
+  return c->manners->max_mails == c->terms.taken;
 }
 
 void uvsmtp__limits_clear(uvsmtp_connection_t *c)

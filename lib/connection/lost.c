@@ -120,7 +120,8 @@ void uvsmtp__pump_fail(uvsmtp_connection_t *c, const uvsmtp_error_t *error)
   uvsmtp__transaction_t *t;
   if ((t = uvsmtp__pump_front(c)) != NULL && t->quiet)
     end_quiet_lost(c, t);
-  blame_loss(c, error);
+  if (!uvsmtp__limits_ended(c, error))
+    blame_loss(c, error);
   while (!uvsmtp__list_empty(&c->pump->done)) {
     t = UVSMTP__CONTAINER(c->pump->done.next, uvsmtp__transaction_t, link);
     uvsmtp__result_give(c, t, "");

@@ -7,6 +7,7 @@
 #define STRIKES 3      /* losses until a way that had worked is suspected, */
 #define FORGIVEN 200   /* each forgotten after so many messages that went well */
 #define PROBATION 1000 /* messages until a suspicion is forgotten */
+#define TRIAL 20       /* full sessions until one tries to go on */
 
 /* Refusals that mean: this command is not known, or not here; never what it was about. */
 static bool is_about_syntax(int code)
@@ -99,6 +100,32 @@ void uvsmtp__manners_worked(uvsmtp_manners_t *m, unsigned used)
 unsigned uvsmtp__manners_note(uvsmtp_manners_t *m, const uvsmtp__incident_t *i)
 {
   return i->kind == UVSMTP__INCIDENT_REFUSED ? note_refusal(m, i) : note_loss(m, i->used);
+}
+
+bool uvsmtp__manners_closed(uvsmtp_manners_t *m, unsigned taken)
+{
+  bool again = m->ended_after == taken, learned = again && m->max_mails != taken;
+  m->ended_after = taken;
+  if (learned) {
+    m->max_mails = taken;
+    m->full = 0;
+  }
+  return learned;
+}
+
+void uvsmtp__manners_ended(uvsmtp_manners_t *m, unsigned taken, bool full)
+{
+  if (taken > m->ended_after)
+    m->ended_after = 0;
+  m->full += full && m->max_mails != 0;
+}
+
+bool uvsmtp__manners_tries(uvsmtp_manners_t *m)
+{
+  if (m->max_mails == 0 || m->full < TRIAL)
+    return false;
+  m->full = 0;
+  return true;
 }
 
 bool uvsmtp__speaks_of_step(const char *text)

@@ -31,6 +31,16 @@ unsigned uvsmtp__manners_note(uvsmtp_manners_t *manners, const uvsmtp__incident_
 /* A message was taken in all these ways. */
 void uvsmtp__manners_worked(uvsmtp_manners_t *manners, unsigned used);
 
+/*
+ * The server closed a session without a word that had taken `taken` messages, while others were
+ * under way. True if `max_mails` has changed by it.
+ */
+bool uvsmtp__manners_closed(uvsmtp_manners_t *manners, unsigned taken);
+/* A session has ended otherwise; `full`: it took all that it takes. */
+void uvsmtp__manners_ended(uvsmtp_manners_t *manners, unsigned taken, bool full);
+/* A session begins: shall it try to go beyond `max_mails`? */
+bool uvsmtp__manners_tries(uvsmtp_manners_t *manners);
+
 /* Do the words of a refusal say that the client was out of step? */
 bool uvsmtp__speaks_of_step(const char *text);
 

@@ -44,17 +44,26 @@ void uvsmtp__pump_greeted(uvsmtp_connection_t *c, const uvsmtp_reply_t *greeting
   c->terms.dot_alone = true;
 }
 
-void uvsmtp__pump_ready(uvsmtp_connection_t *c)
+void uvsmtp__pump_speak_plainly(uvsmtp_connection_t *c, bool plainly)
 {
-  unsigned ways = c->terms.dot_alone ? 0 : ~avoided(&c->config->o);
-  c->terms.offered = uvsmtp_protocol_capabilities(c->protocol);
+  unsigned ways = plainly ? (unsigned)UVSMTP_WAY_CHUNKING : ~0u;
+  ways &= c->terms.dot_alone ? 0 : ~avoided(&c->config->o);
   if ((c->terms.offered->extensions & UVSMTP_EXT_PIPELINING) == 0)
     ways &= ~(unsigned)UVSMTP_WAY_PIPELINING;
   if ((c->terms.offered->extensions & UVSMTP_EXT_CHUNKING) == 0)
     ways &= ~(unsigned)UVSMTP_WAY_CHUNKING;
   c->terms.possible = ways;
+}
+
+void uvsmtp__pump_ready(uvsmtp_connection_t *c)
+{
+  c->terms.offered = uvsmtp_protocol_capabilities(c->protocol);
+  uvsmtp__pump_speak_plainly(c, false);
   if (c->terms.offered->max_mails != 0)
     c->terms.left = c->terms.offered->max_mails;
+  c->terms.trying = uvsmtp__manners_tries(c->manners);
+  if (c->manners->max_mails != 0)
+    uvsmtp__limits_heed(c);
 }
 
 /* What it keeps for the next message. */

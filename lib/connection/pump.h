@@ -139,9 +139,11 @@ typedef struct uvsmtp__terms_s {
   bool dot_alone;        /* the end of a content leaves when all before it has left */
   bool farewell;         /* 421 was the last that mattered: nothing behind it will be done */
   bool served;           /* a transaction was begun and is over */
+  bool trying;           /* more than what is said to be the most that a session takes */
   /* limits.c */
   uint64_t left;         /* messages that the session takes yet; 0 also: none to some domain */
-  size_t refused_in_row; /* recipients, none accepted since */
+  uint32_t refused_in_row; /* recipients, none accepted since */
+  uint32_t taken;        /* messages that the server took */
   uvsmtp__domains_t *domains; /* NULL: none, and always but under RCPTDOMAINMAX */
 } uvsmtp__terms_t;
 
@@ -201,6 +203,9 @@ void uvsmtp__pump_fail(uvsmtp_connection_t *c, const uvsmtp_error_t *error);
 void uvsmtp__pump_greeted(uvsmtp_connection_t *c, const uvsmtp_reply_t *greeting);
 /* The session is open: what the server offers is known. */
 void uvsmtp__pump_ready(uvsmtp_connection_t *c);
+/* The ways of talking that the options allow and the server offers, while it is spoken to plainly
+ * or no longer. */
+void uvsmtp__pump_speak_plainly(uvsmtp_connection_t *c, bool plainly);
 /* With room for `count` recipients; what is kept with its memory is set. */
 uvsmtp__transaction_t *uvsmtp__transaction_allocate(uvsmtp_connection_t *c, size_t count);
 /* What a send becomes. */
@@ -280,6 +285,10 @@ int uvsmtp__limits_check(uvsmtp_connection_t *c, const uvsmtp__transaction_t *t,
                          size_t size);
 /* The server decided about a recipient. */
 void uvsmtp__limits_note_recipient(uvsmtp_connection_t *c, bool accepted);
+/* Keeps to what was learned of how many messages a session takes; `max_mails` is known. */
+void uvsmtp__limits_heed(uvsmtp_connection_t *c);
+/* The session is over. True if what is known of its limit explains that. */
+bool uvsmtp__limits_ended(uvsmtp_connection_t *c, const uvsmtp_error_t *error);
 void uvsmtp__limits_clear(uvsmtp_connection_t *c);
 
 /* progress.c: tells senders that want to know how much has left. */

@@ -152,6 +152,7 @@ void uvsmtp__result_over(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, bool 
                          const char *text)
 {
   c->terms.served |= t->mail_ok;
+  c->terms.taken += t->taken;
   if (count_left(t) > 0) {
     int err = 0;
     const char *why = why_not_again(c, t, &err);
@@ -303,6 +304,7 @@ void uvsmtp__result_give_accepted(uvsmtp_connection_t *c, uvsmtp__transaction_t 
   size_t len = uvsmtp_reply_text(reply, text, sizeof(text));
   uvsmtp_recipient_result_t *r = t->results, *end = r + t->count;
   uvsmtp_result_t result;
+  c->terms.taken++;
   for (; r < end; r++) {
     r->status = UVSMTP_ACCEPTED;
     r->text = text;

@@ -48,6 +48,7 @@ void bench_on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
   mail->results = result->recipient_count;
   mail->cancelled = result->cancelled;
   mail->started_ms = result->started_ms;
+  mail->connection = result->connection_id;
   snprintf(mail->text, sizeof(mail->text), "%s", result->error_text);
   for (size_t i = 0; b->people != NULL && i < result->recipient_count; i++)
     b->told[i] = "ardu"[result->recipients[i].status];

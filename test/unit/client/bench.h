@@ -30,7 +30,7 @@ typedef struct mail_s {
   char to[40], body[96];
   unsigned calls, stored;
   size_t place; /* in which it was stored, from 1 */
-  uint64_t started_ms;
+  uint64_t started_ms, connection;
   char text[256];
   bool started;
   uvsmtp_status_t status;

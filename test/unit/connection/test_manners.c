@@ -136,6 +136,42 @@ static void a_suspicion_is_forgotten_one_day_and_a_proof_is_not(void **state)
   assert_int_equal(m.avoid, CHUNKING);
 }
 
+static void a_limit_is_what_two_sessions_in_a_row_were_closed_after(void **state)
+{
+  uvsmtp_manners_t m = {0};
+  assert_false(uvsmtp__manners_closed(&m, 7));
+  uvsmtp__manners_ended(&m, 5, false); /* says nothing about it */
+  assert_false(uvsmtp__manners_closed(&m, 9));
+  assert_false(uvsmtp__manners_closed(&m, 7));
+  uvsmtp__manners_ended(&m, 8, false); /* took more: it was something else */
+  assert_false(uvsmtp__manners_closed(&m, 7));
+  assert_int_equal(m.max_mails, 0);
+  assert_true(uvsmtp__manners_closed(&m, 7));
+  assert_int_equal(m.max_mails, 7);
+  assert_false(uvsmtp__manners_closed(&m, 7)); /* is known */
+  assert_false(uvsmtp__manners_closed(&m, 3));
+  assert_int_equal(m.max_mails, 7);
+  assert_true(uvsmtp__manners_closed(&m, 3));
+  assert_int_equal(m.max_mails, 3);
+}
+
+static void a_limit_is_tried_after_twenty_full_sessions(void **state)
+{
+  uvsmtp_manners_t m = {.max_mails = 3};
+  for (int round = 0; round < 2; round++) {
+    for (int i = 0; i < 20; i++) {
+      assert_false(uvsmtp__manners_tries(&m));
+      uvsmtp__manners_ended(&m, 2, false);
+      uvsmtp__manners_ended(&m, 3, true);
+    }
+    assert_true(uvsmtp__manners_tries(&m));
+  }
+  m = (uvsmtp_manners_t){0};
+  for (int i = 0; i < 30; i++)
+    uvsmtp__manners_ended(&m, 3, true); /* of what the server itself says */
+  assert_false(uvsmtp__manners_tries(&m));
+}
+
 static void words_that_speak_of_step(void **state)
 {
   assert_true(uvsmtp__speaks_of_step("5.5.1 Invalid command: Pipelining not supported"));
@@ -223,6 +259,8 @@ int main(void)
       cmocka_unit_test(a_loss_is_blamed_on_the_boldest_way_that_has_never_worked),
       cmocka_unit_test(what_has_worked_is_suspected_after_three_losses),
       cmocka_unit_test(a_suspicion_is_forgotten_one_day_and_a_proof_is_not),
+      cmocka_unit_test(a_limit_is_what_two_sessions_in_a_row_were_closed_after),
+      cmocka_unit_test(a_limit_is_tried_after_twenty_full_sessions),
       cmocka_unit_test(words_that_speak_of_step),
       cmocka_unit_test(a_refusal_of_rcpt),
       cmocka_unit_test(what_servers_call_a_message),
