@@ -191,9 +191,9 @@ UVSMTP_EXTERN int uvsmtp_connection_options_check(const uvsmtp_connection_option
 
 /**
  * Options that were checked and copied once, for any number of connections of one loop: each keeps
- * a use of them, and no copy of its own. What `options` says is borrowed until its close callback
- * is borrowed until the last of these connections has called back. Not for a `stream`. Errors as of
- * uvsmtp_connection_open. Since 0.1
+ * a use of them, and no copy of its own. What uvsmtp_connection_open borrows until the close
+ * callback is borrowed until the last of these connections has called that back. Not for a `stream`.
+ * Errors as of uvsmtp_connection_open. Since 0.1
  */
 typedef struct uvsmtp_connection_settings_s uvsmtp_connection_settings_t;
 UVSMTP_EXTERN int uvsmtp_connection_settings_new(uvsmtp_connection_settings_t **settings,
