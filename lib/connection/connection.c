@@ -22,11 +22,31 @@
 
 /* ---- holds ---- */
 
+int uvsmtp__connection_need_ends(uvsmtp_connection_t *c)
+{
+  if (c->ends == NULL)
+    c->ends = uvsmtp__calloc(c->mem, 1, sizeof(*c->ends));
+  return c->ends == NULL ? UVSMTP_ENOMEM : 0;
+}
+
+static void free_ends(uvsmtp_connection_t *c)
+{
+  if (c->ends == NULL)
+    return;
+  uvsmtp__free(c->mem, c->ends->ehlo_name);
+  uvsmtp__free(c->mem, c->ends->work);
+  uvsmtp__free(c->mem, c->ends->text);
+  uvsmtp__free(c->mem, c->ends->words);
+  uvsmtp__free(c->mem, c->ends);
+  c->ends = NULL;
+}
+
 static void destroy(uvsmtp_connection_t *c)
 {
   uvsmtp_mem_t mem = *c->mem;
   if (c->close_cb != NULL)
     c->close_cb(c);
+  free_ends(c);
   uvsmtp__pump_clear(c);
   uvsmtp_protocol_free(c->protocol);
   uvsmtp_tls_free(c->tls);
@@ -38,14 +58,9 @@ static void destroy(uvsmtp_connection_t *c)
     uvsmtp__free(&mem, c->manners);
   uvsmtp_connection_settings_free(c->config);
   uvsmtp__free(&mem, c->peer);
-  uvsmtp__free(&mem, c->ehlo_name);
+  uvsmtp__free(&mem, c->content);
   uvsmtp__free(&mem, c->write);
-  if (c->secure != NULL)
-    uvsmtp__free(&mem, c->secure->records);
   uvsmtp__free(&mem, c->secure);
-  uvsmtp__free(&mem, c->work);
-  uvsmtp__free(&mem, c->text);
-  uvsmtp__free(&mem, c->words);
   uvsmtp__free(&mem, c);
 }
 
@@ -76,12 +91,15 @@ static void finish(uvsmtp_connection_t *c)
 void uvsmtp__connection_settle(uvsmtp_connection_t *c)
 {
   uvsmtp_error_t error = uvsmtp__connection_error(c);
-  uvsmtp_connection_cb open_cb = c->open_cb;
+  uvsmtp_connection_cb open_cb = NULL;
   c->phase = UVSMTP__PHASE_SETTLED;
   uvsmtp__hub_forget(c);
-  c->open_cb = NULL;
   uvsmtp__hold(c, UVSMTP__HOLD_DELIVERY);
-  uvsmtp__login_clear(c);
+  if (c->ends != NULL) {
+    open_cb = c->ends->open_cb;
+    c->ends->open_cb = NULL;
+    uvsmtp__login_clear(c);
+  }
   if (open_cb != NULL)
     open_cb(c, &error);
   uvsmtp__request_fail(c, &error);
@@ -104,11 +122,11 @@ static void begin_failing(uvsmtp_connection_t *c, int err)
   c->was_idle = c->phase == UVSMTP__PHASE_READY && !is_busy(c);
   c->err = err;
   c->phase = UVSMTP__PHASE_FAILED;
-  if (c->secure != NULL)
-    uvsmtp__history_leave(&c->secure->visit, c->tls_failed);
+  if (c->ends != NULL)
+    uvsmtp__history_leave(&c->ends->visit, c->tls_failed);
   c->closing = c->closing || c->quitting;
-  if (c->connector != NULL)
-    uvsmtp__connector_cancel(c->connector);
+  if (c->ends != NULL && c->ends->connector != NULL)
+    uvsmtp__connector_cancel(c->ends->connector);
   else if (c->stream != NULL)
     uvsmtp__stream_close(c);
   else
@@ -128,7 +146,8 @@ void uvsmtp__connection_fail(uvsmtp_connection_t *c, int err, const char *format
   va_end(args);
   len = strlen(text);
   snprintf(text + len, sizeof(text) - len, "%s", uvsmtp__error_hint(err));
-  c->text = uvsmtp__strdup(c->mem, text);
+  if (uvsmtp__connection_need_ends(c) == 0)
+    c->ends->text = uvsmtp__strdup(c->mem, text);
   begin_failing(c, err);
 }
 
@@ -195,11 +214,11 @@ static void deliver_unsolicited(uvsmtp_connection_t *c, const uvsmtp_event_t *ev
   uvsmtp__connection_whom(c, whom, sizeof(whom));
   uvsmtp__reply_words(&event->reply, words, sizeof(words));
   uvsmtp__connection_note_reply(c, &event->reply, words);
-  if (c->code == 0)
+  if (event->reply.code == 0)
     uvsmtp__connection_fail(c, UVSMTP_EPROTOCOL, "%s sent something that is no reply", whom);
   else
-    uvsmtp__connection_fail(c, c->code == 421 ? UVSMTP_ETEMPORARY : UVSMTP_EREPLY,
-                            "%s said without being asked: %d %s", whom, c->code, words);
+    uvsmtp__connection_fail(c, event->reply.code == 421 ? UVSMTP_ETEMPORARY : UVSMTP_EREPLY,
+                            "%s said without being asked: %d %s", whom, event->reply.code, words);
 }
 
 static void deliver_reply(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
@@ -261,19 +280,20 @@ void uvsmtp__connection_advance(uvsmtp_connection_t *c)
     return;
   }
   c->phase = UVSMTP__PHASE_QUITTING;
-  c->open_deadline = uvsmtp__later(uv_now(c->loop), limit);
+  if (c->write_err == 0) /* else it is over soon enough */
+    c->deadline = uvsmtp__later(uv_now(c->loop), limit);
 }
 
 void uvsmtp__connection_ready(uvsmtp_connection_t *c)
 {
   static const uvsmtp_error_t none = {.text = ""};
-  uvsmtp_connection_cb cb = c->open_cb;
+  uvsmtp_connection_cb cb = c->ends->open_cb;
   c->phase = UVSMTP__PHASE_READY;
   uvsmtp__pump_ready(c);
   c->info.ready_ms = uv_now(c->loop);
-  c->open_cb = NULL;
-  uvsmtp__free(c->mem, c->ehlo_name);
-  c->ehlo_name = NULL;
+  if (c->write_err == 0)
+    c->deadline = 0;
+  free_ends(c);
   if (cb != NULL)
     cb(c, &none);
 }
@@ -284,7 +304,7 @@ static void on_connected(void *data, uv_stream_t *stream, int err, const char *t
                          const char *peer)
 {
   uvsmtp_connection_t *c = data;
-  c->connector = NULL;
+  c->ends->connector = NULL;
   if (stream != NULL) {
     c->stream = stream;
     c->info.connected_ms = uv_now(c->loop);
@@ -328,7 +348,7 @@ static int start_connector(uvsmtp_connection_t *c)
       .history = c->config->history,
       .mem = c->mem,
   };
-  int err = uvsmtp__connector_start(&c->connector, c->loop, &options, on_connected, c);
+  int err = uvsmtp__connector_start(&c->ends->connector, c->loop, &options, on_connected, c);
   if (err == 0)
     uvsmtp__hold(c, UVSMTP__HOLD_RESOLVE);
   return err;
@@ -359,13 +379,13 @@ static int make(uvsmtp_connection_t **out, uv_loop_t *loop, uvsmtp_connection_se
   c->manners = history != NULL ? uvsmtp_history_manners(history)
                                : uvsmtp__calloc(&settings->mem, 1, sizeof(*c->manners));
   c->hub = uvsmtp__hub_acquire(loop);
-  if (c->manners == NULL || c->hub == NULL) {
+  c->mem = &settings->mem;
+  if (c->manners == NULL || c->hub == NULL || uvsmtp__connection_need_ends(c) != 0) {
     free_half_made(c, settings);
     return UVSMTP_ENOMEM;
   }
   settings->users++;
   c->config = settings;
-  c->mem = &settings->mem;
   c->loop = loop;
   c->id = next_id();
   c->info.started_ms = uv_now(loop);
@@ -395,8 +415,8 @@ static int start(uvsmtp_connection_t *c, uvsmtp_connection_cb cb)
   int err = rest_ms == 0 ? start_connector(c) : 0;
   if (err != 0)
     return err;
-  c->open_cb = cb;
-  c->open_deadline = uvsmtp__later(uv_now(c->loop), c->config->o.open_timeout_ms);
+  c->ends->open_cb = cb;
+  c->deadline = uvsmtp__later(uv_now(c->loop), c->config->o.open_timeout_ms);
   uvsmtp__hub_join(c);
   if (rest_ms != 0)
     fail_resting(c, rest_ms);

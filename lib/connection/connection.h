@@ -89,16 +89,41 @@ struct uvsmtp_connection_settings_s {
   uvsmtp_history_t *history; /* held; NULL: none */
 };
 
-/* What a connection with TLS has, from the beginning of its handshake on. */
+/* What uvsmtp_connection_data was given and the protocol has not taken yet. */
+typedef struct uvsmtp__content_s {
+  uvsmtp_request_t *request;
+  const char *bytes;
+  size_t len;
+} uvsmtp__content_t;
+
+/* What is under way in TLS records. */
 typedef struct uvsmtp__secure_s {
-  uvsmtp_connection_t *connection;
-  uvsmtp__visit_t visit;     /* to the history, for TLS sessions */
-  uint64_t cipher_sent;      /* octets of ciphertext that the kernel took */
-  uint64_t cipher_done;      /* of these, those up to the end of the last whole record */
-  uint64_t plain_sent;       /* octets of the protocol's output in records that the kernel has */
-  uvsmtp__record_t *records; /* UVSMTP__RECORDS made, and not wholly with the kernel; or NULL */
-  unsigned record_first, record_count;
+  uint64_t cipher_sent; /* octets of ciphertext that the kernel took */
+  uint64_t cipher_done; /* of these, those up to the end of the last whole record */
+  uint64_t plain_sent;  /* octets of the protocol's output in records that the kernel has */
+  unsigned record_first, record_count;       /* made, and not wholly with the kernel */
+  uvsmtp__record_t records[UVSMTP__RECORDS]; /* a ring */
 } uvsmtp__secure_t;
+
+/* What a connection has at its two ends only: until it is ready, and from its failure on. */
+typedef struct uvsmtp__ends_s {
+  uvsmtp_connection_cb open_cb; /* NULL once it was called */
+  uvsmtp__connector_t *connector;
+  char *ehlo_name;       /* found out while the session is opened; NULL: not */
+  uvsmtp__work_t *work;  /* NULL but from begin to end of the handshake */
+  uvsmtp__visit_t visit; /* to the history, for TLS sessions */
+  uvsmtp_connection_t *connection;
+  uvsmtp_auth_choice_t *choice; /* NULL but while it logs in, as `exchange` */
+  uvsmtp_exchange_t *exchange;
+  bool xclient_said;
+  bool auth_sent;       /* AUTH of this exchange has been issued */
+  bool auth_cancelled;  /* "*" has been issued */
+  bool suspended;       /* the exchange */
+  char *text;           /* why it failed; NULL: the words for `err` */
+  char *words;          /* of the reply because of which it failed */
+  int code;             /* of that reply; 0: none */
+  uint16_t enhanced[3]; /* likewise */
+} uvsmtp__ends_t;
 
 /*
  * There may be thousands that are idle: what only some have, or only for a while, lies behind a
@@ -111,43 +136,30 @@ struct uvsmtp_connection_s {
   uint64_t id;
   uvsmtp_connection_info_t info;
   uvsmtp_connection_settings_t *config; /* one use of it */
-  uvsmtp_connection_cb open_cb;         /* NULL once it was called */
   uvsmtp_connection_cb on_lost;
   uvsmtp_connection_close_cb close_cb;
 
-  uvsmtp__connector_t *connector;
+  uvsmtp__ends_t *ends; /* NULL while it is ready */
   uv_stream_t *stream;
-  char *peer;      /* "mx.example:587 (192.0.2.1)"; NULL before there is a stream */
-  char *ehlo_name; /* found out while the session is opened; NULL: not, or no longer needed */
+  char *peer; /* "mx.example:587 (192.0.2.1)"; NULL before there is a stream */
   uvsmtp_protocol_t *protocol;
   uvsmtp__pump_t *pump; /* never NULL: at rest while nothing is sent */
   uvsmtp__terms_t terms;
-  uvsmtp_manners_t *manners;   /* the history's; without one its own */
-  uvsmtp__link_t requests;     /* uvsmtp_request_t, oldest first */
-  struct {                     /* of uvsmtp_connection_data: what the protocol has not taken yet */
-    uvsmtp_request_t *request; /* NULL: none */
-    const char *bytes;
-    size_t len;
-  } content;
+  uvsmtp_manners_t *manners;  /* the history's; without one its own */
+  uvsmtp__link_t requests;    /* uvsmtp_request_t, oldest first */
+  uvsmtp__content_t *content; /* NULL: none */
 
   uvsmtp__hub_t *hub;
   uvsmtp__place_t in_hub;
   uv_write_t *write; /* NULL: the kernel has taken all since the buffers were given back */
-  uint64_t write_err_deadline;
   uvsmtp_tls_t *tls;
-  uvsmtp__secure_t *secure;     /* NULL: without TLS, so far */
-  uvsmtp__work_t *work;         /* NULL but from begin to end of the handshake */
-  uvsmtp_auth_choice_t *choice; /* NULL but while it logs in, as `exchange` */
-  uvsmtp_exchange_t *exchange;
-  uint64_t
-      open_deadline; /* for all of opening; the connector keeps to it by itself. Then: of QUIT */
-  uint64_t trim_at;  /* the buffers of an idle connection are given back then; 0: not due */
-  char *text;        /* why it failed; NULL: the words for `err` */
-  char *words;       /* of the reply because of which it failed */
+  uvsmtp__secure_t *secure; /* NULL: no record was made since the buffers were given back */
+  /* Of its own, beside those of the protocol, the handshake and the exchange; 0: none. For all of
+   * opening (the connector keeps to it by itself); then, the buffers of an idle connection are
+   * given back; of QUIT; and with `write_err`, it is over. */
+  uint64_t deadline;
   int err;
-  int code;             /* of that reply; 0: none */
-  uint16_t enhanced[3]; /* likewise */
-  int write_err;        /* writing failed: what the server still says is read, then it is over */
+  int write_err; /* writing failed: what the server still says is read, then it is over */
 
   unsigned jobs; /* computations in worker threads; above 0: HOLD_OFFLOAD */
   uint8_t phase; /* uvsmtp__phase_t */
@@ -168,17 +180,15 @@ struct uvsmtp_connection_s {
   bool tls_failed;  /* the handshake failed: the owner may try without */
   bool tls_due;     /* STARTTLS was accepted: the handshake begins when all events are read */
   bool uses_shared; /* the TLS context of all connections without one: it is to be given back */
-  /* session.c, login.c */
-  bool xclient_said;
-  bool auth_sent;      /* AUTH of this exchange has been issued */
-  bool auth_cancelled; /* "*" has been issued */
-  bool suspended;
   /* timer.c */
   bool trimmed; /* the buffers are given back, and nothing was under way since */
   bool settle_due;
 };
 
 /* ---- connection.c ---- */
+
+/* It has its ends from now on: 0, or ENOMEM. */
+int uvsmtp__connection_need_ends(uvsmtp_connection_t *c);
 
 /* Takes and drops a hold; dropping the last one of a connection that is finishing frees it. */
 void uvsmtp__hold(uvsmtp_connection_t *c, unsigned hold);
@@ -268,6 +278,8 @@ void uvsmtp__stream_trim(uvsmtp_connection_t *c);
 void uvsmtp__handshake_begin(uvsmtp_connection_t *c);
 /* From the loop: does what is due, a step or the end of a wait. */
 void uvsmtp__handshake_run(uvsmtp_connection_t *c);
+/* Keeps what sessions the server has sent; `heard`: it has also sent data. */
+void uvsmtp__handshake_learn(uvsmtp_connection_t *c, bool heard);
 /* Goes on with what was read. */
 void uvsmtp__handshake_feed(uvsmtp_connection_t *c, const char *bytes, size_t len);
 /* Notes that a worker thread begins or has ended to compute for the connection. */

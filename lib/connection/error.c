@@ -69,19 +69,24 @@ const char *uvsmtp__connection_silence(const uvsmtp_connection_t *c)
 void uvsmtp__connection_note_reply(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply,
                                    const char *words)
 {
-  c->code = reply->code;
-  memcpy(c->enhanced, reply->enhanced, sizeof(c->enhanced));
-  uvsmtp__free(c->mem, c->words);
-  c->words = uvsmtp__strdup(c->mem, words);
+  if (uvsmtp__connection_need_ends(c) != 0)
+    return;
+  c->ends->code = reply->code;
+  memcpy(c->ends->enhanced, reply->enhanced, sizeof(c->ends->enhanced));
+  uvsmtp__free(c->mem, c->ends->words);
+  c->ends->words = uvsmtp__strdup(c->mem, words);
 }
 
 uvsmtp_error_t uvsmtp__connection_error(const uvsmtp_connection_t *c)
 {
-  uvsmtp_error_t error = {
-      .err = c->err, .text = c->text != NULL ? c->text : uvsmtp_strerror(c->err), .code = c->code};
-  if (c->code != 0) {
-    memcpy(error.enhanced, c->enhanced, sizeof(error.enhanced));
-    error.words = c->words;
+  const uvsmtp__ends_t *ends = c->ends;
+  uvsmtp_error_t error = {.err = c->err, .text = uvsmtp_strerror(c->err)};
+  if (ends != NULL && ends->text != NULL)
+    error.text = ends->text;
+  if (ends != NULL && ends->code != 0) {
+    error.code = ends->code;
+    memcpy(error.enhanced, ends->enhanced, sizeof(error.enhanced));
+    error.words = ends->words;
     error.command = c->answered;
   }
   return error;

@@ -35,10 +35,10 @@ void uvsmtp__offload_end(uvsmtp_connection_t *c)
 
 static void run(uvsmtp_connection_t *c, uv_work_cb work, uv_after_work_cb done)
 {
-  c->work->req.data = c;
+  c->ends->work->req.data = c;
   c->working = true;
   uvsmtp__offload_begin(c);
-  uv_queue_work(c->loop, &c->work->req, work, done);
+  uv_queue_work(c->loop, &c->ends->work->req, work, done);
 }
 
 /* ---- the context that connections without one of their own share ---- */
@@ -56,14 +56,15 @@ static void init_shared(void)
 static void shared_acquire(uv_work_t *work)
 {
   uvsmtp_connection_t *c = work->data;
-  c->work->err = 0;
+  c->ends->work->err = 0;
   uv_once(&shared_once, init_shared);
   uv_mutex_lock(&shared_mutex);
   if (shared_users == 0)
-    c->work->err = uvsmtp_tls_context_new(&shared, NULL, c->work->detail, sizeof(c->work->detail));
-  if (c->work->err == 0) {
+    c->ends->work->err =
+        uvsmtp_tls_context_new(&shared, NULL, c->ends->work->detail, sizeof(c->ends->work->detail));
+  if (c->ends->work->err == 0) {
     shared_users++;
-    c->work->context = shared;
+    c->ends->work->context = shared;
   }
   uv_mutex_unlock(&shared_mutex);
 }
@@ -92,20 +93,26 @@ static void complete(uvsmtp_connection_t *c)
 {
   c->tls_done = true;
   c->security = uvsmtp_tls_verified(c->tls) ? UVSMTP_SECURITY_VERIFIED : UVSMTP_SECURITY_UNVERIFIED;
-  uvsmtp__free(c->mem, c->work);
-  c->work = NULL;
+  uvsmtp__free(c->mem, c->ends->work);
+  c->ends->work = NULL;
   c->info.tls_ended_ms = uv_now(c->loop);
-  uvsmtp__history_shaken(&c->secure->visit, c->tls);
-  if (c->protocol == NULL) {
+  uvsmtp__history_shaken(&c->ends->visit, c->tls);
+  if (c->protocol == NULL)
     uvsmtp__session_begin(c);
-  } else {
-    c->secure->plain_sent = uvsmtp_protocol_total_sent(c->protocol);
+  else
     uvsmtp__session_tls_started(c);
-  }
   if (!uvsmtp__connection_alive(c))
     return;
   uvsmtp__stream_read(c);
   uvsmtp__stream_decrypt(c); /* what came with the last message of the handshake */
+}
+
+/* The server has sent something by the time that the session is ready, so nobody waits then. */
+void uvsmtp__handshake_learn(uvsmtp_connection_t *c, bool heard)
+{
+  uvsmtp__visit_t late = {.history = c->config->history,
+                          .resumes = !c->config->o.no_tls_resumption};
+  uvsmtp__history_learn(c->ends != NULL ? &c->ends->visit : &late, c->tls, heard);
 }
 
 /* What one step of the handshake has led to. */
@@ -123,7 +130,7 @@ static void stepped(uvsmtp_connection_t *c, int err)
 static void shake(uv_work_t *work)
 {
   uvsmtp_connection_t *c = work->data;
-  c->work->err = uvsmtp_tls_handshake(c->tls);
+  c->ends->work->err = uvsmtp_tls_handshake(c->tls);
 }
 
 static void shaken(uv_work_t *work, int status)
@@ -131,7 +138,7 @@ static void shaken(uv_work_t *work, int status)
   uvsmtp_connection_t *c = work->data;
   c->working = false;
   if (uvsmtp__connection_alive(c))
-    stepped(c, c->work->err);
+    stepped(c, c->ends->work->err);
   uvsmtp__offload_end(c);
 }
 
@@ -145,11 +152,11 @@ static void step_on_loop(uvsmtp_connection_t *c)
     turn->steps = 0;
   }
   if (turn->steps == STEPS_A_TURN) {
-    c->work->step_at = now + 1;
+    c->ends->work->step_at = now + 1;
     return;
   }
   turn->steps++;
-  c->work->step_due = false;
+  c->ends->work->step_due = false;
   begun = uv_hrtime();
   err = uvsmtp_tls_handshake(c->tls);
   if (uv_hrtime() - begun > LONG_STEP_NS)
@@ -164,16 +171,16 @@ static void go_on(uvsmtp_connection_t *c)
     run(c, shake, shaken);
     return;
   }
-  c->work->step_due = true;
-  c->work->step_at = uv_now(c->loop);
+  c->ends->work->step_due = true;
+  c->ends->work->step_at = uv_now(c->loop);
   uvsmtp__timer_note(c);
 }
 
 /* Begins with a session, or without one, or waits for one. */
 static void begin(uvsmtp_connection_t *c)
 {
-  bool patient = uv_now(c->loop) < c->work->wait_deadline;
-  bool may_go = uvsmtp__history_begin(&c->secure->visit, c->tls, patient);
+  bool patient = uv_now(c->loop) < c->ends->work->wait_deadline;
+  bool may_go = uvsmtp__history_begin(&c->ends->visit, c->tls, patient);
   c->phase = may_go ? UVSMTP__PHASE_HANDSHAKE : UVSMTP__PHASE_TLS_WAIT;
   if (may_go)
     go_on(c);
@@ -183,7 +190,7 @@ static void begin(uvsmtp_connection_t *c)
 
 static void wake(uvsmtp__visit_t *visit)
 {
-  begin(UVSMTP__CONTAINER(visit, uvsmtp__secure_t, visit)->connection);
+  begin(UVSMTP__CONTAINER(visit, uvsmtp__ends_t, visit)->connection);
 }
 
 static void start(uvsmtp_connection_t *c, uvsmtp_tls_context_t *context)
@@ -198,9 +205,9 @@ static void start(uvsmtp_connection_t *c, uvsmtp_tls_context_t *context)
     fail(c, err, o->host == NULL ? "no host name was given to check" : uvsmtp_strerror(err));
     return;
   }
-  c->secure->visit = (uvsmtp__visit_t){
+  c->ends->visit = (uvsmtp__visit_t){
       .history = c->config->history, .resumes = !o->no_tls_resumption, .wake = wake};
-  c->work->wait_deadline = uvsmtp__later(uv_now(c->loop), WAIT_MS(o->tls_timeout_ms));
+  c->ends->work->wait_deadline = uvsmtp__later(uv_now(c->loop), WAIT_MS(o->tls_timeout_ms));
   begin(c);
 }
 
@@ -208,13 +215,13 @@ static void have_context(uv_work_t *work, int status)
 {
   uvsmtp_connection_t *c = work->data;
   c->working = false;
-  if (c->work->err == 0)
-    c->uses_shared = !uvsmtp__history_keep_context(c->config->history, c->work->context);
+  if (c->ends->work->err == 0)
+    c->uses_shared = !uvsmtp__history_keep_context(c->config->history, c->ends->work->context);
   if (uvsmtp__connection_alive(c)) {
-    if (c->work->err == 0)
-      start(c, c->work->context);
+    if (c->ends->work->err == 0)
+      start(c, c->ends->work->context);
     else
-      fail(c, c->work->err, c->work->detail);
+      fail(c, c->ends->work->err, c->ends->work->detail);
   }
   uvsmtp__offload_end(c);
 }
@@ -224,16 +231,15 @@ void uvsmtp__handshake_begin(uvsmtp_connection_t *c)
   uvsmtp_tls_context_t *context = c->config->o.tls_context;
   uint64_t limit = c->config->o.tls_timeout_ms;
   char whom[UVSMTP__PEER_SIZE];
-  c->work = uvsmtp__calloc(c->mem, 1, sizeof(*c->work));
-  c->secure = uvsmtp__calloc(c->mem, 1, sizeof(*c->secure));
-  if (c->work == NULL || c->secure == NULL) {
+  c->ends->work = uvsmtp__calloc(c->mem, 1, sizeof(*c->ends->work));
+  if (c->ends->work == NULL) {
     uvsmtp__connection_fail(c, UVSMTP_ENOMEM, "TLS handshake with %s failed: %s",
                             uvsmtp__connection_whom(c, whom, sizeof(whom)),
                             uvsmtp_strerror(UVSMTP_ENOMEM));
     return;
   }
-  c->secure->connection = c;
-  c->work->deadline = uvsmtp__later(uv_now(c->loop), limit);
+  c->ends->connection = c;
+  c->ends->work->deadline = uvsmtp__later(uv_now(c->loop), limit);
   uvsmtp__stream_pause(c);
   if (context == NULL)
     context = uvsmtp__history_context(c->config->history);
@@ -251,7 +257,7 @@ void uvsmtp__handshake_run(uvsmtp_connection_t *c)
 {
   if (c->phase == UVSMTP__PHASE_TLS_WAIT)
     begin(c);
-  else if (c->work->step_due)
+  else if (c->ends->work->step_due)
     step_on_loop(c);
 }
 

@@ -75,11 +75,11 @@ static void step(uvsmtp_connection_t *c, const uvsmtp_slice_t *challenge);
 static int start_exchange(uvsmtp_connection_t *c)
 {
   uvsmtp_auth_context_t context = UVSMTP_AUTH_CONTEXT_INIT;
-  context.mechanism = c->choice->mechanism;
-  context.offered = c->choice->offered;
-  context.host = c->choice->host;
-  context.port = c->choice->port;
-  context.tls = c->choice->tls;
+  context.mechanism = c->ends->choice->mechanism;
+  context.offered = c->ends->choice->offered;
+  context.host = c->ends->choice->host;
+  context.port = c->ends->choice->port;
+  context.tls = c->ends->choice->tls;
   context.allow_plaintext = c->config->o.allow_plaintext_auth;
   context.crypto = uvsmtp_tls_crypto();
   context.mem = c->mem;
@@ -87,8 +87,8 @@ static int start_exchange(uvsmtp_connection_t *c)
   context.wake = on_wake;
   context.offload = on_offload;
   context.channel_binding = on_binding;
-  c->auth_sent = c->auth_cancelled = c->suspended = false;
-  return uvsmtp_exchange_new(&c->exchange, c->choice->auth, &context);
+  c->ends->auth_sent = c->ends->auth_cancelled = c->ends->suspended = false;
+  return uvsmtp_exchange_new(&c->ends->exchange, c->ends->choice->auth, &context);
 }
 
 static void give_up(uvsmtp_connection_t *c, int err, const char *why)
@@ -103,18 +103,18 @@ static void give_up(uvsmtp_connection_t *c, int err, const char *why)
 /* Runs what comes next; the finished exchange tells what that is. */
 static void try_next(uvsmtp_connection_t *c)
 {
-  uvsmtp_exchange_t *last = c->exchange;
-  int err = uvsmtp_auth_choose(c->choice, last, uv_now(c->loop));
-  c->exchange = NULL;
-  c->suspended = false;
+  uvsmtp_exchange_t *last = c->ends->exchange;
+  int err = uvsmtp_auth_choose(c->ends->choice, last, uv_now(c->loop));
+  c->ends->exchange = NULL;
+  c->ends->suspended = false;
   uvsmtp_exchange_free(last);
   if (!uvsmtp__connection_alive(c)) /* the mechanism's cleanup has closed it */
     return;
   if (err != 0) {
-    give_up(c, err, c->choice->detail);
+    give_up(c, err, c->ends->choice->detail);
     return;
   }
-  c->code = 0;
+  c->ends->code = 0;
   err = start_exchange(c);
   if (err != 0)
     give_up(c, err, "");
@@ -147,22 +147,22 @@ void uvsmtp__login_begin(uvsmtp_connection_t *c)
     uvsmtp__connection_ready(c);
     return;
   }
-  c->choice = uvsmtp__malloc(c->mem, sizeof(*c->choice));
-  if (c->choice == NULL) {
+  c->ends->choice = uvsmtp__malloc(c->mem, sizeof(*c->ends->choice));
+  if (c->ends->choice == NULL) {
     give_up(c, UVSMTP_ENOMEM, "");
     return;
   }
-  *c->choice = (uvsmtp_auth_choice_t)UVSMTP_AUTH_CHOICE_INIT;
-  c->choice->auths = c->config->auths;
-  c->choice->auth_count = c->config->auth_count;
-  c->choice->offered = uvsmtp_protocol_capabilities(c->protocol)->auth_mechanisms;
-  c->choice->host = server_name(c);
-  c->choice->port = o->port;
+  *c->ends->choice = (uvsmtp_auth_choice_t)UVSMTP_AUTH_CHOICE_INIT;
+  c->ends->choice->auths = c->config->auths;
+  c->ends->choice->auth_count = c->config->auth_count;
+  c->ends->choice->offered = uvsmtp_protocol_capabilities(c->protocol)->auth_mechanisms;
+  c->ends->choice->host = server_name(c);
+  c->ends->choice->port = o->port;
   if (c->tls_done)
-    c->choice->doubt = uvsmtp_tls_overlooked(c->tls);
-  c->choice->tls = c->tls_done && c->choice->doubt == NULL;
-  c->choice->allow_plaintext = o->allow_plaintext_auth;
-  c->choice->channel_binding = c->tls_done;
+    c->ends->choice->doubt = uvsmtp_tls_overlooked(c->tls);
+  c->ends->choice->tls = c->tls_done && c->ends->choice->doubt == NULL;
+  c->ends->choice->allow_plaintext = o->allow_plaintext_auth;
+  c->ends->choice->channel_binding = c->tls_done;
   try_next(c);
 }
 
@@ -171,11 +171,11 @@ void uvsmtp__login_begin(uvsmtp_connection_t *c)
 static int send_response(uvsmtp_connection_t *c, uvsmtp_slice_t response)
 {
   int err;
-  if (c->auth_sent)
+  if (c->ends->auth_sent)
     return uvsmtp_protocol_send_authentication_data(c->protocol, response.base, response.len);
-  err = uvsmtp_protocol_authenticate(c->protocol, c->choice->mechanism, response.base, response.len,
-                                     NULL);
-  c->auth_sent = err == 0;
+  err = uvsmtp_protocol_authenticate(c->protocol, c->ends->choice->mechanism, response.base,
+                                     response.len, NULL);
+  c->ends->auth_sent = err == 0;
   return err;
 }
 
@@ -183,14 +183,14 @@ static int send_response(uvsmtp_connection_t *c, uvsmtp_slice_t response)
 static void break_off(uvsmtp_connection_t *c)
 {
   int err = 0;
-  if (!c->auth_sent) {
-    uvsmtp_exchange_finish(c->exchange, uv_now(c->loop), 0, NULL, NULL);
+  if (!c->ends->auth_sent) {
+    uvsmtp_exchange_finish(c->ends->exchange, uv_now(c->loop), 0, NULL, NULL);
     try_next(c);
     return;
   }
-  if (!c->auth_cancelled)
+  if (!c->ends->auth_cancelled)
     err = uvsmtp_protocol_cancel_authentication(c->protocol);
-  c->auth_cancelled = true;
+  c->ends->auth_cancelled = true;
   if (err != 0)
     give_up(c, err, "");
 }
@@ -198,10 +198,10 @@ static void break_off(uvsmtp_connection_t *c)
 static void step(uvsmtp_connection_t *c, const uvsmtp_slice_t *challenge)
 {
   uvsmtp_slice_t response = {NULL, 0};
-  int err = uvsmtp_exchange_step(c->exchange, uv_now(c->loop), challenge, &response);
+  int err = uvsmtp_exchange_step(c->ends->exchange, uv_now(c->loop), challenge, &response);
   if (!uvsmtp__connection_alive(c)) /* the step has closed it */
     return;
-  c->suspended = err == UVSMTP_PENDING;
+  c->ends->suspended = err == UVSMTP_PENDING;
   if (err == UVSMTP_PENDING)
     return;
   if (err < 0) {
@@ -210,7 +210,8 @@ static void step(uvsmtp_connection_t *c, const uvsmtp_slice_t *challenge)
   }
   err = send_response(c, response);
   if (err == UVSMTP_ETOOLONG) {
-    uvsmtp_exchange_fail(c->exchange, err, "the response is too long for a line of the dialogue");
+    uvsmtp_exchange_fail(c->ends->exchange, err,
+                         "the response is too long for a line of the dialogue");
     break_off(c);
   } else if (err != 0) {
     give_up(c, err, "");
@@ -219,7 +220,7 @@ static void step(uvsmtp_connection_t *c, const uvsmtp_slice_t *challenge)
 
 void uvsmtp__login_wake(uvsmtp_connection_t *c)
 {
-  if (!uvsmtp__connection_alive(c) || !c->suspended)
+  if (!uvsmtp__connection_alive(c) || c->ends == NULL || !c->ends->suspended)
     return;
   step(c, NULL);
   uvsmtp__connection_flush(c);
@@ -227,12 +228,12 @@ void uvsmtp__login_wake(uvsmtp_connection_t *c)
 
 static void clear(uvsmtp_connection_t *c)
 {
-  uvsmtp_exchange_t *exchange = c->exchange;
-  c->exchange = NULL;
-  c->suspended = false;
+  uvsmtp_exchange_t *exchange = c->ends->exchange;
+  c->ends->exchange = NULL;
+  c->ends->suspended = false;
   uvsmtp_exchange_free(exchange);
-  uvsmtp__free(c->mem, c->choice);
-  c->choice = NULL;
+  uvsmtp__free(c->mem, c->ends->choice);
+  c->ends->choice = NULL;
 }
 
 static void finish(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply)
@@ -243,7 +244,7 @@ static void finish(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply)
   if (reply->enhanced[0] != 0)
     snprintf(enhanced, sizeof(enhanced), "%u.%u.%u", reply->enhanced[0], reply->enhanced[1],
              reply->enhanced[2]);
-  err = uvsmtp_exchange_finish(c->exchange, uv_now(c->loop), reply->code,
+  err = uvsmtp_exchange_finish(c->ends->exchange, uv_now(c->loop), reply->code,
                                enhanced[0] != '\0' ? enhanced : NULL, words);
   if (!uvsmtp__connection_alive(c))
     return;
@@ -261,20 +262,20 @@ static void leave(uvsmtp_connection_t *c)
 {
   uint64_t now = uv_now(c->loop);
   int err;
-  uvsmtp_exchange_finish(c->exchange, now, 334, NULL, NULL);
-  err = uvsmtp_auth_choose(c->choice, c->exchange, now);
+  uvsmtp_exchange_finish(c->ends->exchange, now, 334, NULL, NULL);
+  err = uvsmtp_auth_choose(c->ends->choice, c->ends->exchange, now);
   /* If there is another mechanism, it is for another connection: login_clear notes which. */
-  give_up(c, err != 0 ? err : UVSMTP_EAUTHTEMPORARY, c->choice->detail);
+  give_up(c, err != 0 ? err : UVSMTP_EAUTHTEMPORARY, c->ends->choice->detail);
 }
 
 void uvsmtp__login_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
 {
   if (UVSMTP_REPLY_CLASS(&event->reply) != 3) { /* by class, as the protocol has it */
     finish(c, &event->reply);
-  } else if (c->auth_cancelled) {
+  } else if (c->ends->auth_cancelled) {
     leave(c);
   } else if (event->err != 0) {
-    uvsmtp_exchange_fail(c->exchange, event->err,
+    uvsmtp_exchange_fail(c->ends->exchange, event->err,
                          event->err == UVSMTP_EAUTHCHALLENGE ? "the challenge is not base64"
                                                              : uvsmtp_strerror(event->err));
     break_off(c);
@@ -285,7 +286,7 @@ void uvsmtp__login_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
 
 void uvsmtp__login_clear(uvsmtp_connection_t *c)
 {
-  if (c->exchange != NULL && c->err != UVSMTP_ECANCELED)
-    uvsmtp_auth_choice_lost(c->choice, uv_now(c->loop));
+  if (c->ends->exchange != NULL && c->err != UVSMTP_ECANCELED)
+    uvsmtp_auth_choice_lost(c->ends->choice, uv_now(c->loop));
   clear(c);
 }

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "base/mem.h"
 #include "connection/ways.h"
 
 static uvsmtp__link_t *link_of(uvsmtp_request_t *req)
@@ -96,19 +97,22 @@ static int fill(uvsmtp_connection_t *c)
 {
   size_t taken = 0;
   int err = 0;
-  if (c->content.len != 0)
-    err = uvsmtp_protocol_data(c->protocol, c->content.bytes, c->content.len, c->config->o.lines,
-                               &taken);
-  c->content.bytes += taken;
-  c->content.len -= taken;
+  uvsmtp__content_t *content = c->content;
+  if (content->len != 0)
+    err =
+        uvsmtp_protocol_data(c->protocol, content->bytes, content->len, c->config->o.lines, &taken);
+  content->bytes += taken;
+  content->len -= taken;
   if (err == UVSMTP_EQUEUEFULL)
     return 0;
-  if (err == 0 && c->content.len == 0) {
-    err = uvsmtp_protocol_end_data(c->protocol, c->content.request);
-    if (err == 0)
-      c->content.request = NULL;
-    else if (err == UVSMTP_EQUEUEFULL)
-      err = 0;
+  if (err != 0 || content->len != 0)
+    return err;
+  err = uvsmtp_protocol_end_data(c->protocol, content->request);
+  if (err == UVSMTP_EQUEUEFULL)
+    return 0;
+  if (err == 0) {
+    uvsmtp__free(c->mem, content);
+    c->content = NULL;
   }
   return err;
 }
@@ -126,15 +130,14 @@ int uvsmtp_connection_data(uvsmtp_connection_t *c, uvsmtp_request_t *req, const 
                            size_t len, uvsmtp_reply_cb cb)
 {
   int err = check(c);
-  if (err == 0 && c->content.request != NULL)
+  if (err == 0 && c->content != NULL)
     err = UVSMTP_EBUSY;
   if (err == 0 && uvsmtp_protocol_state(c->protocol) != UVSMTP_STATE_SEND_DATA)
     err = UVSMTP_ESTATE;
-  if (err == 0) {
-    c->content.request = req;
-    c->content.bytes = bytes;
-    c->content.len = len;
-  }
+  if (err == 0 && (c->content = uvsmtp__malloc(c->mem, sizeof(*c->content))) == NULL)
+    err = UVSMTP_ENOMEM;
+  if (err == 0)
+    *c->content = (uvsmtp__content_t){req, bytes, len};
   return issued(c, req, cb, err);
 }
 

@@ -53,8 +53,8 @@ static int find_name(uvsmtp_connection_t *c)
   int err = uvsmtp__ehlo_name(name, sizeof(name), c->stream);
   if (err != 0)
     return err;
-  c->ehlo_name = uvsmtp__strdup(c->mem, name);
-  return c->ehlo_name == NULL ? UVSMTP_ENOMEM : 0;
+  c->ends->ehlo_name = uvsmtp__strdup(c->mem, name);
+  return c->ends->ehlo_name == NULL ? UVSMTP_ENOMEM : 0;
 }
 
 static void say_ehlo(uvsmtp_connection_t *c)
@@ -62,11 +62,11 @@ static void say_ehlo(uvsmtp_connection_t *c)
   const char *name = c->config->o.ehlo_domain;
   bool needs_ehlo = c->config->auth_count != 0 || needs_tls(c);
   int err = 0;
-  if (name == NULL && c->ehlo_name == NULL)
+  if (name == NULL && c->ends->ehlo_name == NULL)
     err = find_name(c);
   if (err == 0)
-    err = uvsmtp_protocol_send_greeting(c->protocol, name != NULL ? name : c->ehlo_name, needs_ehlo,
-                                        NULL);
+    err = uvsmtp_protocol_send_greeting(c->protocol, name != NULL ? name : c->ends->ehlo_name,
+                                        needs_ehlo, NULL);
   if (err != 0)
     cannot_issue(c, err, "EHLO");
 }
@@ -100,7 +100,7 @@ static void say_xclient(uvsmtp_connection_t *c)
 {
   char whom[UVSMTP__PEER_SIZE];
   int err = uvsmtp_protocol_xclient(c->protocol, c->config->o.xclient, NULL);
-  c->xclient_said = true;
+  c->ends->xclient_said = true;
   if (err == 0)
     return;
   uvsmtp__connection_say_goodbye(c);
@@ -122,7 +122,7 @@ static void after_xclient(uvsmtp_connection_t *c, const uvsmtp_reply_t *reply)
 
 static void go_on(uvsmtp_connection_t *c)
 {
-  if (c->config->o.xclient != NULL && !c->xclient_said)
+  if (c->config->o.xclient != NULL && !c->ends->xclient_said)
     say_xclient(c);
   else
     uvsmtp__login_begin(c);
@@ -131,7 +131,8 @@ static void go_on(uvsmtp_connection_t *c)
 /* Did the server call itself what we called us? Names differ neither by case nor by a last dot. */
 static bool answers_with_our_name(const uvsmtp_connection_t *c, const uvsmtp_reply_t *reply)
 {
-  const char *ours = c->config->o.ehlo_domain != NULL ? c->config->o.ehlo_domain : c->ehlo_name;
+  const char *ours =
+      c->config->o.ehlo_domain != NULL ? c->config->o.ehlo_domain : c->ends->ehlo_name;
   uvsmtp_slice_t text = {NULL, 0};
   size_t at = 0, len = 0;
   uvsmtp_reply_next_line(reply, &at, &text);

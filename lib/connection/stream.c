@@ -32,8 +32,10 @@ static void on_written(uv_write_t *write, int status);
 static bool write_failed(uvsmtp_connection_t *c, int err)
 {
   if (uvsmtp__connection_alive(c) && c->write_err == 0) {
+    uint64_t at = uv_now(c->loop) + WRITE_ERR_GRACE_MS;
     c->write_err = err;
-    c->write_err_deadline = uv_now(c->loop) + WRITE_ERR_GRACE_MS;
+    if (c->phase == UVSMTP__PHASE_READY || at < c->deadline)
+      c->deadline = at;
     uvsmtp__timer_note(c);
   }
   return false;
@@ -103,14 +105,16 @@ static bool write_clear(uvsmtp_connection_t *c, size_t *budget)
 
 static void cipher_left(uvsmtp_connection_t *c, size_t len)
 {
+  uvsmtp__secure_t *s = c->secure;
   uvsmtp_tls_sent(c->tls, len);
-  c->secure->cipher_sent += len;
-  while (c->secure->record_count > 0 &&
-         c->secure->records[c->secure->record_first].cipher_end <= c->secure->cipher_sent) {
-    c->secure->plain_sent = c->secure->records[c->secure->record_first].plain_end;
-    c->secure->cipher_done = c->secure->records[c->secure->record_first].cipher_end;
-    c->secure->record_first = (c->secure->record_first + 1) % UVSMTP__RECORDS;
-    c->secure->record_count--;
+  if (s == NULL)
+    return;
+  s->cipher_sent += len;
+  while (s->record_count > 0 && s->records[s->record_first].cipher_end <= s->cipher_sent) {
+    s->plain_sent = s->records[s->record_first].plain_end;
+    s->cipher_done = s->records[s->record_first].cipher_end;
+    s->record_first = (s->record_first + 1) % UVSMTP__RECORDS;
+    s->record_count--;
   }
 }
 
@@ -159,12 +163,13 @@ static size_t next_record(uvsmtp_connection_t *c, uvsmtp_slice_t *slices)
 
 static void note_record(uvsmtp_connection_t *c)
 {
-  unsigned at = (c->secure->record_first + c->secure->record_count++) % UVSMTP__RECORDS;
+  uvsmtp__secure_t *s = c->secure;
+  unsigned at = (s->record_first + s->record_count++) % UVSMTP__RECORDS;
   uvsmtp_slice_t made;
   uvsmtp_tls_output(c->tls, &made);
   uvsmtp_tls_sent(c->tls, 0); /* looked only */
-  c->secure->records[at].plain_end = uvsmtp_protocol_total_sent(c->protocol);
-  c->secure->records[at].cipher_end = c->secure->cipher_sent + made.len;
+  s->records[at].plain_end = uvsmtp_protocol_total_sent(c->protocol);
+  s->records[at].cipher_end = s->cipher_sent + made.len;
 }
 
 static void tls_broke(uvsmtp_connection_t *c, int err)
@@ -175,12 +180,16 @@ static void tls_broke(uvsmtp_connection_t *c, int err)
                           uvsmtp_tls_error_detail(c->tls));
 }
 
+/* All that the protocol gave before has left in records of their own, or in the clear. */
 static bool have_records(uvsmtp_connection_t *c)
 {
-  if (c->secure->records == NULL)
-    c->secure->records =
-        uvsmtp__realloc_array(c->mem, NULL, UVSMTP__RECORDS, sizeof(*c->secure->records));
-  return c->secure->records != NULL || write_failed(c, UVSMTP_ENOMEM);
+  if (c->secure == NULL) {
+    c->secure = uvsmtp__calloc(c->mem, 1, sizeof(*c->secure));
+    if (c->secure == NULL)
+      return write_failed(c, UVSMTP_ENOMEM);
+    c->secure->plain_sent = uvsmtp_protocol_total_sent(c->protocol);
+  }
+  return true;
 }
 
 /* Makes records as far as there is room for them; false if the engine broke. */
@@ -188,7 +197,9 @@ static bool encrypt(uvsmtp_connection_t *c)
 {
   uvsmtp_slice_t slices[RECORD_SLICES];
   size_t count, taken;
-  if (uvsmtp_protocol_output_len(c->protocol) != 0 && !have_records(c))
+  if (uvsmtp_protocol_output_len(c->protocol) == 0)
+    return true;
+  if (!have_records(c))
     return false;
   while (c->secure->record_count < UVSMTP__RECORDS && (count = next_record(c, slices)) != 0) {
     int err = uvsmtp_tls_write(c->tls, slices, count, &taken);
@@ -243,7 +254,7 @@ static bool has_output(const uvsmtp_connection_t *c)
 static void issue_more(uvsmtp_connection_t *c)
 {
   uvsmtp__pump_fill(c);
-  if (c->content.request != NULL && uvsmtp__connection_alive(c))
+  if (c->content != NULL && uvsmtp__connection_alive(c))
     uvsmtp__request_fill(c);
   if (c->quitting && uvsmtp__connection_alive(c))
     uvsmtp__connection_advance(c);
@@ -252,7 +263,7 @@ static void issue_more(uvsmtp_connection_t *c)
 /* Is there more to issue as soon as the output has left? */
 static bool waits_for_room(const uvsmtp_connection_t *c)
 {
-  return (c->pump->stalled || c->content.request != NULL) && has_output(c);
+  return (c->pump->stalled || c->content != NULL) && has_output(c);
 }
 
 void uvsmtp__connection_flush(uvsmtp_connection_t *c)
@@ -302,18 +313,19 @@ static void on_written(uv_write_t *write, int status)
  * too much, never too little. */
 uint64_t uvsmtp__connection_reached(const uvsmtp_connection_t *c)
 {
+  const uvsmtp__secure_t *s = c->secure;
   uint64_t handed, len;
   if (c->protocol == NULL)
     return 0;
-  if (!c->tls_done)
+  if (s == NULL)
     return uvsmtp_protocol_total_sent(c->protocol);
-  if (c->secure->record_count == 0)
-    return c->secure->plain_sent;
-  len = c->secure->records[c->secure->record_first].plain_end - c->secure->plain_sent;
+  if (s->record_count == 0)
+    return s->plain_sent;
+  len = s->records[s->record_first].plain_end - s->plain_sent;
   if (len <= 1024) /* smaller than any limit of a record */
-    return c->secure->plain_sent;
-  handed = c->secure->cipher_sent - c->secure->cipher_done;
-  return c->secure->plain_sent + (handed < len ? handed : len - 1);
+    return s->plain_sent;
+  handed = s->cipher_sent - s->cipher_done;
+  return s->plain_sent + (handed < len ? handed : len - 1);
 }
 
 /* ---- reading ---- */
@@ -375,7 +387,7 @@ void uvsmtp__stream_decrypt(uvsmtp_connection_t *c)
     heard = true;
   }
   if (uvsmtp__connection_alive(c))
-    uvsmtp__history_learn(&c->secure->visit, c->tls, heard);
+    uvsmtp__handshake_learn(c, heard);
   uvsmtp__connection_flush(c); /* TLS has something to say by itself too */
 }
 
@@ -462,8 +474,8 @@ void uvsmtp__stream_trim(uvsmtp_connection_t *c)
     c->write = NULL;
   }
   if (c->secure != NULL && c->secure->record_count == 0) {
-    uvsmtp__free(c->mem, c->secure->records);
-    c->secure->records = NULL;
+    uvsmtp__free(c->mem, c->secure);
+    c->secure = NULL;
   }
   if (c->tls_done && !c->writing)
     uvsmtp_tls_idle(c->tls);

@@ -18,40 +18,35 @@ static bool is_due(const uvsmtp_connection_t *c)
 
 static uint64_t any_deadline(const uvsmtp_connection_t *c)
 {
+  const uvsmtp__work_t *work = c->ends != NULL ? c->ends->work : NULL;
   uint64_t at = UINT64_MAX;
   switch (c->phase) {
   case UVSMTP__PHASE_TLS_WAIT:
-    at = earlier(c->work->deadline, c->work->wait_deadline);
+    at = earlier(work->deadline, work->wait_deadline);
     break;
   case UVSMTP__PHASE_TLS_CONTEXT:
   case UVSMTP__PHASE_HANDSHAKE:
-    at = c->work->step_due ? earlier(c->work->deadline, c->work->step_at) : c->work->deadline;
+    at = work->step_due ? earlier(work->deadline, work->step_at) : work->deadline;
     break;
   case UVSMTP__PHASE_QUITTING:
-    at = c->open_deadline;
     break;
   case UVSMTP__PHASE_SESSION:
   case UVSMTP__PHASE_READY:
     at = uvsmtp_protocol_deadline(c->protocol);
-    if (c->trim_at != 0)
-      at = earlier(at, c->trim_at);
-    if (c->suspended)
-      at = earlier(at, uvsmtp_exchange_deadline(c->exchange));
+    if (c->ends != NULL && c->ends->suspended)
+      at = earlier(at, uvsmtp_exchange_deadline(c->ends->exchange));
     break;
   default: /* the connector has a timer of its own; what has failed waits for nothing */
     return UINT64_MAX;
   }
-  if (c->phase < UVSMTP__PHASE_READY)
-    at = earlier(at, c->open_deadline);
-  return c->write_err != 0 ? earlier(at, c->write_err_deadline) : at;
+  return c->deadline != 0 ? earlier(at, c->deadline) : at;
 }
 
 /* The same; as a rule it is that of the protocol. */
 static inline uint64_t next_deadline(const uvsmtp_connection_t *c)
 {
-  return c->phase == UVSMTP__PHASE_READY && c->trim_at == 0 && c->write_err == 0
-             ? uvsmtp_protocol_deadline(c->protocol)
-             : any_deadline(c);
+  return c->phase == UVSMTP__PHASE_READY && c->deadline == 0 ? uvsmtp_protocol_deadline(c->protocol)
+                                                             : any_deadline(c);
 }
 
 static void expire_opening(uvsmtp_connection_t *c, const char *whom)
@@ -75,18 +70,19 @@ static void expire(uvsmtp_connection_t *c, uint64_t now)
   uvsmtp__connection_whom(c, whom, sizeof(whom));
   if (c->phase == UVSMTP__PHASE_QUITTING) {
     uvsmtp__connection_end(c);
-  } else if (c->write_err != 0 && now >= c->write_err_deadline) {
+  } else if (c->write_err != 0 && now >= c->deadline) {
     uvsmtp__connection_fail(c, c->write_err, "writing to %s failed while %s: %s", whom,
                             uvsmtp__connection_phrase(c), uvsmtp_strerror(c->write_err));
-  } else if (c->phase < UVSMTP__PHASE_READY && now >= c->open_deadline) {
+  } else if (c->phase < UVSMTP__PHASE_READY && now >= c->deadline) {
     expire_opening(c, whom);
-  } else if (c->phase < UVSMTP__PHASE_SESSION && now < c->work->deadline) {
+  } else if (c->phase < UVSMTP__PHASE_SESSION && now < c->ends->work->deadline) {
     uvsmtp__handshake_run(c);
   } else if (c->phase < UVSMTP__PHASE_SESSION) {
     c->tls_failed = true;
     uvsmtp__connection_fail(c, UVSMTP_ETIMEOUT, "%s did not finish the TLS handshake in time",
                             whom);
-  } else if (c->suspended && now >= uvsmtp_exchange_deadline(c->exchange)) {
+  } else if (c->ends != NULL && c->ends->suspended &&
+             now >= uvsmtp_exchange_deadline(c->ends->exchange)) {
     uvsmtp__login_wake(c);
   } else {
     uvsmtp_protocol_expire(c->protocol, now);
@@ -98,10 +94,12 @@ void uvsmtp__timer_idle(uvsmtp_connection_t *c, bool idle)
 {
   if (!idle)
     c->trimmed = false;
+  if (c->phase != UVSMTP__PHASE_READY || c->write_err != 0)
+    return;
   if (!idle || c->trimmed)
-    c->trim_at = 0;
-  else if (c->trim_at == 0)
-    c->trim_at = uv_now(c->loop) + TRIM_AFTER_MS;
+    c->deadline = 0;
+  else if (c->deadline == 0)
+    c->deadline = uv_now(c->loop) + TRIM_AFTER_MS;
 }
 
 static void trim(uvsmtp_connection_t *c)
@@ -109,7 +107,7 @@ static void trim(uvsmtp_connection_t *c)
   uvsmtp_protocol_trim(c->protocol);
   uvsmtp__stream_trim(c);
   uvsmtp__pump_trim(c);
-  c->trim_at = 0;
+  c->deadline = 0;
   c->trimmed = true;
 }
 
@@ -125,7 +123,8 @@ void uvsmtp__timer_run(uvsmtp_connection_t *c)
     uvsmtp__connection_settle(c);
     return;
   }
-  if (c->trim_at != 0 && now >= c->trim_at && c->phase == UVSMTP__PHASE_READY)
+  if (c->phase == UVSMTP__PHASE_READY && c->write_err == 0 && c->deadline != 0 &&
+      now >= c->deadline)
     trim(c);
   if (c->pump->due && uvsmtp__connection_alive(c))
     uvsmtp__connection_run(c);

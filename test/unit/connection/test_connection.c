@@ -1097,8 +1097,8 @@ static void who_waits_for_a_session_does_so_for_a_moment_only(void **state)
   lead(&history);
   start_waiting(&w, history);
   /* a tenth of the 30 s that a handshake may take */
-  assert_true(w.connection->work->wait_deadline - uv_now(&w.loop) <= 3000);
-  w.connection->work->wait_deadline = uv_now(&w.loop);
+  assert_true(w.connection->ends->work->wait_deadline - uv_now(&w.loop) <= 3000);
+  w.connection->ends->work->wait_deadline = uv_now(&w.loop);
   uvsmtp__timer_note(w.connection);
   end(&w);
   assert_int_equal(w.err, 0);
