@@ -44,8 +44,8 @@ static void free_ends(uvsmtp_connection_t *c)
 static void destroy(uvsmtp_connection_t *c)
 {
   uvsmtp_mem_t mem = *c->mem;
-  if (c->close_cb != NULL)
-    c->close_cb(c);
+  if (c->closing && c->cb.closed != NULL)
+    c->cb.closed(c);
   free_ends(c);
   uvsmtp__pump_clear(c);
   uvsmtp_protocol_free(c->protocol);
@@ -104,8 +104,8 @@ void uvsmtp__connection_settle(uvsmtp_connection_t *c)
     open_cb(c, &error);
   uvsmtp__request_fail(c, &error);
   uvsmtp__pump_fail(c, &error);
-  if (c->was_idle && !c->closing && c->on_lost != NULL)
-    c->on_lost(c, &error);
+  if (c->was_idle && !c->closing && c->cb.lost != NULL)
+    c->cb.lost(c, &error);
   uvsmtp__drop(c, UVSMTP__HOLD_DELIVERY);
   if (c->closing)
     finish(c);
@@ -473,7 +473,7 @@ void uvsmtp_connection_close(uvsmtp_connection_t *c, uvsmtp_connection_close_cb 
     return;
   c->closing = true;
   if (!c->quitting)
-    c->close_cb = cb;
+    c->cb.closed = cb;
   if (uvsmtp__connection_alive(c))
     uvsmtp__connection_end(c);
   else if (c->phase == UVSMTP__PHASE_SETTLED && (c->holds & UVSMTP__HOLD_DELIVERY) == 0)
@@ -488,7 +488,7 @@ void uvsmtp_connection_quit(uvsmtp_connection_t *c, uvsmtp_connection_close_cb c
     uvsmtp_connection_close(c, cb);
     return;
   }
-  c->close_cb = cb;
+  c->cb.closed = cb;
   c->quitting = true;
   uvsmtp__connection_flush(c);
 }
@@ -507,7 +507,8 @@ void *uvsmtp_connection_get_data(const uvsmtp_connection_t *c)
 
 void uvsmtp_connection_on_lost(uvsmtp_connection_t *c, uvsmtp_connection_cb cb)
 {
-  c->on_lost = cb;
+  if (!uvsmtp__connection_closing(c))
+    c->cb.lost = cb;
 }
 
 bool uvsmtp_connection_is_open(const uvsmtp_connection_t *c)

@@ -136,8 +136,10 @@ struct uvsmtp_connection_s {
   uint64_t id;
   uvsmtp_connection_info_t info;
   uvsmtp_connection_settings_t *config; /* one use of it */
-  uvsmtp_connection_cb on_lost;
-  uvsmtp_connection_close_cb close_cb;
+  union {                               /* an owner who wants it gone is not told that it is lost */
+    uvsmtp_connection_cb lost;
+    uvsmtp_connection_close_cb closed; /* if `closing` or `quitting` */
+  } cb;
 
   uvsmtp__ends_t *ends; /* NULL while it is ready */
   uv_stream_t *stream;
@@ -171,6 +173,7 @@ struct uvsmtp_connection_s {
   bool closing;     /* the owner wants it gone */
   bool was_idle;    /* when it failed */
   bool finishing;   /* it leaves its hub, the last thing */
+  bool due;         /* its turn comes (hub.h) */
   /* stream.c */
   bool writing;    /* `write` is with libuv */
   bool octet_owed; /* it has left, and the TLS engine, in a worker thread, does not know */

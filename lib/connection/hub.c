@@ -79,7 +79,7 @@ static void run_due(uvsmtp__hub_t *hub)
   uv_idle_stop(&hub->turn);
   for (; c != NULL; c = next) {
     next = c->in_hub.next;
-    c->in_hub.due = false;
+    c->due = false;
     uvsmtp__timer_run(c);
   }
 }
@@ -92,11 +92,11 @@ static void on_turn(uv_idle_t *turn)
 void uvsmtp__hub_due(uvsmtp_connection_t *c)
 {
   uvsmtp__hub_t *hub = c->hub;
-  if (c->in_hub.due)
+  if (c->due)
     return;
   if (hub->due == NULL)
     uv_idle_start(&hub->turn, on_turn);
-  c->in_hub.due = true;
+  c->due = true;
   c->in_hub.next = NULL;
   *hub->due_end = c;
   hub->due_end = &c->in_hub.next;

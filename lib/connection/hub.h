@@ -29,8 +29,7 @@
 typedef struct uvsmtp__place_s {
   uvsmtp__heap_node_t timer; /* in hub->deadlines while `wake_at` is a time */
   uint64_t wake_at;          /* UINT64_MAX: it waits for nothing */
-  uvsmtp_connection_t *next; /* behind it among those that are due */
-  bool due;
+  uvsmtp_connection_t *next; /* behind it among those that are due; c->due: it is one of them */
 } uvsmtp__place_t;
 
 typedef struct uvsmtp__hub_s uvsmtp__hub_t;

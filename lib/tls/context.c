@@ -19,6 +19,7 @@
 #define DEFAULT_OUTPUT ((size_t)4 * (16384 + 64))
 /* A full record and more, so that each of them fits when the buffer is empty. */
 #define LEAST_OUTPUT ((size_t)17 * 1024)
+#define MOST_OUTPUT ((size_t)1 << 30) /* an engine counts in 32 bits */
 
 /* How long a server lets sessions be resumed. */
 #define SESSION_SECONDS (24 * 60 * 60)
@@ -236,9 +237,9 @@ static int note_server_name(void *unused, mbedtls_ssl_context *ssl, const unsign
                             size_t len)
 {
   uvsmtp_tls_t *engine = (uvsmtp_tls_t *)((char *)ssl - offsetof(uvsmtp_tls_t, ssl));
-  if (engine->name.text == NULL)
-    engine->name.text = uvsmtp__memdup(uvsmtp__tls_mem(engine), name, len);
-  if (engine->name.text != NULL)
+  if (engine->name == NULL)
+    engine->name = uvsmtp__memdup(uvsmtp__tls_mem(engine), name, len);
+  if (engine->name != NULL)
     return 0;
   engine->no_memory = true;
   return MBEDTLS_ERR_SSL_ALLOC_FAILED;
@@ -318,6 +319,7 @@ static uvsmtp_tls_context_t *allocate(const uvsmtp_tls_options_t *o)
   c->is_server = o->is_server != 0;
   c->max_output = o->max_output_bytes == 0             ? DEFAULT_OUTPUT
                   : o->max_output_bytes < LEAST_OUTPUT ? LEAST_OUTPUT
+                  : o->max_output_bytes > MOST_OUTPUT  ? MOST_OUTPUT
                                                        : o->max_output_bytes;
   mbedtls_ssl_config_init(&c->conf);
   mbedtls_x509_crt_init(&c->trusted);

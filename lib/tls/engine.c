@@ -19,6 +19,32 @@
 #define MAX_KEPT ((size_t)128 * 1024)
 #define FIRST_OUTPUT ((size_t)1024)
 
+/* ---- what is kept of the input ---- */
+
+static size_t kept_len(const uvsmtp_tls_t *e)
+{
+  return e->kept != NULL ? uvsmtp__buffer_len(e->kept) : 0;
+}
+
+static int keep(uvsmtp_tls_t *e, const void *bytes, size_t len)
+{
+  if (e->kept == NULL) {
+    e->kept = uvsmtp__malloc(uvsmtp__tls_mem(e), sizeof(*e->kept));
+    if (e->kept == NULL)
+      return UVSMTP_ENOMEM;
+    uvsmtp__buffer_init(e->kept, uvsmtp__tls_mem(e), MAX_KEPT);
+  }
+  return uvsmtp__buffer_append(e->kept, bytes, len);
+}
+
+void uvsmtp__tls_forget_kept(uvsmtp_tls_t *e)
+{
+  if (e->kept != NULL)
+    uvsmtp__buffer_free(e->kept);
+  uvsmtp__free(uvsmtp__tls_mem(e), e->kept);
+  e->kept = NULL;
+}
+
 /* ---- output ---- */
 
 static size_t room_behind(const uvsmtp_tls_t *e)
@@ -35,7 +61,7 @@ static int move_output(uvsmtp_tls_t *e, size_t size)
     memcpy(out, e->out + e->out_start, e->out_end - e->out_start);
   uvsmtp__free(uvsmtp__tls_mem(e), e->out);
   e->out = out;
-  e->out_size = size;
+  e->out_size = (uint32_t)size;
   e->out_end -= e->out_start;
   e->out_start = 0;
   return 0;
@@ -51,7 +77,7 @@ static int make_room(uvsmtp_tls_t *e, size_t len)
     if (held != 0)
       memmove(e->out, e->out + e->out_start, held);
     e->out_start = 0;
-    e->out_end = held;
+    e->out_end = (uint32_t)held;
     return 0;
   }
   while (size < max && size < held + len)
@@ -75,7 +101,7 @@ static int bio_send(void *arg, const unsigned char *bytes, size_t len)
   }
   len = len < room ? len : room;
   memcpy(e->out + e->out_end, bytes, len);
-  e->out_end += len;
+  e->out_end += (uint32_t)len;
   return (int)len;
 }
 
@@ -102,7 +128,7 @@ void uvsmtp_tls_sent(uvsmtp_tls_t *e, size_t len)
 {
   size_t held = e->out_end - e->out_start;
   e->lent = false;
-  e->out_start += len < held ? len : held;
+  e->out_start += (uint32_t)(len < held ? len : held);
   if (e->out_start == e->out_end)
     e->out_start = e->out_end = 0;
   unstick(e);
@@ -116,19 +142,23 @@ void uvsmtp_tls_idle(uvsmtp_tls_t *e)
     e->out = NULL;
     e->out_size = e->out_start = e->out_end = 0;
   }
-  if (uvsmtp__buffer_len(&e->kept) == 0)
-    uvsmtp__buffer_free(&e->kept);
+  if (kept_len(e) == 0)
+    uvsmtp__tls_forget_kept(e);
+  if (e->done && e->offered != NULL) {
+    uvsmtp__tls_session_unref(e->offered);
+    e->offered = NULL;
+  }
 }
 
 /* ---- input ---- */
 
 static size_t take(uvsmtp_tls_t *e, unsigned char *to, size_t len)
 {
-  size_t kept = uvsmtp__buffer_len(&e->kept);
+  size_t kept = kept_len(e);
   if (kept != 0) {
     len = len < kept ? len : kept;
-    memcpy(to, uvsmtp__buffer_data(&e->kept), len);
-    uvsmtp__buffer_consume(&e->kept, len);
+    memcpy(to, uvsmtp__buffer_data(e->kept), len);
+    uvsmtp__buffer_consume(e->kept, len);
     return len;
   }
   len = len < e->fed.len ? len : e->fed.len;
@@ -150,14 +180,14 @@ static int bio_recv(void *arg, unsigned char *to, size_t len)
 
 size_t uvsmtp_tls_pending_input(const uvsmtp_tls_t *e)
 {
-  return uvsmtp__buffer_len(&e->kept) + e->fed.len;
+  return kept_len(e) + e->fed.len;
 }
 
 int uvsmtp_tls_keep(uvsmtp_tls_t *e)
 {
   int err = 0;
   if (e->fed.len != 0)
-    err = uvsmtp__buffer_append(&e->kept, e->fed.base, e->fed.len);
+    err = keep(e, e->fed.base, e->fed.len);
   if (err == 0)
     e->fed = (uvsmtp_slice_t){NULL, 0};
   return err;
@@ -179,7 +209,7 @@ int uvsmtp_tls_feed(uvsmtp_tls_t *e, const void *bytes, size_t len)
     return 0;
   }
   err = uvsmtp_tls_keep(e);
-  return err != 0 ? err : uvsmtp__buffer_append(&e->kept, bytes, len);
+  return err != 0 ? err : keep(e, bytes, len);
 }
 
 void uvsmtp_tls_eof(uvsmtp_tls_t *e)
@@ -223,6 +253,22 @@ static int handshake_step(uvsmtp_tls_t *e)
   return uvsmtp__tls_compat_is_ticket(ret) ? 0 : ret;
 }
 
+/* Of what is wrong with the certificate, what was overlooked stays; without memory, all of it. */
+static void cut_reasons(uvsmtp_tls_t *e)
+{
+  const uvsmtp_mem_t *mem = uvsmtp__tls_mem(e);
+  uvsmtp__tls_say_t *cut;
+  if (e->reasons == NULL)
+    return;
+  if (uvsmtp_tls_overlooked(e) == NULL) {
+    uvsmtp__free(mem, e->reasons);
+    e->reasons = NULL;
+    return;
+  }
+  cut = uvsmtp__realloc_array(mem, e->reasons, 1, sizeof(cut->len) + e->reasons->len + 1);
+  e->reasons = cut != NULL ? cut : e->reasons;
+}
+
 int uvsmtp_tls_handshake(uvsmtp_tls_t *e)
 {
   if (e->err != 0)
@@ -238,8 +284,10 @@ int uvsmtp_tls_handshake(uvsmtp_tls_t *e)
     e->done = true;
     if (e->opportunistic && e->full_handshake) /* what mbedTLS has found besides, as key usage */
       e->problems |= mbedtls_ssl_get_verify_result(&e->ssl);
-    e->checked_at =
-        uvsmtp_tls_resumed(e) && e->offered != NULL ? e->offered->checked_at : (int64_t)time(NULL);
+    e->checked_at = (int64_t)time(NULL);
+    if (uvsmtp_tls_resumed(e) && e->offered != NULL)
+      e->check = uvsmtp__tls_check_ref(e->offered->check);
+    cut_reasons(e);
     e->new_session =
         !e->context->is_server && uvsmtp__tls_compat_version(&e->ssl) == UVSMTP_TLS_1_2;
   }
@@ -425,15 +473,18 @@ int uvsmtp_tls_close_notify(uvsmtp_tls_t *e)
 static int set_up(uvsmtp_tls_t *e, const char *server_name)
 {
   const uvsmtp_tls_context_t *context = e->context;
+  const char *host = NULL;
   int err = 0, ret;
   if (server_name != NULL)
-    err = uvsmtp__tls_name_init(&e->name, &context->mem, server_name);
+    err = uvsmtp__tls_name_copy(&e->name, &context->mem, server_name);
   if (err != 0)
     return err;
+  if (e->name != NULL && uvsmtp__tls_name_read(e->name).ip_len == 0)
+    host = e->name;
   ret = mbedtls_ssl_setup(&e->ssl, e->opportunistic ? &context->lenient : &context->conf);
   /* mbedTLS 3.6 insists on hearing that there is no name; the name is checked by verify.c. */
   if (ret == 0 && !context->is_server)
-    ret = mbedtls_ssl_set_hostname(&e->ssl, e->name.ip_len == 0 ? e->name.text : NULL);
+    ret = mbedtls_ssl_set_hostname(&e->ssl, host);
   if (ret != 0)
     return UVSMTP_ENOMEM;
   mbedtls_ssl_set_verify(&e->ssl, uvsmtp__tls_verify, e);
@@ -458,7 +509,6 @@ static int make(uvsmtp_tls_t **engine, uvsmtp_tls_context_t *context, const char
   e->context = context;
   e->opportunistic = opportunistic;
   mbedtls_ssl_init(&e->ssl);
-  uvsmtp__buffer_init(&e->kept, &context->mem, MAX_KEPT);
   err = set_up(e, server_name);
   if (err != 0)
     uvsmtp_tls_free(e);
@@ -486,14 +536,15 @@ void uvsmtp_tls_free(uvsmtp_tls_t *e)
     return;
   context = e->context;
   mbedtls_ssl_free(&e->ssl);
-  uvsmtp__tls_name_free(&e->name, &context->mem);
-  uvsmtp__buffer_free(&e->kept);
+  uvsmtp__free(&context->mem, e->name);
+  uvsmtp__tls_forget_kept(e);
   uvsmtp__free(&context->mem, e->out);
   uvsmtp__free(&context->mem, e->reasons);
   uvsmtp__free(&context->mem, e->detail);
   uvsmtp__free(&context->mem, e->info);
   if (e->offered != NULL)
     uvsmtp__tls_session_unref(e->offered);
+  uvsmtp__tls_check_unref(e->check);
   uvsmtp__free(&context->mem, e);
   uvsmtp__tls_context_unref(context);
 }

@@ -47,7 +47,7 @@ int uvsmtp__tls_fail(uvsmtp_tls_t *engine, int err, const char *sentence)
 {
   engine->err = err;
   engine->fed.len = 0;
-  uvsmtp__buffer_free(&engine->kept);
+  uvsmtp__tls_forget_kept(engine);
   if (engine->detail == NULL)
     engine->detail = uvsmtp__strdup(uvsmtp__tls_mem(engine), sentence);
   return err;

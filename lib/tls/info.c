@@ -20,8 +20,8 @@ bool uvsmtp_tls_resumed(const uvsmtp_tls_t *engine)
 
 bool uvsmtp_tls_verified(const uvsmtp_tls_t *engine)
 {
-  if (uvsmtp_tls_resumed(engine) && engine->offered != NULL)
-    return engine->offered->verified;
+  if (engine->check != NULL)
+    return engine->check->verified;
   return engine->done && mbedtls_ssl_get_peer_cert(&engine->ssl) != NULL &&
          engine->context->has_trusted && mbedtls_ssl_get_verify_result(&engine->ssl) == 0 &&
          engine->problems == 0;
@@ -31,8 +31,8 @@ const char *uvsmtp_tls_overlooked(const uvsmtp_tls_t *engine)
 {
   if (!engine->done || !engine->opportunistic)
     return NULL;
-  if (uvsmtp_tls_resumed(engine) && engine->offered != NULL)
-    return engine->offered->overlooked;
+  if (engine->check != NULL)
+    return engine->check->overlooked;
   if (uvsmtp__tls_fatal_problems(engine, engine->problems) == 0)
     return NULL;
   return engine->reasons != NULL && engine->reasons->len != 0
@@ -44,9 +44,9 @@ const mbedtls_x509_crt *uvsmtp__tls_peer(const uvsmtp_tls_t *engine, mbedtls_x50
                                          int *err)
 {
   const mbedtls_x509_crt *crt = mbedtls_ssl_get_peer_cert(&engine->ssl);
-  const uvsmtp_tls_session_t *earlier = engine->offered;
+  const uvsmtp__tls_check_t *earlier = engine->check;
   *err = 0;
-  if (crt != NULL || !uvsmtp_tls_resumed(engine) || earlier == NULL || earlier->peer == NULL)
+  if (crt != NULL || earlier == NULL || earlier->peer == NULL)
     return crt;
   if (mbedtls_x509_crt_parse_der(scratch, (const unsigned char *)earlier->peer,
                                  earlier->peer_len) == 0)
@@ -114,7 +114,7 @@ static void add_strings(strings_t *s, struct offsets *at, const uvsmtp_tls_t *en
   at->version = add_string(s, mbedtls_ssl_get_version(&engine->ssl));
   at->cipher = add_string(s, cipher);
   at->alpn = add_string(s, alpn != NULL ? alpn : "");
-  at->server_name = add_string(s, engine->name.text != NULL ? engine->name.text : "");
+  at->server_name = add_string(s, engine->name != NULL ? engine->name : "");
   at->subject = crt != NULL ? add_dn(s, &crt->subject) : add_string(s, "");
   at->issuer = crt != NULL ? add_dn(s, &crt->issuer) : add_string(s, "");
   at->names = crt != NULL ? add_names(s, crt) : add_string(s, "");

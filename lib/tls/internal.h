@@ -45,32 +45,42 @@ struct uvsmtp_tls_context_s {
   mbedtls_ssl_cache_context cache;
 };
 
+/*
+ * What the handshake that showed certificates has checked. All sessions that come of it, one after
+ * another, share it. Never written after it was made, but for `refs`.
+ */
+typedef struct uvsmtp__tls_check_s {
+  uvsmtp_mem_t mem;
+  atomic_uint refs; /* of sessions, and of engines that resumed one */
+  bool verified;
+  char *overlooked;   /* see uvsmtp_tls_overlooked; NULL: nothing */
+  int64_t checked_at; /* when the peer's certificate was seen and checked; seconds since 1970 */
+  int64_t not_after;  /* that certificate's; INT64_MAX: there was none */
+  char *peer;         /* the peer's certificate in DER: TLS 1.3 resumes without one; may be NULL */
+  size_t peer_len;
+} uvsmtp__tls_check_t;
+
 /* Never written after it was made, but for `refs`. */
 struct uvsmtp_tls_session_s {
   uvsmtp_mem_t mem;
   atomic_uint refs; /* the caller's and one for each engine that was given it */
   uint64_t context_id;
   char *server_name; /* NULL: none */
-  bool verified;
-  char *overlooked;   /* see uvsmtp_tls_overlooked; NULL: nothing */
-  int64_t checked_at; /* when the peer's certificate was seen and checked; seconds since 1970 */
-  int64_t not_after;  /* that certificate's; INT64_MAX: there was none */
+  uvsmtp__tls_check_t *check;
   mbedtls_ssl_session session;
-  char *peer; /* the peer's certificate in DER: TLS 1.3 resumes without one; may be NULL */
-  size_t peer_len;
 };
 
 struct uvsmtp_tls_s {
   uvsmtp_tls_context_t *context; /* one reference */
   mbedtls_ssl_context ssl;
-  uvsmtp__tls_name_t name; /* wanted of the server; for a server, what the client said */
+  char *name; /* wanted of the server; for a server, what the client said; NULL: none */
 
   /* Ciphertext in: first what was copied, then the caller's bytes. */
-  uvsmtp__buffer_t kept;
+  uvsmtp__buffer_t *kept; /* NULL: nothing was since the engine was idle */
   uvsmtp_slice_t fed;
   /* Ciphertext out, in [out_start, out_end); it does not move while it is lent to the caller. */
   char *out;
-  size_t out_size, out_start, out_end;
+  uint32_t out_size, out_start, out_end;
 
   bool opportunistic;       /* no fault of the certificate ends it */
   bool lent;                /* the caller holds a slice of `out` */
@@ -88,14 +98,16 @@ struct uvsmtp_tls_s {
   unsigned char first_byte; /* of the input, once `any_input` */
   bool any_input;
   unsigned messages; /* how often mbedTLS sent other than a change_cipher_spec */
+  int err;           /* what ended the engine */
+  uint32_t problems; /* MBEDTLS_X509_BADCERT_… of the peer's chain, and PROBLEM_… */
 
-  int64_t checked_at;         /* when the peer's certificate was, in the first handshake of all */
-  uint32_t problems;          /* MBEDTLS_X509_BADCERT_… of the peer's chain, and PROBLEM_… */
-  uvsmtp__tls_say_t *reasons; /* the same in words; NULL: none, or no memory for words */
-  uvsmtp_tls_session_t *offered; /* one reference; NULL: none */
+  int64_t checked_at;         /* when the peer's certificate was, if it was in this handshake */
+  uvsmtp__tls_say_t *reasons; /* the same in words; NULL: none, or no memory for words; cut to its
+                                 length when the handshake is done */
+  uvsmtp_tls_session_t *offered; /* one reference; NULL: none, or the engine was idle since */
+  uvsmtp__tls_check_t *check;    /* of the session that was resumed; NULL: none was */
 
-  int err;      /* what ended the engine */
-  char *detail; /* and why; NULL: no memory for it, or no error */
+  char *detail; /* why `err`; NULL: no memory for it, or no error */
   char *info;   /* the strings of uvsmtp_tls_info_t */
 };
 
@@ -151,5 +163,9 @@ int64_t uvsmtp__tls_seconds(const mbedtls_x509_time *t);
 
 /* session.c */
 void uvsmtp__tls_session_unref(uvsmtp_tls_session_t *session);
+uvsmtp__tls_check_t *uvsmtp__tls_check_ref(uvsmtp__tls_check_t *check);
+void uvsmtp__tls_check_unref(uvsmtp__tls_check_t *check);
+/* engine.c: forgets what was copied of the input. */
+void uvsmtp__tls_forget_kept(uvsmtp_tls_t *engine);
 
 #endif

@@ -67,25 +67,25 @@ static size_t parse_ip(const char *text, size_t len, uint8_t ip[16])
   return inet_pton(AF_INET6, plain, ip) == 1 ? 16 : 0;
 }
 
-int uvsmtp__tls_name_init(uvsmtp__tls_name_t *name, const uvsmtp_mem_t *mem, const char *text)
+uvsmtp__tls_name_t uvsmtp__tls_name_read(const char *text)
+{
+  uvsmtp__tls_name_t name = {.text = text};
+  name.ip_len = parse_ip(text, strlen(text), name.ip);
+  return name;
+}
+
+int uvsmtp__tls_name_copy(char **copy, const uvsmtp_mem_t *mem, const char *text)
 {
   size_t len = strlen(text);
-  *name = (uvsmtp__tls_name_t){0};
-  name->ip_len = parse_ip(text, len, name->ip);
-  if (name->ip_len == 0) {
+  *copy = NULL;
+  if (uvsmtp__tls_name_read(text).ip_len == 0) {
     if (len > 0 && text[len - 1] == '.')
       len--;
     if (!is_host_name(text, len))
       return UVSMTP_EINVAL;
   }
-  name->text = uvsmtp__memdup(mem, text, len);
-  return name->text != NULL ? 0 : UVSMTP_ENOMEM;
-}
-
-void uvsmtp__tls_name_free(uvsmtp__tls_name_t *name, const uvsmtp_mem_t *mem)
-{
-  uvsmtp__free(mem, name->text);
-  *name = (uvsmtp__tls_name_t){0};
+  *copy = uvsmtp__memdup(mem, text, len);
+  return *copy != NULL ? 0 : UVSMTP_ENOMEM;
 }
 
 bool uvsmtp__tls_dns_name_covers(const char *presented, size_t presented_len, const char *wanted)

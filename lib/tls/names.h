@@ -12,14 +12,16 @@
 
 /* A name that a certificate is wanted for: a host name, or the bytes of an IP address. */
 typedef struct uvsmtp__tls_name_s {
-  char *text;     /* without brackets and final dot; NULL: no name */
-  uint8_t ip[16]; /* network order */
-  size_t ip_len;  /* 4, 16, or 0 for a host name */
+  const char *text; /* as in the engine */
+  uint8_t ip[16];   /* network order */
+  size_t ip_len;    /* 4, 16, or 0 for a host name */
 } uvsmtp__tls_name_t;
 
-/* 0; UVSMTP_EINVAL for what is neither a host name nor an IP address, UVSMTP_ENOMEM. */
-int uvsmtp__tls_name_init(uvsmtp__tls_name_t *name, const uvsmtp_mem_t *mem, const char *text);
-void uvsmtp__tls_name_free(uvsmtp__tls_name_t *name, const uvsmtp_mem_t *mem);
+/* Copies a name without its final dot; 0; UVSMTP_EINVAL for what is neither a host name nor an IP
+ * address, UVSMTP_ENOMEM. */
+int uvsmtp__tls_name_copy(char **copy, const uvsmtp_mem_t *mem, const char *text);
+/* Reads such a copy. */
+uvsmtp__tls_name_t uvsmtp__tls_name_read(const char *text);
 
 /* One name of a certificate ("*.example.org") covers a host name, by RFC 6125 section 6.4. */
 bool uvsmtp__tls_dns_name_covers(const char *presented, size_t presented_len, const char *wanted);

@@ -21,37 +21,69 @@ static uvsmtp_tls_session_t *allocate(const uvsmtp_tls_t *engine)
   s->mem = *mem;
   atomic_init(&s->refs, 1);
   s->context_id = engine->context->id;
-  s->verified = uvsmtp_tls_verified(engine);
-  s->checked_at = engine->checked_at;
-  s->not_after = INT64_MAX;
   mbedtls_ssl_session_init(&s->session);
   return s;
 }
 
-static int copy_peer(uvsmtp_tls_session_t *s, const uvsmtp_tls_t *engine)
+/* ---- what was checked ---- */
+
+uvsmtp__tls_check_t *uvsmtp__tls_check_ref(uvsmtp__tls_check_t *check)
 {
-  mbedtls_x509_crt scratch;
-  const mbedtls_x509_crt *crt;
-  int err;
-  mbedtls_x509_crt_init(&scratch);
-  crt = uvsmtp__tls_peer(engine, &scratch, &err);
-  if (crt != NULL) {
-    s->peer = uvsmtp__memdup(&s->mem, crt->raw.p, crt->raw.len);
-    s->peer_len = crt->raw.len;
-    s->not_after = uvsmtp__tls_seconds(&crt->valid_to);
-    err = s->peer != NULL ? 0 : UVSMTP_ENOMEM;
-  }
-  mbedtls_x509_crt_free(&scratch);
-  return err;
+  atomic_fetch_add(&check->refs, 1);
+  return check;
 }
+
+void uvsmtp__tls_check_unref(uvsmtp__tls_check_t *check)
+{
+  uvsmtp_mem_t mem;
+  if (check == NULL || atomic_fetch_sub(&check->refs, 1) != 1)
+    return;
+  mem = check->mem;
+  uvsmtp__free(&mem, check->overlooked);
+  uvsmtp__free(&mem, check->peer);
+  uvsmtp__free(&mem, check);
+}
+
+static int fill_check(uvsmtp__tls_check_t *check, const uvsmtp_tls_t *engine)
+{
+  const mbedtls_x509_crt *crt = mbedtls_ssl_get_peer_cert(&engine->ssl);
+  const char *overlooked = uvsmtp_tls_overlooked(engine);
+  check->verified = uvsmtp_tls_verified(engine);
+  check->checked_at = engine->checked_at;
+  check->not_after = INT64_MAX;
+  if (overlooked != NULL && (check->overlooked = uvsmtp__strdup(&check->mem, overlooked)) == NULL)
+    return UVSMTP_ENOMEM;
+  if (crt == NULL)
+    return 0;
+  check->not_after = uvsmtp__tls_seconds(&crt->valid_to);
+  check->peer = uvsmtp__memdup(&check->mem, crt->raw.p, crt->raw.len);
+  check->peer_len = crt->raw.len;
+  return check->peer != NULL ? 0 : UVSMTP_ENOMEM;
+}
+
+/* That of the session that was resumed, or one of the certificates of this handshake. */
+static int take_check(uvsmtp__tls_check_t **out, const uvsmtp_tls_t *engine)
+{
+  const uvsmtp_mem_t *mem = uvsmtp__tls_mem(engine);
+  uvsmtp__tls_check_t *check;
+  if (engine->check != NULL) {
+    *out = uvsmtp__tls_check_ref(engine->check);
+    return 0;
+  }
+  *out = check = uvsmtp__calloc(mem, 1, sizeof(*check));
+  if (check == NULL)
+    return UVSMTP_ENOMEM;
+  check->mem = *mem;
+  atomic_init(&check->refs, 1);
+  return fill_check(check, engine);
+}
+
+/* ---- sessions ---- */
 
 static int fill(uvsmtp_tls_session_t *s, const uvsmtp_tls_t *engine)
 {
-  const char *overlooked = uvsmtp_tls_overlooked(engine);
-  if (overlooked != NULL && (s->overlooked = uvsmtp__strdup(&s->mem, overlooked)) == NULL)
-    return UVSMTP_ENOMEM;
-  if (engine->name.text != NULL) {
-    s->server_name = uvsmtp__strdup(&s->mem, engine->name.text);
+  if (engine->name != NULL) {
+    s->server_name = uvsmtp__strdup(&s->mem, engine->name);
     if (s->server_name == NULL)
       return UVSMTP_ENOMEM;
   }
@@ -59,7 +91,7 @@ static int fill(uvsmtp_tls_session_t *s, const uvsmtp_tls_t *engine)
     return UVSMTP_ENOMEM;
   if (!uvsmtp__tls_compat_resumable(&s->session))
     return UVSMTP_PENDING;
-  return copy_peer(s, engine);
+  return take_check(&s->check, engine);
 }
 
 int uvsmtp_tls_session_get(uvsmtp_tls_t *engine, uvsmtp_tls_session_t **session)
@@ -89,16 +121,19 @@ int uvsmtp_tls_session_get(uvsmtp_tls_t *engine, uvsmtp_tls_session_t **session)
 static bool is_fresh(const uvsmtp_tls_session_t *s)
 {
   int64_t now = (int64_t)time(NULL);
-  return now >= s->checked_at && now - s->checked_at < MAX_AGE_SECONDS && now <= s->not_after;
+  const uvsmtp__tls_check_t *check = s->check;
+  return now >= check->checked_at && now - check->checked_at < MAX_AGE_SECONDS &&
+         now <= check->not_after;
 }
 
 static bool fits(const uvsmtp_tls_t *engine, const uvsmtp_tls_session_t *s)
 {
-  if (s->context_id != engine->context->id || (s->overlooked != NULL && !engine->opportunistic))
+  if (s->context_id != engine->context->id ||
+      (s->check->overlooked != NULL && !engine->opportunistic))
     return false;
-  if (s->server_name == NULL || engine->name.text == NULL)
-    return s->server_name == engine->name.text;
-  return strcmp(s->server_name, engine->name.text) == 0;
+  if (s->server_name == NULL || engine->name == NULL)
+    return s->server_name == engine->name;
+  return strcmp(s->server_name, engine->name) == 0;
 }
 
 int uvsmtp_tls_session_set(uvsmtp_tls_t *engine, uvsmtp_tls_session_t *session)
@@ -124,8 +159,7 @@ void uvsmtp__tls_session_unref(uvsmtp_tls_session_t *s)
     return;
   mbedtls_ssl_session_free(&s->session); /* wipes */
   uvsmtp__free(&mem, s->server_name);
-  uvsmtp__free(&mem, s->overlooked);
-  uvsmtp__free(&mem, s->peer);
+  uvsmtp__tls_check_unref(s->check);
   uvsmtp__free(&mem, s);
 }
 

@@ -64,12 +64,11 @@ static void say_untrusted(uvsmtp__tls_say_t *say, const mbedtls_x509_crt *crt)
   uvsmtp__tls_say(say, "\", which is not trusted");
 }
 
-static void say_wrong_name(uvsmtp__tls_say_t *say, const uvsmtp__tls_name_t *wanted,
-                           const mbedtls_x509_crt *crt)
+static void say_wrong_name(uvsmtp__tls_say_t *say, const char *wanted, const mbedtls_x509_crt *crt)
 {
   uvsmtp__tls_say(say, " is for ");
   uvsmtp__tls_say_names(say, crt);
-  uvsmtp__tls_say(say, ", not for %s", wanted->text);
+  uvsmtp__tls_say(say, ", not for %s", wanted);
 }
 
 static void say_wrong_key(uvsmtp__tls_say_t *say, const mbedtls_x509_crt *crt)
@@ -123,11 +122,11 @@ static void say_problem(uvsmtp__tls_say_t *say, const uvsmtp_tls_t *engine,
   } else if (flag == MBEDTLS_X509_BADCERT_NOT_TRUSTED) {
     say_untrusted(say, crt);
   } else if (flag == MBEDTLS_X509_BADCERT_CN_MISMATCH) {
-    say_wrong_name(say, &engine->name, crt);
+    say_wrong_name(say, engine->name, crt);
   } else if (flag == PROBLEM_PIN) {
     say_wrong_key(say, crt);
   } else if (flag == PROBLEM_CONSTRAINT) {
-    uvsmtp__tls_say(say, " may not vouch for %s, by its name constraints", engine->name.text);
+    uvsmtp__tls_say(say, " may not vouch for %s, by its name constraints", engine->name);
   } else {
     for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++)
       if (plain[i].flag == flag)
@@ -155,18 +154,25 @@ static void note_problems(uvsmtp_tls_t *engine, const mbedtls_x509_crt *crt, int
       say_problem(engine->reasons, engine, crt, depth, flag);
 }
 
+/* What is wrong with a certificate as one for the name that is wanted. */
+static uint32_t name_problems(const char *wanted, const mbedtls_x509_crt *crt, int depth)
+{
+  uvsmtp__tls_name_t name = uvsmtp__tls_name_read(wanted);
+  if (depth == 0)
+    return uvsmtp__tls_name_matches(&name, crt) ? 0 : MBEDTLS_X509_BADCERT_CN_MISMATCH;
+  return uvsmtp__tls_name_permitted(&name, crt) ? 0 : PROBLEM_CONSTRAINT;
+}
+
 int uvsmtp__tls_verify(void *arg, mbedtls_x509_crt *crt, int depth, uint32_t *flags)
 {
   uvsmtp_tls_t *engine = arg;
   const uvsmtp_tls_context_t *context = engine->context;
-  bool name_counts = !context->is_server && context->verify != UVSMTP_TLS_VERIFY_NO_NAME &&
-                     engine->name.text != NULL;
+  bool name_counts =
+      !context->is_server && context->verify != UVSMTP_TLS_VERIFY_NO_NAME && engine->name != NULL;
   uint32_t problems;
   *flags &= ~(uint32_t)MBEDTLS_X509_BADCERT_CN_MISMATCH; /* mbedTLS's opinion */
-  if (depth == 0 && name_counts && !uvsmtp__tls_name_matches(&engine->name, crt))
-    *flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
-  if (depth > 0 && name_counts && !uvsmtp__tls_name_permitted(&engine->name, crt))
-    *flags |= PROBLEM_CONSTRAINT;
+  if (name_counts)
+    *flags |= name_problems(engine->name, crt, depth);
   problems = *flags;
   if (depth == 0 && !pin_matches(context, crt))
     problems |= PROBLEM_PIN;

@@ -263,8 +263,8 @@ static int offer_at_age(int64_t age, int64_t valid_for)
   g.visit.resumes = false;
   shake_hands(&g);
   assert_int_equal(uvsmtp_tls_session_get(g.pair.client.tls, &session), 0);
-  session->checked_at -= age;
-  session->not_after = (int64_t)time(NULL) + valid_for;
+  session->check->checked_at -= age;
+  session->check->not_after = (int64_t)time(NULL) + valid_for;
   assert_int_equal(uvsmtp_tls_new(&next, client_context, "mail.example.org"), 0);
   err = uvsmtp_tls_session_set(next, session);
   uvsmtp_tls_free(next);
@@ -291,12 +291,12 @@ static void resuming_does_not_make_a_check_any_younger(void **state)
   assert_false(visit_with(client_context));
   arrive(&g);
   assert_non_null(g.visit.offered);
-  first = g.visit.offered->checked_at -= 1000;
+  first = g.visit.offered->check->checked_at -= 1000;
   g.visit.resumes = false;
   shake_hands(&g);
   assert_true(g.resumed);
   assert_int_equal(uvsmtp_tls_session_get(g.pair.client.tls, &session), 0);
-  assert_true(session->checked_at == first);
+  assert_true(session->check->checked_at == first);
   uvsmtp_tls_session_free(session);
   leave(&g, false);
 }
