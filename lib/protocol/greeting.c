@@ -96,10 +96,10 @@ void uvsmtp__judge_starttls(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event
   if (UVSMTP_REPLY_CLASS(&event->reply) != 2)
     return;
   /* What stands behind the 220 was said in the clear, by whomever (CVE-2011-0411). */
-  if (p->in_len > 0)
+  if (uvsmtp__in_left(p) > 0)
     uvsmtp__protocol_fail(p, UVSMTP_ETLSINJECTED, uvsmtp_strerror(UVSMTP_ETLSINJECTED), p->in,
-                          p->in_len);
-  p->in_len = 0;
+                          uvsmtp__in_left(p));
+  p->in = p->in_end;
   p->tls_pending = true;
 }
 

@@ -14,16 +14,25 @@ static __attribute__((noinline)) int feed_first(uvsmtp_protocol_t *p, const char
   return err != 0 ? err : uvsmtp_protocol_feed_bytes(p, bytes, len, now_ms);
 }
 
+/* Replies are taken as a whole where one is to begin, and nothing else is asked for. */
+static size_t whole_room(const uvsmtp_protocol_t *p)
+{
+  bool may_be = p->err == 0 && !p->tracing && p->talk->reader.max_single >= UVSMTP__SHORT_LINE &&
+                uvsmtp__reader_is_free(&p->talk->reader);
+  return may_be ? UVSMTP__AHEAD * UVSMTP__SHORT_LINE : SIZE_MAX;
+}
+
 int uvsmtp_protocol_feed_bytes(uvsmtp_protocol_t *p, const char *bytes, size_t len, uint64_t now_ms)
 {
-  if (p->in_len > 0)
+  if (uvsmtp__in_left(p) > 0)
     return UVSMTP_EBUSY;
   if (p->talk == &uvsmtp__talk_at_rest)
     return feed_first(p, bytes, len, now_ms);
   p->now_ms = now_ms;
   p->in = bytes;
-  p->in_len = p->err != 0 || p->tls_pending ? 0 : len;
+  p->in_end = p->err != 0 || p->tls_pending ? bytes : bytes + len;
   p->in_limit = p->sent;
+  p->whole_room = whole_room(p);
   if (p->tls_pending && len > 0)
     uvsmtp__protocol_fail(p, UVSMTP_ETLSINJECTED, uvsmtp_strerror(UVSMTP_ETLSINJECTED), NULL, 0);
   return 0;
@@ -60,12 +69,15 @@ static void judge(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *event)
   }
 }
 
-static void note_last(uvsmtp_protocol_t *p, const expectation_t *e, const uvsmtp_reply_t *reply)
+/* Keeps the beginning of a reply at `line`, where `room` octets can be read. */
+static inline void note_last(uvsmtp_protocol_t *p, uvsmtp_command_t command, bool told,
+                             const char *line, size_t room)
 {
-  p->last_reply.command = e->command;
-  p->last_reply.code = (uint16_t)reply->code;
-  memcpy(p->last_reply.enhanced, reply->enhanced, sizeof(reply->enhanced));
-  p->last_reply.told = true;
+  size_t len = room < sizeof(p->talk->last) ? room : sizeof(p->talk->last);
+  p->last_reply.command = (uint8_t)command;
+  p->last_reply.told = told;
+  p->talk->last_len = (uint8_t)len;
+  memcpy(p->talk->last, line, len);
 }
 
 /* By how many replies are due ahead of the last command of a flight: the last that was a success,
@@ -76,25 +88,11 @@ static const struct {
                           {UVSMTP_COMMAND_MAIL, UVSMTP_STATE_MAILTX},
                           {UVSMTP_COMMAND_RSET, UVSMTP_STATE_READY}};
 
-static void note_quiet(uvsmtp_protocol_t *p, uvsmtp_command_t command, uvsmtp_slice_t line)
-{
-  p->last_reply.command = (uint8_t)command;
-  p->last_reply.told = false;
-  if (line.len >= sizeof(p->talk->quiet) || p->in_len >= sizeof(p->talk->quiet)) {
-    p->talk->quiet_len =
-        (uint8_t)(line.len < sizeof(p->talk->quiet) ? line.len : sizeof(p->talk->quiet));
-    memcpy(p->talk->quiet, line.base, sizeof(p->talk->quiet)); /* what follows it is there too */
-  } else {
-    p->talk->quiet_len = (uint8_t)line.len;
-    memcpy(p->talk->quiet, line.base, line.len);
-  }
-}
-
 /* Takes successes of one line, `most` at most: how many, and the last of them. */
 static unsigned take_lines(uvsmtp_protocol_t *p, unsigned most, uvsmtp_slice_t *last)
 {
   const char *in = p->in;
-  size_t left = p->in_len, len;
+  size_t left = uvsmtp__in_left(p), len;
   unsigned n = most;
   *last = (uvsmtp_slice_t){NULL, 0};
   if (!uvsmtp__reader_is_free(&p->talk->reader))
@@ -108,7 +106,6 @@ static unsigned take_lines(uvsmtp_protocol_t *p, unsigned most, uvsmtp_slice_t *
     n--;
   }
   p->in = in;
-  p->in_len = left;
   return most - n;
 }
 
@@ -132,7 +129,7 @@ static bool take_ahead(uvsmtp_protocol_t *p, expectation_t *e)
     e->flags &= (uint8_t)~EXPECT_QUIET;
   }
   p->state = after[e->ahead].state;
-  note_quiet(p, after[e->ahead].command, line);
+  note_last(p, after[e->ahead].command, false, line.base, line.len + uvsmtp__in_left(p));
   return true;
 }
 
@@ -142,7 +139,7 @@ static bool take_one(uvsmtp_protocol_t *p, expectation_t *e)
   if (p->in_limit < e->answerable || take_lines(p, 1, &line) == 0)
     return false;
   uvsmtp__apply_success(p, e);
-  note_quiet(p, (uvsmtp_command_t)e->command, line);
+  note_last(p, (uvsmtp_command_t)e->command, false, line.base, line.len + uvsmtp__in_left(p));
   uvsmtp__queue_pop(p);
   return true;
 }
@@ -186,12 +183,11 @@ static void match(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *event)
     /* Before all of a content has been sent it can be refused, not accepted. */
     uvsmtp__protocol_fail(p, UVSMTP_EREPLY, uvsmtp_strerror(UVSMTP_EREPLY), event->reply.raw.base,
                           event->reply.raw.len);
-    p->in_len = 0;
+    p->in = p->in_end;
     event->type = UVSMTP_EVENT_NONE;
     return;
   }
   p->progress_ms = p->now_ms;
-  note_last(p, e, &event->reply);
   event->type = UVSMTP_EVENT_REPLY;
   event->command = e->command;
   event->tag = e->tag;
@@ -201,10 +197,10 @@ static void match(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *event)
   /* The judges see the queue as it will be, and may issue commands. */
   uvsmtp__queue_pop(p);
   judge(p, &copy, event);
-  if ((copy.flags & EXPECT_QUIET) != 0 && UVSMTP_REPLY_CLASS(&event->reply) == 2) {
-    note_quiet(p, event->command, event->reply.raw);
+  if ((copy.flags & EXPECT_QUIET) != 0 && UVSMTP_REPLY_CLASS(&event->reply) == 2)
     event->type = UVSMTP_EVENT_NONE;
-  }
+  note_last(p, event->command, event->type != UVSMTP_EVENT_NONE, event->reply.raw.base,
+            event->reply.raw.len);
 }
 
 static bool error_event(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
@@ -221,7 +217,7 @@ static bool error_event(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
 /* All that was fed is read; is the end of the stream an error? */
 static bool at_end_of_input(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
 {
-  p->in = NULL;
+  p->in = p->in_end = NULL;
   if (!p->eof || p->state == UVSMTP_STATE_FINISHED)
     return false;
   if (p->queue.count == 0 && p->state != UVSMTP_STATE_SEND_DATA) {
@@ -244,24 +240,22 @@ static bool bad_line(uvsmtp_protocol_t *p, uvsmtp_event_t *event, int err, uvsmt
     return true;
   }
   uvsmtp__protocol_fail(p, err, uvsmtp_strerror(err), bad.base, bad.len);
-  p->in_len = 0;
+  p->in = p->in_end;
   return error_event(p, event);
 }
 
 /* As uvsmtp__reader_next. */
 static int next_reply(uvsmtp_protocol_t *p, uvsmtp_reply_t *reply, uvsmtp_slice_t *bad)
 {
+  size_t left = uvsmtp__in_left(p);
   if (p->talk->reader.done || uvsmtp__buffer_len(&p->talk->reader.partial) != 0 ||
-      !uvsmtp__read_single(&p->talk->reader, p->in, p->in_len, reply))
-    return uvsmtp__reader_next(&p->talk->reader, &p->shared->options, &p->in, &p->in_len, reply,
-                               bad);
+      !uvsmtp__read_single(&p->talk->reader, p->in, left, reply))
+    return uvsmtp__reader_next(&p->talk->reader, &p->shared->options, &p->in, &left, reply, bad);
   p->in += reply->raw.len;
-  p->in_len -= reply->raw.len;
   return 1;
 }
 
-/* Apart, so that it costs nothing to ask in vain. */
-static __attribute__((noinline)) bool next_event(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
+static bool read_event(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
 {
   uvsmtp_slice_t bad = {NULL, 0};
   expectation_t *e;
@@ -282,50 +276,85 @@ static __attribute__((noinline)) bool next_event(uvsmtp_protocol_t *p, uvsmtp_ev
   }
 }
 
-/*
- * A message that goes well, told in one go: all replies to a flight that is held as one, each of
- * one line. False, with nothing done, for whatever else has come.
- */
-static __attribute__((noinline)) bool take_whole(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
+/* Apart, so that it costs nothing to ask for what is quick. */
+static __attribute__((noinline)) bool next_event(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
 {
-  const expectation_t *e = uvsmtp__queue_at(p, 0);
-  const char *in = p->in;
-  size_t len;
-  if (e->command != UVSMTP_COMMAND_BDAT_LAST || e->flags != EXPECT_QUIET ||
-      p->in_limit < e->complete || p->tracing || !uvsmtp__reader_is_free(&p->talk->reader))
-    return false;
-  len = uvsmtp__successes_len(&p->talk->reader, in, e->ahead);
-  memset(event, 0, sizeof(*event));
-  if (len == 0 || !uvsmtp__is_success(uvsmtp__code_digits(in + len)) ||
-      !uvsmtp__read_single(&p->talk->reader, in + len, p->in_len - len, &event->reply))
-    return false;
-  len += event->reply.raw.len;
-  p->in = in + len;
-  p->in_len -= len;
-  if (e->ahead == 3)
+  bool more = false;
+  if (uvsmtp__in_left(p) > 0 || p->eof || p->err != 0) {
+    more = read_event(p, event);
+    p->whole_room = whole_room(p);
+  } else {
+    event->type = UVSMTP_EVENT_NONE;
+    p->in = p->in_end = NULL;
+  }
+  return more;
+}
+
+/* The front was a success, all of it; `line` is the last, with room for a short one. */
+static inline void note_whole(uvsmtp_protocol_t *p, const expectation_t *e, const char *line)
+{
+  if (e->ahead > 2)
     p->needs_reset = false;
   p->queue.ahead -= e->ahead;
   p->accepted = 1;
   p->chunks_begun = p->prdr = false;
   p->state = UVSMTP_STATE_READY;
   p->progress_ms = p->now_ms;
-  note_last(p, e, &event->reply);
+  note_last(p, UVSMTP_COMMAND_BDAT_LAST, true, line, UVSMTP__SHORT_LINE);
+  uvsmtp__queue_pop(p);
+}
+
+/* Apart, as most enhanced codes are short. */
+static __attribute__((noinline)) bool tell_enhanced(uvsmtp_reply_t *reply)
+{
+  const char *line = reply->raw.base;
+  size_t end = reply->raw.len - 1;
+  uvsmtp__reader_enhanced(reply, line + 4, end - 4 - (line[end - 1] == '\r'));
+  return true;
+}
+
+/* All is set, for what was there before is of any event. */
+static inline bool tell_whole(uvsmtp_event_t *event, void *tag, uvsmtp_slice_t line)
+{
+  uint64_t enhanced = uvsmtp__enhanced_digits(line.base + 4);
   event->type = UVSMTP_EVENT_REPLY;
   event->command = UVSMTP_COMMAND_BDAT_LAST;
-  event->tag = e->tag;
+  event->tag = tag;
   event->last = true;
-  uvsmtp__queue_pop(p);
+  event->index = 0;
+  event->reply.code = 250;
+  event->reply.lines = 1;
+  event->reply.raw = line;
+  event->challenge = (uvsmtp_slice_t){NULL, 0};
+  event->err = 0;
+  if (!uvsmtp__is_enhanced(enhanced, 2))
+    return tell_enhanced(&event->reply);
+  uvsmtp__note_enhanced(&event->reply, enhanced);
   return true;
+}
+
+/*
+ * A message that goes well is told in one go: are all replies there to a flight that is held as
+ * one, short ones but for the last, `line`?
+ */
+static inline bool is_whole(const uvsmtp_protocol_t *p, const expectation_t *e,
+                            uvsmtp_slice_t *line)
+{
+  line->base = p->in;
+  return e->command == UVSMTP_COMMAND_BDAT_LAST && e->flags == EXPECT_QUIET && e->ahead >= 2 &&
+         p->in_limit >= e->complete && uvsmtp__skip_short(&line->base) &&
+         uvsmtp__skip_short(&line->base) && (e->ahead == 2 || uvsmtp__skip_short(&line->base)) &&
+         uvsmtp__is_250(line->base) && uvsmtp__find_end(line, p->in_end) &&
+         line->len <= p->talk->reader.max_single;
 }
 
 bool uvsmtp_protocol_next_event(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
 {
-  if (p->in_len >= UVSMTP__SUCCESSES_ROOM && p->queue.count > 0 && p->err == 0 &&
-      take_whole(p, event))
-    return true;
-  if (p->in_len > 0 || p->eof || p->err != 0)
+  const expectation_t *e = uvsmtp__queue_front(p);
+  uvsmtp_slice_t line;
+  if (uvsmtp__in_left(p) < p->whole_room || e == NULL || !is_whole(p, e, &line))
     return next_event(p, event);
-  event->type = UVSMTP_EVENT_NONE;
-  p->in = NULL;
-  return false;
+  p->in = line.base + line.len;
+  note_whole(p, e, line.base);
+  return tell_whole(event, e->tag, line);
 }

@@ -73,8 +73,8 @@ typedef struct {
   output_t out;
   reader_t reader;
   uvsmtp__buffer_t mail; /* "MAIL FROM:<sender>" as last said, if it stood there as given */
-  char quiet[16]; /* the last reply, if it was no event: its beginning, to be read when asked for */
-  uint8_t quiet_len;
+  char last[16];    /* what begins with the last reply to a command, to be read when asked for */
+  uint8_t last_len; /* 0: nothing, it has been read */
   bool line_start, after_cr; /* framing of the content, see body.c */
   uint64_t content_at;       /* octets issued before the content */
 } talk_t;
@@ -111,7 +111,7 @@ typedef struct {
   uint16_t code; /* 0: there was none */
   uint16_t enhanced[3];
   uint8_t command; /* uvsmtp_command_t */
-  bool told;       /* it was an event; else it is the quiet one */
+  bool told;       /* it was an event */
 } last_reply_t;
 
 struct uvsmtp_protocol_s {
@@ -140,11 +140,12 @@ struct uvsmtp_protocol_s {
   bool eof;
   bool error_told;
   last_reply_t last_reply;
-  int err;           /* that finished it */
-  uint32_t accepted; /* recipients of the confirmed transaction */
-  const char *in;    /* fed and not yet read */
-  size_t in_len;
-  uint64_t in_limit;     /* octets that had been sent when it was fed */
+  int err;                 /* that finished it */
+  uint32_t accepted;       /* recipients of the confirmed transaction */
+  const char *in, *in_end; /* fed and not yet read */
+  size_t whole_room; /* octets that have to be there for replies to be taken as a whole; SIZE_MAX:
+                        now they are not */
+  uint64_t in_limit; /* octets that had been sent when it was fed */
   uint64_t issued, sent; /* octets ever */
   uint64_t now_ms;
   uint64_t progress_ms; /* when a reply was read or octets were sent last */
@@ -173,8 +174,14 @@ int uvsmtp__reader_next(reader_t *reader, const uvsmtp_protocol_options_t *optio
                         size_t *in_len, uvsmtp_reply_t *reply, uvsmtp_slice_t *bad);
 /* Reads the enhanced code of a reply whose first line has `text`. */
 void uvsmtp__reader_enhanced(uvsmtp_reply_t *reply, const char *text, size_t len);
-/* Fills in the codes of a success of one line, or of its beginning. */
-void uvsmtp__reader_read_success(const char *line, size_t len, last_reply_t *last);
+/* Fills in the codes of a reply that begins with `line`. */
+void uvsmtp__reader_codes(const char *line, size_t len, last_reply_t *last);
+
+/* Octets that were fed and not yet read. */
+static inline size_t uvsmtp__in_left(const uvsmtp_protocol_t *p)
+{
+  return (size_t)(p->in_end - p->in);
+}
 
 /* ---- queue.c ---- */
 int uvsmtp__queue_grow(uvsmtp_protocol_t *p, unsigned more);

@@ -134,8 +134,8 @@ bool uvsmtp_protocol_needs_reset(const uvsmtp_protocol_t *p)
 uvsmtp_last_reply_t uvsmtp_protocol_last_reply(const uvsmtp_protocol_t *p)
 {
   last_reply_t last = p->last_reply;
-  if (p->talk->quiet_len > 0 && !last.told)
-    uvsmtp__reader_read_success(p->talk->quiet, p->talk->quiet_len, &last);
+  if (p->talk->last_len > 0)
+    uvsmtp__reader_codes(p->talk->last, p->talk->last_len, &last);
   return (uvsmtp_last_reply_t){.command = (uvsmtp_command_t)last.command,
                                .code = last.code,
                                .enhanced = {last.enhanced[0], last.enhanced[1], last.enhanced[2]},
@@ -175,6 +175,7 @@ void uvsmtp__protocol_fail(uvsmtp_protocol_t *p, int err, const char *what, cons
   if (p->err != 0)
     return;
   p->err = err;
+  p->whole_room = SIZE_MAX;
   p->state = p->projected = UVSMTP_STATE_FINISHED;
   uvsmtp__buffer_init(&text, &p->shared->mem, 1024);
   if (uvsmtp__aside_wake(p) != 0 || uvsmtp__buffer_printf(&text, "%s while %s", what, phrase) != 0)

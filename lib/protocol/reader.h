@@ -46,10 +46,17 @@ static inline uint64_t uvsmtp__enhanced_digits(const char *text)
 }
 
 /* Is it one, of a reply of that class? */
-static inline bool uvsmtp__is_enhanced(uint64_t digits, int klass)
+static inline bool uvsmtp__is_enhanced(uint64_t digits, unsigned klass)
 {
-  return (((digits + UINT64_C(0x000600060006)) | digits) & UINT64_C(0xfff0fff0fff0)) == 0 &&
-         (int)(digits & 15) == klass && klass != 3;
+  digits ^= klass;
+  return (((digits + UINT64_C(0x000600060000)) | digits) & UINT64_C(0xfff0fff0ffff)) == 0 &&
+         klass != 3;
+}
+
+static inline void uvsmtp__note_enhanced(uvsmtp_reply_t *reply, uint64_t digits)
+{
+  for (unsigned i = 0; i < 3; i++)
+    reply->enhanced[i] = (uint16_t)(digits >> (16 * i));
 }
 
 /* No reply is held of which the end has not come. */
@@ -83,31 +90,38 @@ static inline size_t uvsmtp__success_len(const reader_t *reader, const char *in,
   return uvsmtp__whole_line(reader, in, in_len);
 }
 
-/* A look at so many octets finds the ends of several short lines; a code may stand behind them. */
-#define UVSMTP__SUCCESSES_LOOK 64
-#define UVSMTP__SUCCESSES_ROOM (UVSMTP__SUCCESSES_LOOK + 4)
-
-/*
- * The length of `count` such replies that stand one behind the other, if their ends are within that
- * look; else 0. There is UVSMTP__SUCCESSES_ROOM.
- */
-static inline size_t uvsmtp__successes_len(const reader_t *reader, const char *in, unsigned count)
+/* What says that a flight goes well are lines "250 …", short ones but for the last. */
+#define UVSMTP__SHORT_LINE (4 + UVSMTP__OCTETS)
+static inline bool uvsmtp__is_250(const char *line)
 {
-  uint64_t ends = 0;
-  size_t at = 0;
-  if (reader->max_single < UVSMTP__SUCCESSES_LOOK)
-    return 0;
-  for (size_t i = 0; i < UVSMTP__SUCCESSES_LOOK; i += UVSMTP__OCTETS) {
-    uvsmtp__octets_t v = uvsmtp__octets_load(in + i);
-    ends |= (uint64_t)uvsmtp__octets_mask(uvsmtp__octets_equal(v, '\n')) << i;
+  return memcmp(line, "250 ", 4) == 0;
+}
+
+/* Steps over one, where there is room for the longest. */
+static inline bool uvsmtp__skip_short(const char **line)
+{
+  uvsmtp__octets_t text = uvsmtp__octets_load(*line + 4);
+  uint32_t ends = uvsmtp__octets_mask(uvsmtp__octets_equal(text, '\n'));
+  if (ends == 0 || !uvsmtp__is_250(*line))
+    return false;
+  *line += 5 + (unsigned)__builtin_ctz(ends);
+  return true;
+}
+
+/* Finds the end of a line if there is at least room for a short one. */
+static inline bool uvsmtp__find_end(uvsmtp_slice_t *line, const char *end)
+{
+  const char *at = line->base + 4, *last = end - UVSMTP__OCTETS;
+  uint32_t ends;
+  if (end - line->base < (ptrdiff_t)UVSMTP__SHORT_LINE)
+    return false;
+  while ((ends = uvsmtp__octets_mask(uvsmtp__octets_equal(uvsmtp__octets_load(at), '\n'))) == 0) {
+    if (at == last)
+      return false;
+    at = at + UVSMTP__OCTETS < last ? at + UVSMTP__OCTETS : last;
   }
-  for (; count > 0 && ends != 0; count--) {
-    if (!uvsmtp__is_success(uvsmtp__code_digits(in + at)))
-      return 0;
-    at = (size_t)__builtin_ctzll(ends) + 1;
-    ends &= ends - 1;
-  }
-  return count == 0 ? at : 0;
+  line->len = (size_t)(at + 1 - line->base) + (unsigned)__builtin_ctz(ends);
+  return true;
 }
 
 /* Reads a reply of one line that lies whole at `line`; false: it is to be read carefully. */
@@ -128,13 +142,10 @@ static inline bool uvsmtp__read_single(const reader_t *reader, const char *line,
   reply->raw = (uvsmtp_slice_t){line, len};
   if (len > 10)
     enhanced = uvsmtp__enhanced_digits(line + 4);
-  if (uvsmtp__is_enhanced(enhanced, (int)(digits & 15))) {
-    reply->enhanced[0] = (uint16_t)(digits & 15);
-    reply->enhanced[1] = (uint16_t)(enhanced >> 16 & 15);
-    reply->enhanced[2] = (uint16_t)(enhanced >> 32 & 15);
-  } else {
+  if (uvsmtp__is_enhanced(enhanced, digits & 15))
+    uvsmtp__note_enhanced(reply, enhanced);
+  else
     uvsmtp__reader_enhanced(reply, line + 4, len - 5 - (line[len - 2] == '\r'));
-  }
   return true;
 }
 

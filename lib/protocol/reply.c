@@ -73,10 +73,11 @@ void uvsmtp__reader_enhanced(uvsmtp_reply_t *reply, const char *text, size_t len
     memset(reply->enhanced, 0, sizeof(reply->enhanced));
 }
 
-void uvsmtp__reader_read_success(const char *line, size_t len, last_reply_t *last)
+void uvsmtp__reader_codes(const char *line, size_t len, last_reply_t *last)
 {
+  const char *lf = memchr(line, '\n', len);
   uvsmtp_reply_t reply = {.code = 0};
-  size_t text = without_end(line, len);
+  size_t text = without_end(line, lf != NULL ? (size_t)(lf - line) + 1 : len);
   reply.code = uvsmtp__code_of(uvsmtp__code_digits(line));
   uvsmtp__reader_enhanced(&reply, line + 4, text < 4 ? 0 : text - 4);
   last->code = (uint16_t)reply.code;
@@ -213,7 +214,7 @@ static inline size_t code_len(const uvsmtp_reply_t *reply, const char *text, siz
 {
   uint16_t code[3];
   int klass = reply->code / 100;
-  size_t skip = len > 5 && uvsmtp__is_enhanced(uvsmtp__enhanced_digits(text), klass)
+  size_t skip = len > 5 && uvsmtp__is_enhanced(uvsmtp__enhanced_digits(text), (unsigned)klass)
                     ? 5
                     : enhanced_code(text, len, klass, code);
   return skip > 0 && skip < len ? skip + 1 : skip;

@@ -75,8 +75,8 @@ void uvsmtp__aside_free(uvsmtp_protocol_t *p)
 static bool talks(const uvsmtp_protocol_t *p)
 {
   const reader_t *reader = &p->talk->reader;
-  return p->issued != p->sent || p->talk->out.lent || p->in_len > 0 || p->queue.count > 0 ||
-         p->state == UVSMTP_STATE_SEND_DATA ||
+  return p->issued != p->sent || p->talk->out.lent || uvsmtp__in_left(p) > 0 ||
+         p->queue.count > 0 || p->state == UVSMTP_STATE_SEND_DATA ||
          (!reader->done && uvsmtp__buffer_len(&reader->partial) > 0);
 }
 

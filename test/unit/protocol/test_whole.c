@@ -11,6 +11,9 @@ static const uvsmtp_slice_t content = {"Hi\r\nHo\r\n", 8};
 static const char yes[] =
     "250 2.0.0 Ok\r\n250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n250 2.0.0 Ok: queued as 42\r\n";
 
+/* Lines as long as those may be that are taken as a whole. */
+static const char longest[] = "250 2.0.0 Ok for me\n250 2.1.0 Ok for me\n250 2.1.5 Ok for me\n";
+
 static void feed_yes(session_t *s)
 {
   uvsmtp_protocol_feed_bytes(s->protocol, yes, sizeof(yes) - 1, s->now);
@@ -120,12 +123,87 @@ static void after_its_end_a_session_reads_no_more(void **state)
   session_free(&s);
 }
 
+static void what_has_not_come_is_not_read(void **state)
+{
+  static const char *const ends[] = {"250 2.0.0 Ok\r\n", "250 2.0.0 Ok: queued as 42\r\n",
+                                     "250 2.0.0 Ok: queued as 4242424242424242\r\n"};
+  for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+    size_t len = sizeof(longest) - 1 + strlen(ends[i]);
+    uvsmtp_event_t event;
+    char text[128];
+    session_t s;
+    snprintf(text, sizeof(text), "%s%s", longest, ends[i]);
+    session_ready(&s, NULL, KEYWORDS);
+    fly(s.protocol);
+    session_write(&s);
+    feed_yes(&s);
+    read_out(&s);
+    fly(s.protocol);
+    session_write(&s);
+    uvsmtp_protocol_feed_bytes(s.protocol, text, len - 1, s.now);
+    assert_false(uvsmtp_protocol_next_event(s.protocol, &event));
+    uvsmtp_protocol_feed_bytes(s.protocol, text + len - 1, 1, s.now);
+    assert_true(uvsmtp_protocol_next_event(s.protocol, &event));
+    assert_int_equal(event.reply.raw.len, strlen(ends[i]));
+    assert_false(uvsmtp_protocol_next_event(s.protocol, &event));
+    session_free(&s);
+  }
+}
+
+static void lines_that_are_too_long_are_that_here_too(void **state)
+{
+  for (size_t max = 13; max <= 22; max++) {
+    uvsmtp_event_t event;
+    char text[128];
+    session_t s;
+    int len = snprintf(text, sizeof(text), "%s250 2.0.0 Ok\r\n250 2.0.0 Ok\r\n", longest);
+    session_ready(&s, NULL, KEYWORDS);
+    fly(s.protocol);
+    session_write(&s);
+    feed_yes(&s);
+    read_out(&s);
+    s.protocol->shared->options.max_reply_line = s.protocol->talk->reader.max_single = max;
+    fly(s.protocol);
+    assert_int_equal(uvsmtp_protocol_noop(s.protocol, NULL), 0);
+    session_write(&s);
+    uvsmtp_protocol_feed_bytes(s.protocol, text, (size_t)len, s.now);
+    assert_true(uvsmtp_protocol_next_event(s.protocol, &event));
+    assert_int_equal(event.type, max < 20 ? UVSMTP_EVENT_ERROR : UVSMTP_EVENT_REPLY);
+    session_free(&s);
+  }
+}
+
+static void a_reply_that_had_begun_is_ended_first(void **state)
+{
+  static const char first[] = "250-2.0.0 Ok\r\n", last[] = "250 2.0.0 Ok\r\n";
+  uvsmtp_event_t event;
+  session_t s;
+  session_ready(&s, NULL, KEYWORDS);
+  for (size_t i = 0; i < 2; i++) {
+    fly(s.protocol);
+    session_write(&s);
+    uvsmtp_protocol_feed_bytes(s.protocol, first, i * (sizeof(first) - 1), s.now);
+    assert_false(uvsmtp_protocol_next_event(s.protocol, &event));
+    feed_yes(&s);
+    read_out(&s);
+  }
+  assert_int_equal(uvsmtp_protocol_noop(s.protocol, NULL), 0);
+  session_write(&s);
+  uvsmtp_protocol_feed_bytes(s.protocol, last, sizeof(last) - 1, s.now);
+  assert_true(uvsmtp_protocol_next_event(s.protocol, &event));
+  assert_int_equal(event.reply.lines, 1);
+  session_free(&s);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_flight_of_which_a_part_was_sent_cannot_have_gone_well),
       cmocka_unit_test(chunks_before_a_flight_are_forgotten),
       cmocka_unit_test(what_answers_no_flight_is_unsolicited),
+      cmocka_unit_test(what_has_not_come_is_not_read),
+      cmocka_unit_test(lines_that_are_too_long_are_that_here_too),
+      cmocka_unit_test(a_reply_that_had_begun_is_ended_first),
       cmocka_unit_test(after_its_end_a_session_reads_no_more),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
