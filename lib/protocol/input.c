@@ -69,15 +69,27 @@ static void judge(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *event)
   }
 }
 
+/* Apart, for hardly any reply is that short. */
+static __attribute__((noinline)) void keep_few(uvsmtp_protocol_t *p, const char *line, size_t len)
+{
+  memcpy(p->talk->last, line, len);
+}
+
 /* Keeps the beginning of a reply at `line`, where `room` octets can be read. */
 static inline void note_last(uvsmtp_protocol_t *p, uvsmtp_command_t command, bool told,
                              const char *line, size_t room)
 {
-  size_t len = room < sizeof(p->talk->last) ? room : sizeof(p->talk->last);
+  talk_t *talk = p->talk;
+  const size_t half = sizeof(talk->last) / 2;
   p->last_reply.command = (uint8_t)command;
   p->last_reply.told = told;
-  p->talk->last_len = (uint8_t)len;
-  memcpy(p->talk->last, line, len);
+  talk->last_len = (uint8_t)(room < sizeof(talk->last) ? room : sizeof(talk->last));
+  if (room < half) {
+    keep_few(p, line, room);
+  } else { /* the halves of what is there, which may overlap */
+    memcpy(talk->last, line, half);
+    memcpy(talk->last + talk->last_len - half, line + talk->last_len - half, half);
+  }
 }
 
 /* By how many replies are due ahead of the last command of a flight: the last that was a success,
@@ -255,7 +267,8 @@ static int next_reply(uvsmtp_protocol_t *p, uvsmtp_reply_t *reply, uvsmtp_slice_
   return 1;
 }
 
-static bool read_event(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
+/* Reads on until there is an event. */
+static bool read_on(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
 {
   uvsmtp_slice_t bad = {NULL, 0};
   expectation_t *e;
@@ -276,18 +289,22 @@ static bool read_event(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
   }
 }
 
+static __attribute__((noinline)) bool read_event(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
+{
+  bool more = read_on(p, event);
+  if (uvsmtp__in_left(p) > 0)
+    p->whole_room = whole_room(p);
+  return more;
+}
+
 /* Apart, so that it costs nothing to ask for what is quick. */
 static __attribute__((noinline)) bool next_event(uvsmtp_protocol_t *p, uvsmtp_event_t *event)
 {
-  bool more = false;
-  if (uvsmtp__in_left(p) > 0 || p->eof || p->err != 0) {
-    more = read_event(p, event);
-    p->whole_room = whole_room(p);
-  } else {
-    event->type = UVSMTP_EVENT_NONE;
-    p->in = p->in_end = NULL;
-  }
-  return more;
+  if (uvsmtp__in_left(p) > 0 || p->eof || p->err != 0)
+    return read_event(p, event);
+  event->type = UVSMTP_EVENT_NONE;
+  p->in = p->in_end = NULL;
+  return false;
 }
 
 /* The front was a success, all of it; `line` is the last, with room for a short one. */
