@@ -15,7 +15,14 @@ typedef uint8_t uvsmtp__octets_t __attribute__((vector_size(16)));
 #if defined(__SSE2__) && (!defined(UVSMTP__WIDE) || UVSMTP__WIDE > 0)
 #include <emmintrin.h>
 #define UVSMTP__MOVEMASK(v) ((uint32_t)_mm_movemask_epi8((__m128i)(v)))
+#define UVSMTP__LARGER(a, b) ((uvsmtp__octets_t)_mm_max_epu8((__m128i)(a), (__m128i)(b)))
 #else
+#define UVSMTP__LARGER(a, b) uvsmtp__octets_choose(a, b)
+static inline uvsmtp__octets_t uvsmtp__octets_choose(uvsmtp__octets_t a, uvsmtp__octets_t b)
+{
+  uvsmtp__octets_t larger = (uvsmtp__octets_t)(a > b);
+  return (a & larger) | (b & ~larger);
+}
 #define UVSMTP__MOVEMASK(v) uvsmtp__octets_gather(v)
 /* One multiplication brings the highest bits of eight octets together. */
 static inline uint32_t uvsmtp__octets_gather(uvsmtp__octets_t v)
@@ -44,6 +51,12 @@ static inline uvsmtp__octets_t uvsmtp__octets_load(const char *s)
 static inline uint32_t uvsmtp__octets_mask(uvsmtp__octets_t v)
 {
   return UVSMTP__MOVEMASK(v);
+}
+
+/* The larger one of each two. */
+static inline uvsmtp__octets_t uvsmtp__octets_larger(uvsmtp__octets_t a, uvsmtp__octets_t b)
+{
+  return UVSMTP__LARGER(a, b);
 }
 
 static inline uvsmtp__octets_t uvsmtp__octets_equal(uvsmtp__octets_t v, char octet)

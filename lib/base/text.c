@@ -54,29 +54,33 @@ bool uvsmtp__breaks_line(const char *s, size_t len)
   return has_low(s + len - UVSMTP__OCTETS) && breaks_line(s, len);
 }
 
-static uvsmtp__octets_t controls(uvsmtp__octets_t v)
+static __attribute__((noinline)) size_t copy_each(char *out, const char *s, size_t len)
 {
-  return uvsmtp__octets_within(v, 0, 32) | uvsmtp__octets_equal(v, 127);
+  for (size_t i = 0; i < len; i++)
+    out[i] = (unsigned char)s[i] < ' ' || s[i] == 127 ? '?' : s[i];
+  return len;
 }
 
-static void copy_sixteen(char *out, const char *s)
+/* What is none of ASCII's printable characters is more than '~' - ' ' in `most`. */
+static inline void copy_sixteen(char *out, const char *s, uvsmtp__octets_t *most)
 {
-  uvsmtp__octets_t v = uvsmtp__octets_load(s), bad = controls(v);
-  v = (v & ~bad) | ('?' & bad);
+  uvsmtp__octets_t v = uvsmtp__octets_load(s);
   memcpy(out, &v, sizeof(v));
+  *most = uvsmtp__octets_larger(*most, v - ' ');
 }
 
-/* Sixteen octets at a time; the last sixteen may overlap those before. */
-void uvsmtp__copy_text(char *out, const char *s, size_t len)
+/* Sixteen octets at a time, the last of which may overlap those before; where some have to be
+ * looked at, all once more. */
+size_t uvsmtp__copy_text(char *out, const char *s, size_t len)
 {
-  if (len < UVSMTP__OCTETS) {
-    for (size_t i = 0; i < len; i++)
-      out[i] = (unsigned char)s[i] < 32 || s[i] == 127 ? '?' : s[i];
-    return;
-  }
+  uvsmtp__octets_t most = {0};
+  if (len < UVSMTP__OCTETS)
+    return copy_each(out, s, len);
   for (size_t i = 0; i + UVSMTP__OCTETS < len; i += UVSMTP__OCTETS)
-    copy_sixteen(out + i, s + i);
-  copy_sixteen(out + len - UVSMTP__OCTETS, s + len - UVSMTP__OCTETS);
+    copy_sixteen(out + i, s + i, &most);
+  copy_sixteen(out + len - UVSMTP__OCTETS, s + len - UVSMTP__OCTETS, &most);
+  return uvsmtp__octets_mask((uvsmtp__octets_t)(most > '~' - ' ')) == 0 ? len
+                                                                        : copy_each(out, s, len);
 }
 
 bool uvsmtp__has_8bit(const char *s, size_t len)

@@ -29,8 +29,8 @@ static inline bool uvsmtp__ascii_alnum(char c)
 /* Has CR, LF or NUL: what could add a line to a dialogue or hide its end. */
 bool uvsmtp__breaks_line(const char *s, size_t len);
 /* Copies a text without what a terminal could take for more than text: "?" stands for each control
- * character of ASCII, DEL too. */
-void uvsmtp__copy_text(char *out, const char *s, size_t len);
+ * character of ASCII, DEL too. Gives the length. */
+size_t uvsmtp__copy_text(char *out, const char *s, size_t len);
 /* Has a byte above 127. */
 bool uvsmtp__has_8bit(const char *s, size_t len);
 /* Writes `number` in decimal; returns how many digits. There is room for 20; no NUL. */

@@ -210,49 +210,48 @@ bool uvsmtp_reply_next_line(const uvsmtp_reply_t *reply, size_t *at, uvsmtp_slic
 }
 
 /* Where the text begins that stands behind the enhanced code, if there is one. */
-static inline size_t code_len(const uvsmtp_reply_t *reply, const char *text, size_t len)
+static size_t code_len(const uvsmtp_reply_t *reply, const char *text, size_t len)
 {
   uint16_t code[3];
-  int klass = reply->code / 100;
-  size_t skip = len > 5 && uvsmtp__is_enhanced(uvsmtp__enhanced_digits(text), (unsigned)klass)
-                    ? 5
-                    : enhanced_code(text, len, klass, code);
+  size_t skip = enhanced_code(text, len, reply->code / 100, code);
   return skip > 0 && skip < len ? skip + 1 : skip;
 }
 
-/* Writes what stands in a line behind its codes, as much as there is room for. */
-static inline size_t put_words(const uvsmtp_reply_t *reply, uvsmtp_slice_t text, char *out,
-                               size_t room)
-{
-  size_t skip = code_len(reply, text.base, text.len);
-  size_t len = text.len - skip < room ? text.len - skip : room;
-  uvsmtp__copy_text(out, text.base + skip, len);
-  return len;
-}
-
-static size_t put_lines(const uvsmtp_reply_t *reply, char *out, size_t room)
+/* Writes what stands in each line behind its codes, as much as there is room for. */
+static __attribute__((noinline)) size_t put_lines(const uvsmtp_reply_t *reply, char *out,
+                                                  size_t room)
 {
   size_t at = 0, len = 0;
   uvsmtp_slice_t text;
   bool first = true;
   while (uvsmtp_reply_next_line(reply, &at, &text)) {
+    size_t skip = code_len(reply, text.base, text.len), left;
     if (!first && len < room)
       out[len++] = '\n';
     first = false;
-    len += put_words(reply, text, out + len, room - len);
+    left = room - len;
+    len += uvsmtp__copy_text(out + len, text.base + skip,
+                             text.len - skip < left ? text.len - skip : left);
   }
+  out[len] = '\0';
   return len;
 }
 
 size_t uvsmtp_reply_text(const uvsmtp_reply_t *reply, char *out, size_t size)
 {
+  uvsmtp_slice_t text;
   size_t len;
   if (size == 0)
     return 0;
-  if (reply->lines == 1 && reply->raw.len > 0)
-    len = put_words(reply, text_of(reply->raw.base, reply->raw.len), out, size - 1);
-  else
-    len = put_lines(reply, out, size - 1);
+  if (reply->lines != 1 || reply->raw.len == 0)
+    return put_lines(reply, out, size - 1);
+  text = text_of(reply->raw.base, reply->raw.len);
+  /* Most have an enhanced code of single digits, or none. */
+  if (reply->enhanced[0] != 0 && text.len > 5 && text.base[5] == ' ')
+    text = (uvsmtp_slice_t){text.base + 6, text.len - 6};
+  else if (reply->enhanced[0] != 0)
+    return put_lines(reply, out, size - 1);
+  len = text.len < size - 1 ? text.len : size - 1;
   out[len] = '\0';
-  return len;
+  return uvsmtp__copy_text(out, text.base, len);
 }
