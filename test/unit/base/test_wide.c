@@ -122,6 +122,20 @@ static void every_octet_has_its_bit(void **state)
   }
 }
 
+static void of_two_octets_the_larger_is_taken(void **state)
+{
+  for (unsigned a = 0; a < 256; a++) {
+    char all_a[UVSMTP__OCTETS], some[UVSMTP__OCTETS];
+    uvsmtp__octets_t larger;
+    memset(all_a, (int)a, sizeof(all_a));
+    for (size_t i = 0; i < sizeof(some); i++)
+      some[i] = (char)(i * 17);
+    larger = uvsmtp__octets_larger(uvsmtp__octets_load(all_a), uvsmtp__octets_load(some));
+    for (unsigned i = 0; i < sizeof(some); i++)
+      assert_int_equal(larger[i], a > i * 17 ? a : i * 17);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -130,6 +144,7 @@ int main(void)
       cmocka_unit_test(any_mixture_is_judged_as_octet_by_octet),
       cmocka_unit_test(an_octet_is_found_at_every_place),
       cmocka_unit_test(every_octet_has_its_bit),
+      cmocka_unit_test(of_two_octets_the_larger_is_taken),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
