@@ -499,11 +499,13 @@ UVSMTP_EXTERN void uvsmtp_send_cancel(uvsmtp_send_t *send);
 UVSMTP_EXTERN size_t uvsmtp_send_keep(uvsmtp_send_t *send, const uvsmtp_result_t *result,
                                       bool unknown_too);
 /**
- * uvsmtp_connection_send for a send with results that were kept, or one that has none yet; its
- * envelope and source are its own, and looked through already, and it was queued when it was first.
- * After an error they are still kept. UVSMTP_ECLOSING, UVSMTP_ENOMEM. Since 0.1
+ * uvsmtp_connection_send for `count` sends at once, each with results that were kept, or with none
+ * yet; their envelopes and sources are their own, and looked through already, and they were queued
+ * when they were first. After an error none was taken, and results are still kept.
+ * UVSMTP_ECLOSING, UVSMTP_ENOMEM. Since 0.1
  */
-UVSMTP_EXTERN int uvsmtp_connection_resume(uvsmtp_connection_t *connection, uvsmtp_send_t *send,
+UVSMTP_EXTERN int uvsmtp_connection_resume(uvsmtp_connection_t *connection,
+                                           uvsmtp_send_t *const *sends, size_t count,
                                            uvsmtp_send_cb cb);
 /** Results that were kept. */
 typedef struct uvsmtp_kept_s uvsmtp_kept_t;

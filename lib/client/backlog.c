@@ -7,9 +7,8 @@
 
 /* How far a turn takes a line, so that they get 16, 4 and 1 of 21 turns; and the order in which
  * they are looked at. */
-static const uint64_t strides[PRIORITIES] = {[UVSMTP_PRIORITY_HIGH] = 1,
-                                             [UVSMTP_PRIORITY_NORMAL] = UVSMTP__NORMAL_STRIDE,
-                                             [UVSMTP_PRIORITY_LOW] = 16};
+static const uint64_t strides[PRIORITIES] = {
+    [UVSMTP_PRIORITY_HIGH] = 1, [UVSMTP_PRIORITY_NORMAL] = 4, [UVSMTP_PRIORITY_LOW] = 16};
 static const uvsmtp_priority_t order[PRIORITIES] = {UVSMTP_PRIORITY_HIGH, UVSMTP_PRIORITY_NORMAL,
                                                     UVSMTP_PRIORITY_LOW};
 
@@ -54,6 +53,14 @@ void uvsmtp__backlog_init(uvsmtp__backlog_t *queue)
   }
 }
 
+/* So many of a line have left it. */
+static void note_left(uvsmtp__backlog_t *queue, uvsmtp__line_t *line, size_t count, uint64_t bytes)
+{
+  line->count -= count;
+  queue->count -= count;
+  queue->bytes -= bytes;
+}
+
 void uvsmtp__backlog_remove(uvsmtp__backlog_t *queue, uvsmtp_send_t *send)
 {
   uvsmtp__line_t *line = &queue->lines[send->client_priority];
@@ -61,7 +68,9 @@ void uvsmtp__backlog_remove(uvsmtp__backlog_t *queue, uvsmtp_send_t *send)
     uvsmtp__heap_remove(&line->again, again_of(send));
   else
     uvsmtp__list_remove(uvsmtp__send_link(send));
-  uvsmtp__backlog_left(queue, line, send);
+  if (send->client_deadline_ms != UINT64_MAX)
+    uvsmtp__heap_remove(&queue->deadlines, uvsmtp__send_timer(send));
+  note_left(queue, line, 1, send->client_bytes);
 }
 
 /* Whose turn it is: the line that is least far, at a tie the one of higher priority. */
@@ -86,15 +95,48 @@ uvsmtp_send_t *uvsmtp__backlog_first(const uvsmtp__backlog_t *queue)
   return queue->count == 0 ? NULL : first_of(line_in_turn(queue));
 }
 
-uvsmtp_send_t *uvsmtp__backlog_take_in_turn(uvsmtp__backlog_t *queue)
+/* Its turns take it further. */
+static void advance(uvsmtp__backlog_t *queue, uvsmtp__line_t *line, size_t turns)
+{
+  line->pass += turns * strides[line - queue->lines];
+  queue->pass = line->pass - strides[line - queue->lines];
+}
+
+uvsmtp_send_t *uvsmtp__backlog_take(uvsmtp__backlog_t *queue)
 {
   assert(queue->count > 0);
   uvsmtp__line_t *line = line_in_turn(queue);
   uvsmtp_send_t *send = first_of(line);
-  queue->pass = line->pass;
-  line->pass += strides[line - queue->lines];
+  advance(queue, line, 1);
   uvsmtp__backlog_remove(queue, send);
   return send;
+}
+
+/* Those at the head of a line of which none has come back or has a deadline: with one cut. */
+static void cut(uvsmtp__backlog_t *queue, uvsmtp__line_t *line, uvsmtp_send_t **sends, size_t count)
+{
+  uvsmtp__link_t *link = line->fresh.next;
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < count; i++, link = link->next) {
+    sends[i] = uvsmtp__send_of(link);
+    bytes += sends[i]->client_bytes;
+  }
+  line->fresh.next = link;
+  link->prev = &line->fresh;
+  advance(queue, line, count);
+  note_left(queue, line, count, bytes);
+}
+
+void uvsmtp__backlog_take_run(uvsmtp__backlog_t *queue, uvsmtp_send_t **sends, size_t count)
+{
+  assert(queue->count >= count && count > 0);
+  uvsmtp__line_t *line = line_in_turn(queue);
+  if (line->count == queue->count && line->again.root == NULL && queue->deadlines.root == NULL) {
+    cut(queue, line, sends, count);
+    return;
+  }
+  for (size_t i = 0; i < count; i++)
+    sends[i] = uvsmtp__backlog_take(queue);
 }
 
 uvsmtp_send_t *uvsmtp__backlog_late(const uvsmtp__backlog_t *queue, uint64_t now)

@@ -29,9 +29,6 @@ typedef struct uvsmtp__backlog_s {
   uint64_t bytes; /* of messages whose size is known */
 } uvsmtp__backlog_t;
 
-/* How far a turn takes the line of normal priority. */
-#define UVSMTP__NORMAL_STRIDE 4
-
 static inline uvsmtp__link_t *uvsmtp__send_link(uvsmtp_send_t *send)
 {
   return (uvsmtp__link_t *)(void *)send->links;
@@ -51,8 +48,10 @@ void uvsmtp__backlog_init(uvsmtp__backlog_t *queue);
 void uvsmtp__backlog_remove(uvsmtp__backlog_t *queue, uvsmtp_send_t *send);
 /* The one that is next, or NULL. */
 uvsmtp_send_t *uvsmtp__backlog_first(const uvsmtp__backlog_t *queue);
-/* uvsmtp__backlog_take where there are several lines, or some have come back. */
-uvsmtp_send_t *uvsmtp__backlog_take_in_turn(uvsmtp__backlog_t *queue);
+/* Takes the one that is next; there has to be one. */
+uvsmtp_send_t *uvsmtp__backlog_take(uvsmtp__backlog_t *queue);
+/* The same for `count`, of which there have to be so many. */
+void uvsmtp__backlog_take_run(uvsmtp__backlog_t *queue, uvsmtp_send_t **sends, size_t count);
 /* One whose deadline has passed, or NULL. */
 uvsmtp_send_t *uvsmtp__backlog_late(const uvsmtp__backlog_t *queue, uint64_t now);
 
@@ -79,31 +78,6 @@ static inline void uvsmtp__backlog_push(uvsmtp__backlog_t *queue, uvsmtp_send_t 
     line->pass = queue->pass;
   queue->count++;
   queue->bytes += send->client_bytes;
-}
-
-/* It has left its line: what else knows of it. */
-static inline void uvsmtp__backlog_left(uvsmtp__backlog_t *queue, uvsmtp__line_t *line,
-                                        uvsmtp_send_t *send)
-{
-  if (send->client_deadline_ms != UINT64_MAX)
-    uvsmtp__heap_remove(&queue->deadlines, uvsmtp__send_timer(send));
-  line->count--;
-  queue->count--;
-  queue->bytes -= send->client_bytes;
-}
-
-/* Takes the one that is next; there has to be one. */
-static inline uvsmtp_send_t *uvsmtp__backlog_take(uvsmtp__backlog_t *queue)
-{
-  uvsmtp__line_t *line = &queue->lines[UVSMTP_PRIORITY_NORMAL];
-  if (line->count != queue->count || line->count == 0 || line->again.root != NULL)
-    return uvsmtp__backlog_take_in_turn(queue);
-  uvsmtp_send_t *send = uvsmtp__send_of(line->fresh.next);
-  queue->pass = line->pass;
-  line->pass += UVSMTP__NORMAL_STRIDE;
-  uvsmtp__list_remove(uvsmtp__send_link(send));
-  uvsmtp__backlog_left(queue, line, send);
-  return send;
 }
 
 #endif

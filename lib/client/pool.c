@@ -206,15 +206,38 @@ void uvsmtp__pool_gave_up(uvsmtp__pool_t *pool, uint64_t now)
 /* One step of an endpoint of weight 1. */
 #define SHARE_UNIT ((uint64_t)1 << 32)
 
-void uvsmtp__pool_account(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t recipients,
-                          uint64_t now)
+/* What it counts where it is not all plain. */
+static void account(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t recipients, uint64_t bytes,
+                    uint64_t now)
 {
+  slot->bytes += bytes;
   slot->endpoint->share += SHARE_UNIT / slot->endpoint->weight;
   if (pool->limited)
     uvsmtp__lifecycle_judge(pool, slot, now);
   if (pool->paced) {
     uvsmtp__bucket_take(&pool->messages, 1, now);
     uvsmtp__bucket_take(&pool->recipients, recipients, now);
+  }
+}
+
+void uvsmtp__pool_sent(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, size_t count,
+                       uint64_t recipients, uint64_t bytes, uint64_t now)
+{
+  uvsmtp__link_t *busy = &slot->endpoint->busy;
+  bool idle = slot->state == UVSMTP__SLOT_IDLE;
+  slot->unproven = slot->unproven || (idle && slot->given > 0);
+  slot->given += count;
+  slot->in_flight += count;
+  slot->room -= count;
+  if (!pool->plain)
+    account(pool, slot, recipients, bytes, now);
+  if (slot->room == 0 || slot->retiring) {
+    uvsmtp__slot_pass(pool, slot, UVSMTP__SLOT_FULL);
+  } else if (idle) {
+    uvsmtp__slot_pass(pool, slot, UVSMTP__SLOT_BUSY);
+  } else if (busy->prev != &slot->link) { /* to the end, so that the load goes round */
+    uvsmtp__list_remove(&slot->link);
+    uvsmtp__list_push_back(busy, &slot->link);
   }
 }
 

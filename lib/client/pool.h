@@ -278,12 +278,13 @@ static inline void uvsmtp__slot_pass(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot,
   slot->state = state;
   uvsmtp__slot_link(pool, slot, state);
 }
-/* pool_again and pool_sent where it is not all plain. */
+/* pool_again where it is not all plain. */
 uvsmtp__slot_t *uvsmtp__pool_look_again(uvsmtp__pool_t *pool, uint64_t now);
-void uvsmtp__pool_account(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t recipients,
-                          uint64_t now);
 
-/* ---- once for each send ---- */
+/* ---- once for each send, or for a few ---- */
+
+/* So many sends may go to a connection together. */
+#define UVSMTP__RUN_MAX 32
 
 /*
  * After STEP_SEND, up to `more` times: where the next send goes, or NULL, if that takes a step. The
@@ -300,28 +301,27 @@ static inline uvsmtp__slot_t *uvsmtp__pool_again(uvsmtp__pool_t *pool, uint64_t 
   return uvsmtp__pool_look_again(pool, now);
 }
 
-/* A send goes to the slot that a step, or uvsmtp__pool_again, has just named. */
-static inline void uvsmtp__pool_sent(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot,
-                                     uint64_t recipients, uint64_t bytes, uint64_t now)
+/*
+ * How many of the `waiting` may go to that slot together: 1, or where it is all plain about its
+ * share of them. Where there are others the run is short, for those that came first shall not wait
+ * behind one another.
+ */
+static inline size_t uvsmtp__pool_run(const uvsmtp__pool_t *pool, const uvsmtp__slot_t *slot,
+                                      size_t waiting)
 {
-  uvsmtp__link_t *busy = &slot->endpoint->busy;
-  bool idle = slot->state == UVSMTP__SLOT_IDLE;
-  slot->unproven = slot->unproven || (idle && slot->given > 0);
-  slot->given++;
-  slot->in_flight++;
-  slot->bytes += bytes;
-  slot->room--;
-  if (!pool->plain)
-    uvsmtp__pool_account(pool, slot, recipients, now);
-  if (slot->room == 0 || slot->retiring) {
-    uvsmtp__slot_pass(pool, slot, UVSMTP__SLOT_FULL);
-  } else if (idle) {
-    uvsmtp__slot_pass(pool, slot, UVSMTP__SLOT_BUSY);
-  } else if (busy->prev != &slot->link) { /* to the end, so that the load goes round */
-    uvsmtp__list_remove(&slot->link);
-    uvsmtp__list_push_back(busy, &slot->link);
-  }
+  size_t takers = pool->counts[UVSMTP__SLOT_IDLE] + pool->counts[UVSMTP__SLOT_BUSY];
+  size_t run = waiting / takers;
+  size_t most = takers == 1 ? UVSMTP__RUN_MAX : UVSMTP__RUN_MAX / 4;
+  if (!pool->plain || run == 0)
+    return 1;
+  most = slot->room < most ? slot->room : most;
+  return run < most ? run : most;
 }
+
+/* So many sends, of `recipients` and `bytes`, go to the slot that a step, or uvsmtp__pool_again,
+ * has just named; more than one if uvsmtp__pool_run says so. */
+void uvsmtp__pool_sent(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, size_t count,
+                       uint64_t recipients, uint64_t bytes, uint64_t now);
 
 /* The server has said something about a send or a loan. */
 static inline void uvsmtp__slot_prove(uvsmtp__slot_t *slot)

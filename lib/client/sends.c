@@ -327,34 +327,40 @@ static UVSMTP__RARE void refused(uvsmtp_client_t *client, uvsmtp_send_t *send, i
     uvsmtp__sends_finish(client, send, err);
 }
 
-/* The first that waits goes to the connection; false: something else has to be done before more. */
-static bool start(uvsmtp_client_t *client, uvsmtp__member_t *member, uint64_t now)
+/* The first `count` that wait go to the connection; false: something else has to be done first. */
+static bool start(uvsmtp_client_t *client, uvsmtp__member_t *member, size_t count, uint64_t now)
 {
+  uvsmtp_send_t *sends[UVSMTP__RUN_MAX];
   if (member->slot.room == 0) { /* idle, and it has ended without having told so yet */
     uvsmtp__member_lost(member);
     return false;
   }
-  uvsmtp_send_t *send = uvsmtp__backlog_take(&client->queue);
-  client->in_flight++;
-  client->ever.reused += member->slot.given > 0;
-  send->client_slot = member;
-  send->client_tries++;
-  send->client_again = true;
-  uvsmtp__pool_sent(&client->pool, &member->slot, send->envelope->recipient_count,
-                    send->client_bytes, now);
-  int err = uvsmtp_connection_resume(member->connection, send, on_sent);
-  if (err != 0)
-    refused(client, send, err);
+  uvsmtp__backlog_take_run(&client->queue, sends, count);
+  client->in_flight += count;
+  client->ever.reused += member->slot.given > 0 ? count : count - 1;
+  for (size_t i = 0; i < count; i++) {
+    sends[i]->client_slot = member;
+    sends[i]->client_tries++;
+    sends[i]->client_again = true;
+  }
+  uvsmtp__pool_sent(&client->pool, &member->slot, count, sends[0]->envelope->recipient_count,
+                    sends[0]->client_bytes, now);
+  int err = uvsmtp_connection_resume(member->connection, sends, count, on_sent);
+  for (size_t i = 0; err != 0 && i < count; i++)
+    refused(client, sends[i], err);
   return err == 0;
 }
 
 void uvsmtp__sends_start(uvsmtp_client_t *client, const uvsmtp__step_t *step)
 {
   uvsmtp__slot_t *slot = step->slot;
+  size_t left = step->more + 1;
   uint64_t now = uv_now(client->loop);
-  for (size_t more = step->more; start(client, uvsmtp__member_of(slot), now) && more > 0; more--) {
-    slot = uvsmtp__pool_again(&client->pool, now);
-    if (slot == NULL)
+  while (left > 0 && slot != NULL) {
+    size_t count = uvsmtp__pool_run(&client->pool, slot, left);
+    if (!start(client, uvsmtp__member_of(slot), count, now))
       return;
+    left -= count;
+    slot = left > 0 ? uvsmtp__pool_again(&client->pool, now) : NULL;
   }
 }

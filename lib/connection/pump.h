@@ -186,9 +186,10 @@ void uvsmtp__pump_trim(uvsmtp_connection_t *c);
 void uvsmtp__pump_fill(uvsmtp_connection_t *c);
 /* `due` was set: gives back what failed before it could be issued; a fill follows. */
 void uvsmtp__pump_run(uvsmtp_connection_t *c);
-/* Takes a send that has all but its callback, checked. UVSMTP_ECLOSING and UVSMTP_ENOMEM change
- * nothing. */
-int uvsmtp__pump_queue(uvsmtp_connection_t *c, uvsmtp_send_t *send, uvsmtp_send_cb cb);
+/* Takes sends that have all but their callback, checked. UVSMTP_ECLOSING and UVSMTP_ENOMEM
+ * change nothing. */
+int uvsmtp__pump_queue(uvsmtp_connection_t *c, uvsmtp_send_t *const *sends, size_t count,
+                       uvsmtp_send_cb cb);
 /* A reply to a command of the pump, or an unsolicited one while it is busy. */
 void uvsmtp__pump_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event);
 /*

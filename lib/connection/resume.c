@@ -38,11 +38,14 @@ size_t uvsmtp_send_keep(uvsmtp_send_t *send, const uvsmtp_result_t *result, bool
   return n;
 }
 
-int uvsmtp_connection_resume(uvsmtp_connection_t *c, uvsmtp_send_t *send, uvsmtp_send_cb cb)
+int uvsmtp_connection_resume(uvsmtp_connection_t *c, uvsmtp_send_t *const *sends, size_t count,
+                             uvsmtp_send_cb cb)
 {
-  uvsmtp__transaction_t *t = send->transaction;
-  int err = uvsmtp__pump_queue(c, send, cb);
-  if (err == 0 && t != NULL) {
+  int err = uvsmtp__pump_queue(c, sends, count, cb);
+  for (size_t i = 0; err == 0 && i < count; i++) {
+    uvsmtp__transaction_t *t = sends[i]->transaction;
+    if (t == NULL)
+      continue;
     t->order = c->pump->order++;
     t->foreign = true;
   }

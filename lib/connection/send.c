@@ -13,26 +13,22 @@ static bool has_to_be_run(const uvsmtp_connection_t *c)
           uvsmtp__pump_may_overlap(c, uvsmtp__ways(c), uvsmtp__pump_most(c)));
 }
 
-/* Apart, so that it costs nothing where there is a pump. */
-static __attribute__((noinline)) int queue_first(uvsmtp_connection_t *c, uvsmtp_send_t *send,
-                                                 uvsmtp_send_cb cb)
-{
-  int err = uvsmtp__pump_wake(c);
-  return err != 0 ? err : uvsmtp__pump_queue(c, send, cb);
-}
-
-int uvsmtp__pump_queue(uvsmtp_connection_t *c, uvsmtp_send_t *send, uvsmtp_send_cb cb)
+int uvsmtp__pump_queue(uvsmtp_connection_t *c, uvsmtp_send_t *const *sends, size_t count,
+                       uvsmtp_send_cb cb)
 {
   if (!uvsmtp__connection_alive(c) || uvsmtp__connection_closing(c))
     return UVSMTP_ECLOSING;
-  if (c->pump == &uvsmtp__pump_at_rest)
-    return queue_first(c, send, cb);
-  send->cb = cb;
-  send->owner = c;
-  send->started_ms = 0;
-  send->cancel_queued = NULL;
-  uvsmtp__list_push_back(&c->pump->queue, uvsmtp__send_link_of(send));
-  c->pump->queued++;
+  if (c->pump == &uvsmtp__pump_at_rest && uvsmtp__pump_wake(c) != 0)
+    return UVSMTP_ENOMEM;
+  for (size_t i = 0; i < count; i++) {
+    uvsmtp_send_t *send = sends[i];
+    send->cb = cb;
+    send->owner = c;
+    send->started_ms = 0;
+    send->cancel_queued = NULL;
+    uvsmtp__list_push_back(&c->pump->queue, uvsmtp__send_link_of(send));
+  }
+  c->pump->queued += count;
   if (has_to_be_run(c))
     uvsmtp__pump_run_soon(c);
   return 0;
@@ -49,7 +45,7 @@ int uvsmtp_connection_send(uvsmtp_connection_t *c, uvsmtp_send_t *send,
     return UVSMTP_ENORECIPIENTS;
   if ((err = uvsmtp_envelope_check(envelope)) != 0)
     return err;
-  if ((err = uvsmtp__pump_queue(c, send, cb)) != 0)
+  if ((err = uvsmtp__pump_queue(c, &send, 1, cb)) != 0)
     return err;
   send->envelope = envelope;
   send->source = source;

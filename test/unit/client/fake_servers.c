@@ -208,9 +208,15 @@ size_t uvsmtp_send_keep(uvsmtp_send_t *send, const uvsmtp_result_t *result, bool
   return result->recipients[0].try_elsewhere;
 }
 
-int uvsmtp_connection_resume(uvsmtp_connection_t *c, uvsmtp_send_t *send, uvsmtp_send_cb cb)
+int uvsmtp_connection_resume(uvsmtp_connection_t *c, uvsmtp_send_t *const *sends, size_t count,
+                             uvsmtp_send_cb cb)
 {
-  return uvsmtp_connection_send(c, send, send->envelope, send->source, cb);
+  int err = 0;
+  for (size_t i = 0; i < count && err == 0; i++) {
+    err = uvsmtp_connection_send(c, sends[i], sends[i]->envelope, sends[i]->source, cb);
+    assert_true(err == 0 || i == 0); /* all or none */
+  }
+  return err;
 }
 
 uvsmtp_kept_t *uvsmtp_send_settle(uvsmtp_send_t *send, uvsmtp_status_t status, const char *text,

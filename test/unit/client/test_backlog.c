@@ -105,6 +105,41 @@ static void what_comes_back_stands_before_all_that_came_after_it(void **state)
     assert_int_equal(take(), order[i]);
 }
 
+/* With priorities, deadlines and some that have come back, or with none of these. */
+static void mix(bool plain)
+{
+  start();
+  for (size_t i = 0; i < MANY; i++) {
+    sends[i].client_bytes = i;
+    if (!plain)
+      sends[i].client_deadline_ms = i % 5 == 0 ? 5000 - i : UINT64_MAX;
+    sends[i].client_again = !plain && i % 7 == 0;
+    push(i, (uvsmtp_priority_t)(plain ? UVSMTP_PRIORITY_LOW : i % 3));
+  }
+}
+
+static void a_run_is_what_would_be_taken_one_by_one(void **state)
+{
+  for (int plain = 0; plain < 2; plain++) {
+    uvsmtp_send_t *one[MANY], *run[MANY];
+    mix(plain);
+    for (size_t i = 0; i < MANY; i++)
+      one[i] = uvsmtp__backlog_take(&queue);
+    uint64_t pass = queue.pass;
+    mix(plain);
+    for (size_t at = 0, n = 1; at < MANY; at += n, n = n % 37 + 1) {
+      n = n < MANY - at ? n : MANY - at;
+      uvsmtp__backlog_take_run(&queue, run + at, n);
+      assert_int_equal(queue.count, MANY - at - n);
+    }
+    assert_memory_equal(one, run, sizeof(one));
+    assert_int_equal(queue.pass, pass);
+    assert_int_equal(queue.bytes, 0);
+    assert_null(queue.deadlines.root);
+    assert_null(uvsmtp__backlog_first(&queue));
+  }
+}
+
 static void any_can_be_removed_and_count_and_bytes_are_right(void **state)
 {
   start();
@@ -170,6 +205,7 @@ int main(void)
       cmocka_unit_test(while_all_wait_each_priority_gets_its_turns),
       cmocka_unit_test(a_lone_priority_waits_for_no_other_and_owes_nothing_afterwards),
       cmocka_unit_test(what_comes_back_stands_before_all_that_came_after_it),
+      cmocka_unit_test(a_run_is_what_would_be_taken_one_by_one),
       cmocka_unit_test(any_can_be_removed_and_count_and_bytes_are_right),
       cmocka_unit_test(deadlines_pass_in_their_order_whoever_is_served_meanwhile)};
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -560,6 +560,54 @@ static void one_decision_for_many_sends_is_what_many_would_be(void **state)
   }
 }
 
+/* `waiting` sends go out in runs: how many each slot has got. */
+static void send_in_runs(world_t *w, size_t waiting)
+{
+  uvsmtp__waiting_t all = {.sends = waiting};
+  uvsmtp__step_t next;
+  while (all.sends > 0 &&
+         (next = uvsmtp__pool_next(&w->pool, &all, w->now)).kind == UVSMTP__STEP_SEND) {
+    assert_int_equal(next.more, all.sends - 1);
+    for (uvsmtp__slot_t *slot = next.slot; all.sends > 0 && slot != NULL;
+         slot = uvsmtp__pool_again(&w->pool, w->now)) {
+      size_t run = uvsmtp__pool_run(&w->pool, slot, all.sends);
+      assert_in_range(run, 1, slot->room < UVSMTP__RUN_MAX ? slot->room : UVSMTP__RUN_MAX);
+      uvsmtp__pool_sent(&w->pool, slot, run, 0, 0, w->now);
+      all.sends -= run;
+    }
+  }
+}
+
+static void in_runs_each_connection_gets_its_share(void **state)
+{
+  static const struct {
+    size_t waiting, slots, room[3], got[3], off; /* by so many at most */
+  } rows[] = {{7, 3, {40, 40, 40}, {2, 2, 3}, 0},
+              {100, 1, {100}, {100}, 0},
+              {100, 1, {33}, {33}, 0},
+              {90, 3, {40, 40, 40}, {30, 30, 30}, 4},
+              {90, 3, {40, 10, 70}, {40, 10, 40}, 4},
+              {1, 3, {4, 4, 4}, {0, 0, 1}, 0},
+              {500, 2, {64, 200}, {64, 200}, 0}};
+  for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    uvsmtp__pool_limits_t limits = world_limits();
+    world_t w;
+    world_start(&w, &limits);
+    for (size_t k = 0; k < rows[i].slots; k++) {
+      w.room[k] = rows[i].room[k];
+      w.used[k] = true;
+      uvsmtp__pool_add(&w.pool, &w.slots[k], &w.endpoints[0], w.now);
+      uvsmtp__pool_opened(&w.pool, &w.slots[k], w.now);
+    }
+    send_in_runs(&w, rows[i].waiting);
+    for (size_t k = 0; k < rows[i].slots; k++)
+      if (w.slots[k].in_flight + rows[i].off < rows[i].got[k] ||
+          w.slots[k].in_flight > rows[i].got[k] + rows[i].off)
+        fail_msg("row %zu: slot %zu has %zu instead of %zu", i, k, w.slots[k].in_flight,
+                 rows[i].got[k]);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -591,6 +639,7 @@ int main(void)
       cmocka_unit_test(
           replies_about_the_server_ask_to_slow_down_and_those_about_the_message_do_not),
       cmocka_unit_test(a_random_life_keeps_the_cap_and_serves_everybody),
-      cmocka_unit_test(one_decision_for_many_sends_is_what_many_would_be)};
+      cmocka_unit_test(one_decision_for_many_sends_is_what_many_would_be),
+      cmocka_unit_test(in_runs_each_connection_gets_its_share)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

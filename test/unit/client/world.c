@@ -78,7 +78,7 @@ char world_step(world_t *w, size_t *slot)
   case UVSMTP__STEP_SEND:
     assert_true(w->waiting.sends > 0);
     w->waiting.sends--;
-    uvsmtp__pool_sent(&w->pool, step.slot, w->waiting.recipients, w->waiting.bytes, w->now);
+    uvsmtp__pool_sent(&w->pool, step.slot, 1, w->waiting.recipients, w->waiting.bytes, w->now);
     return 's';
   case UVSMTP__STEP_LEND:
     assert_true(w->waiting.borrows > 0);
