@@ -448,12 +448,12 @@ struct uvsmtp_send_s {
   uvsmtp_progress_cb progress; /* NULL: not told; may be set and changed at any time */
   /* private */
   uvsmtp_send_cb cb;
+  void *owner;
   const uvsmtp_envelope_t *envelope;
   uvsmtp_source_t *source;
   void *links[3];
-  void *owner;
-  uint64_t queued_ms, started_ms;
   void *transaction;
+  uint64_t queued_ms, started_ms;
   /* private to the client: a connection leaves these alone, but uvsmtp_send_cancel calls the first
    * instead of its own work where it is not NULL, and uvsmtp_connection_send makes it NULL */
   void (*cancel_queued)(uvsmtp_send_t *send); /* set while a client has it and no connection */
@@ -465,7 +465,7 @@ struct uvsmtp_send_s {
   int client_err;
   unsigned char client_priority;
   bool client_again;
-  unsigned char client_spared;
+  unsigned char client_spared, unused;
 };
 
 /**

@@ -64,6 +64,23 @@ static inline uint64_t uvsmtp__backlog_due(const uvsmtp__backlog_t *queue)
                              ->client_deadline_ms;
 }
 
+/* One more is in a line. Who was away saves nothing up, and still owes what it had. */
+static inline void uvsmtp__backlog_joined(uvsmtp__backlog_t *queue, uvsmtp__line_t *line)
+{
+  if (line->count++ == 0 && line->pass < queue->pass)
+    line->pass = queue->pass;
+  queue->count++;
+}
+
+/* The same as push for one of normal priority that is new, and has neither a size nor a deadline.
+ */
+static inline void uvsmtp__backlog_append(uvsmtp__backlog_t *queue, uvsmtp_send_t *send)
+{
+  uvsmtp__line_t *line = &queue->lines[UVSMTP_PRIORITY_NORMAL];
+  uvsmtp__list_push_back(&line->fresh, uvsmtp__send_link(send));
+  uvsmtp__backlog_joined(queue, line);
+}
+
 static inline void uvsmtp__backlog_push(uvsmtp__backlog_t *queue, uvsmtp_send_t *send)
 {
   uvsmtp__line_t *line = &queue->lines[send->client_priority];
@@ -73,10 +90,7 @@ static inline void uvsmtp__backlog_push(uvsmtp__backlog_t *queue, uvsmtp_send_t 
     uvsmtp__list_push_back(&line->fresh, uvsmtp__send_link(send));
   if (send->client_deadline_ms != UINT64_MAX)
     uvsmtp__heap_add(&queue->deadlines, uvsmtp__send_timer(send));
-  /* Who was away saves nothing up, and still owes what it had. */
-  if (line->count++ == 0 && line->pass < queue->pass)
-    line->pass = queue->pass;
-  queue->count++;
+  uvsmtp__backlog_joined(queue, line);
   queue->bytes += send->client_bytes;
 }
 

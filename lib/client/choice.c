@@ -276,9 +276,10 @@ static void make_room(uvsmtp__pool_t *pool, uvsmtp__endpoint_t *endpoint)
     if (other == endpoint || other->live == 0 || !other->served ||
         other->priority < endpoint->priority)
       continue;
-    other->served = false;
+    other->served = other->well = false;
     uvsmtp__pool_retire(pool, other, other->live + other->opening - 1);
     endpoint->made_room = true;
+    endpoint->well = false;
     return;
   }
 }

@@ -222,6 +222,7 @@ static void init_pool(uvsmtp_client_t *client, const uvsmtp_client_options_t *o)
   client->resend_unknown = o->resend_unknown;
   client->tls_retry_ms = o->tls_retry_ms != 0 ? o->tls_retry_ms : DEFAULT_TLS_RETRY_MS;
   client->send_timeout_ms = o->send_timeout_ms != 0 ? o->send_timeout_ms : UINT64_MAX;
+  client->undemanding = !client->counts_bytes && client->send_timeout_ms == UINT64_MAX;
   client->on_room = o->on_room;
   uvsmtp__pool_init(&client->pool, &limits, client->endpoints, client->server_count,
                     uvsmtp__member_room, client, uv_hrtime() ^ (uint64_t)(uintptr_t)client,
@@ -309,6 +310,7 @@ void uvsmtp_client_close_within(uvsmtp_client_t *client, uvsmtp_close_t how, uin
   if (!client->closing)
     client->close_cb = cb;
   client->closing = true;
+  client->undemanding = false;
   uvsmtp__poster_close(client);
   client->pool.draining = true;
   client->close_deadline_ms =

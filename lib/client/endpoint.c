@@ -76,6 +76,7 @@ void uvsmtp__endpoint_failed(uvsmtp__endpoint_t *endpoint, unsigned round,
 {
   if (round != endpoint->failures)
     return;
+  endpoint->well = false;
   endpoint->failures++;
   endpoint->retry_at_ms = later(now, uvsmtp__backoff_delay(backoff, endpoint->failures));
 }
@@ -91,6 +92,7 @@ void uvsmtp__endpoint_refused(uvsmtp__endpoint_t *endpoint, bool adapt, uvsmtp__
   endpoint->retry_at_ms = later(now, uvsmtp__backoff_delay(backoff, endpoint->refusals));
   if (!adapt)
     return;
+  endpoint->well = false;
   endpoint->allowed = endpoint->live;
   uint64_t wait = doubled(backoff->first_ms, endpoint->refusals - 1, backoff->most_ms);
   endpoint->grow_at_ms = later(now, wait * GROW_DELAYS);
@@ -124,6 +126,7 @@ bool uvsmtp__endpoint_proved(uvsmtp__endpoint_t *endpoint, uvsmtp__backoff_t *ba
     endpoint->retry_at_ms = 0;
   }
   endpoint->hopeless = endpoint->made_room = false;
+  endpoint->well = endpoint->allowed == SIZE_MAX;
   if (endpoint->allowed == SIZE_MAX || endpoint->live < endpoint->allowed ||
       now < endpoint->grow_at_ms)
     return was_down;

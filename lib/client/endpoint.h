@@ -34,6 +34,7 @@ typedef struct uvsmtp__endpoint_s {
   bool hopeless;          /* whoever waits for this one alone waits in vain */
   bool made_room;         /* another slot goes so that this endpoint can be tried */
   bool served;            /* it has delivered since it last made room for another */
+  bool well;              /* nothing is known that a session which delivers could change */
   size_t allowed;
   uint64_t grow_at_ms;
   unsigned refusals; /* openings refused while others were open, in a row */
@@ -73,12 +74,6 @@ void uvsmtp__endpoint_refused(uvsmtp__endpoint_t *endpoint, bool adapt, uvsmtp__
 void uvsmtp__endpoint_rest(uvsmtp__endpoint_t *endpoint, uvsmtp__backoff_t *backoff, uint64_t now);
 /* A session was opened; `live` counts it already. */
 void uvsmtp__endpoint_opened(uvsmtp__endpoint_t *endpoint, uint64_t now);
-/* Nothing is known that a session which delivers could change. */
-static inline bool uvsmtp__endpoint_is_well(const uvsmtp__endpoint_t *endpoint)
-{
-  return endpoint->failures == 0 && endpoint->allowed == SIZE_MAX && !endpoint->hopeless &&
-         !endpoint->made_room && endpoint->served;
-}
 /* A session has delivered something. True if it had been down before. */
 bool uvsmtp__endpoint_proved(uvsmtp__endpoint_t *endpoint, uvsmtp__backoff_t *backoff,
                              uint64_t now);

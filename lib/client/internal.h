@@ -70,6 +70,7 @@ struct uvsmtp_client_s {
   uint64_t tls_retry_ms;
   bool resend_unknown;
   bool counts_bytes; /* somebody asks for the sizes of messages */
+  bool undemanding;  /* nobody does, sends have no timeout by default, and it is not closing */
   uvsmtp_client_cb on_room;
   bool was_full; /* and nobody was told yet that there is room again */
   uvsmtp__pool_t pool;
@@ -189,15 +190,18 @@ static inline int uvsmtp__sends_reserve(uvsmtp_client_t *client, size_t recipien
 /* Takes over room for the results of so many recipients, made by somebody else. */
 void uvsmtp__sends_adopt(uvsmtp_client_t *client, uvsmtp_recipient_result_t *scratch, size_t size);
 void uvsmtp__sends_release(uvsmtp_client_t *client);
+/* Hands the outcome to the caller; `send` is the caller's again. */
+void uvsmtp__sends_give(uvsmtp_client_t *client, uvsmtp_send_t *send,
+                        const uvsmtp_result_t *result);
 /* The ends of those that no connection has seen. */
 void uvsmtp__sends_tell(uvsmtp_client_t *client);
 
 /* sends.c: sends on their way through queue and connection */
-/* Takes what was passed with it, options may be NULL, whatever client it is going to; says why it
- * cannot be sent at all. */
+/* Takes what was passed with it, options may be NULL, whatever client it is going to; without a
+ * timeout of its own it has `timeout_ms`. Says why it cannot be sent at all. */
 int uvsmtp__sends_describe(uvsmtp_send_t *send, const uvsmtp_envelope_t *envelope,
                            uvsmtp_source_t *source, const uvsmtp_send_options_t *options,
-                           uvsmtp_send_cb cb);
+                           uint64_t timeout_ms, uvsmtp_send_cb cb);
 /* What it counts in the queue; 0 if that is not asked for. */
 uint64_t uvsmtp__sends_bytes(bool counted, const uvsmtp_source_t *source);
 /* Whether there is room in the queue for so many octets. */
@@ -215,17 +219,24 @@ void uvsmtp__sends_fail(uvsmtp_client_t *client, int err);
 /* Those that have waited too long are going to be told so. */
 void uvsmtp__sends_expire(uvsmtp_client_t *client);
 
-/* stats.c: a send was told (and, once a turn at least, histograms are made to know), a connection
- * is ready, a connection is closed */
+/* stats.c: a send is told */
 void uvsmtp__stats_told(uvsmtp_client_t *client, const uvsmtp_result_t *result);
-/* Hands the outcome to the caller; `send` is the caller's again. */
-static inline void uvsmtp__sends_give(uvsmtp_client_t *client, uvsmtp_send_t *send,
-                                      const uvsmtp_result_t *result)
+/* The next one has other times than those before it. */
+void uvsmtp__stats_retime(uvsmtp_client_t *client, const uvsmtp_result_t *result);
+/* stats_told for one that was accepted by all. */
+static inline void uvsmtp__stats_accepted(uvsmtp_client_t *client, const uvsmtp_result_t *result)
 {
-  uvsmtp__stats_told(client, result);
-  send->client_cb(send, result);
+  uvsmtp__tally_t *tally = &client->tally;
+  client->told[UVSMTP_ACCEPTED]++;
+  client->recipients_told[UVSMTP_ACCEPTED] += result->recipient_count;
+  if (tally->finished_ms != result->finished_ms || tally->started_ms != result->started_ms ||
+      tally->queued_ms != result->queued_ms)
+    uvsmtp__stats_retime(client, result);
+  tally->count++;
 }
+/* Once a turn at least, histograms are made to know. */
 void uvsmtp__stats_settle(uvsmtp_client_t *client);
+/* A connection is ready; a connection is closed. */
 void uvsmtp__stats_opened(uvsmtp_client_t *client, const uvsmtp_connection_t *connection);
 void uvsmtp__stats_gone(uvsmtp__member_t *member);
 

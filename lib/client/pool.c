@@ -167,6 +167,7 @@ static void note_failure(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, bool final,
 {
   uvsmtp__endpoint_t *endpoint = slot->endpoint;
   uvsmtp__endpoint_failed(endpoint, slot->round, &pool->backoff, now);
+  endpoint->well = false;
   if (final || endpoint->failures >= pool->limits.max_connect_tries)
     endpoint->hopeless = true;
 }
@@ -267,8 +268,7 @@ static UVSMTP__RARE void take_over(uvsmtp__pool_t *pool, const uvsmtp__endpoint_
 
 static void prove(uvsmtp__pool_t *pool, const uvsmtp__slot_t *slot, uint64_t now)
 {
-  if (!uvsmtp__endpoint_is_well(slot->endpoint) &&
-      uvsmtp__endpoint_proved(slot->endpoint, &pool->backoff, now))
+  if (!slot->endpoint->well && uvsmtp__endpoint_proved(slot->endpoint, &pool->backoff, now))
     take_over(pool, slot->endpoint);
 }
 

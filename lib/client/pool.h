@@ -335,8 +335,7 @@ static inline bool uvsmtp__slot_delivered(uvsmtp__slot_t *slot)
 {
   slot->in_flight--;
   uvsmtp__slot_prove(slot);
-  return slot->state == UVSMTP__SLOT_BUSY && slot->in_flight > 0 &&
-         uvsmtp__endpoint_is_well(slot->endpoint);
+  return slot->state == UVSMTP__SLOT_BUSY && slot->in_flight > 0 && slot->endpoint->well;
 }
 
 /* The rest: the endpoint is well, and the slot takes more, or is idle. */

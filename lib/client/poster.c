@@ -22,6 +22,7 @@ struct uvsmtp_poster_s {
   uvsmtp_client_t *client; /* the loop's thread */
   uv_async_t wake;
   size_t max_posted;
+  uint64_t send_timeout_ms; /* this and the next as the client has it */
   bool counts_bytes;
   uv_mutex_t lock; /* for all that follows */
   uv_cond_t room;
@@ -121,7 +122,7 @@ int uvsmtp_poster_post_with(uvsmtp_poster_t *p, uvsmtp_send_t *send,
                             const uvsmtp_envelope_t *envelope, uvsmtp_source_t *source,
                             const uvsmtp_send_options_t *options, uvsmtp_send_cb cb)
 {
-  int err = uvsmtp__sends_describe(send, envelope, source, options, cb);
+  int err = uvsmtp__sends_describe(send, envelope, source, options, p->send_timeout_ms, cb);
   if (err == 0)
     err = reserve(p, envelope->recipient_count);
   if (err != 0)
@@ -201,6 +202,7 @@ static int make(uvsmtp_poster_t **out, uvsmtp_client_t *client, size_t max_poste
   p->client = client;
   p->wake.data = client;
   p->max_posted = max_posted != 0 ? max_posted : DEFAULT_MAX_POSTED;
+  p->send_timeout_ms = client->send_timeout_ms;
   p->counts_bytes = client->counts_bytes;
   p->recipients = RECIPIENTS_AT_FIRST;
   p->holds = 2;

@@ -33,12 +33,17 @@ static void cancel_waiting(uvsmtp_send_t *send)
   uvsmtp__sends_finish(client, send, UVSMTP_ECANCELED);
 }
 
-static inline void enqueue(uvsmtp_client_t *client, uvsmtp_send_t *send)
+/* It is in the queue. */
+static inline void note_queued(uvsmtp_client_t *client, uvsmtp_send_t *send)
+{
+  send->cancel_queued = cancel_waiting;
+  uvsmtp__client_wake(client);
+}
+
+static void enqueue(uvsmtp_client_t *client, uvsmtp_send_t *send)
 {
   uvsmtp__backlog_push(&client->queue, send);
-  send->cancel_queued = cancel_waiting;
-  send->client_slot = NULL;
-  uvsmtp__client_wake(client);
+  note_queued(client, send);
 }
 
 void uvsmtp__sends_fail(uvsmtp_client_t *client, int err)
@@ -69,10 +74,9 @@ bool uvsmtp__sends_fits(const uvsmtp_client_t *client, uint64_t bytes)
   const uvsmtp__backlog_t *queue = &client->queue;
   if (queue->count >= client->max_queued)
     return false;
-  if (client->max_queued_bytes == UINT64_MAX)
-    return true;
-  return queue->count == 0 || (queue->bytes <= client->max_queued_bytes &&
-                               bytes <= client->max_queued_bytes - queue->bytes);
+  return client->max_queued_bytes == UINT64_MAX || queue->count == 0 ||
+         (queue->bytes <= client->max_queued_bytes &&
+          bytes <= client->max_queued_bytes - queue->bytes);
 }
 
 static UVSMTP__RARE int read_options(uvsmtp_send_t *send, const uvsmtp_send_options_t *options)
@@ -84,14 +88,15 @@ static UVSMTP__RARE int read_options(uvsmtp_send_t *send, const uvsmtp_send_opti
   if ((unsigned)o.priority > UVSMTP_PRIORITY_LOW)
     return UVSMTP_EINVAL;
   send->client_priority = (unsigned char)o.priority;
-  send->client_deadline_ms = o.timeout_ms;
+  if (o.timeout_ms != 0)
+    send->client_deadline_ms = o.timeout_ms;
   return 0;
 }
 
-/* Until it is accepted, the deadline is how long it may wait; 0: as the client says. */
+/* Until it is accepted, the deadline is how long it may wait. */
 int uvsmtp__sends_describe(uvsmtp_send_t *send, const uvsmtp_envelope_t *envelope,
                            uvsmtp_source_t *source, const uvsmtp_send_options_t *options,
-                           uvsmtp_send_cb cb)
+                           uint64_t timeout_ms, uvsmtp_send_cb cb)
 {
   int err = 0;
   if (send == NULL || cb == NULL || envelope == NULL || source == NULL || source->ops == NULL)
@@ -100,9 +105,15 @@ int uvsmtp__sends_describe(uvsmtp_send_t *send, const uvsmtp_envelope_t *envelop
     return UVSMTP_ENORECIPIENTS;
   send->envelope = envelope;
   send->source = source;
+  send->owner = send->transaction = NULL;
   send->client_cb = cb;
+  send->client_deadline_ms = timeout_ms;
+  send->client_bytes = 0;
+  send->client_tries = 0;
+  send->client_err = 0;
   send->client_priority = UVSMTP_PRIORITY_NORMAL;
-  send->client_deadline_ms = 0;
+  send->client_again = false;
+  send->client_spared = send->unused = 0;
   if (options != NULL)
     err = read_options(send, options);
   if (uvsmtp_envelope_check(envelope) != 0)
@@ -110,21 +121,18 @@ int uvsmtp__sends_describe(uvsmtp_send_t *send, const uvsmtp_envelope_t *envelop
   return err;
 }
 
-void uvsmtp__sends_number(uvsmtp_client_t *client, uvsmtp_send_t *send)
+static inline void number(uvsmtp_client_t *client, uvsmtp_send_t *send)
 {
-  uint64_t timeout = send->client_deadline_ms;
-  if (timeout == 0)
-    timeout = client->send_timeout_ms;
-  send->owner = send->transaction = NULL;
   send->client = client;
   send->queued_ms = uv_now(client->loop);
-  send->client_deadline_ms =
-      timeout == UINT64_MAX ? timeout : uvsmtp__later(send->queued_ms, timeout);
   send->client_ticket = client->ticket++;
-  send->client_tries = 0;
-  send->client_spared = 0;
-  send->client_err = 0;
-  send->client_again = false;
+}
+
+void uvsmtp__sends_number(uvsmtp_client_t *client, uvsmtp_send_t *send)
+{
+  number(client, send);
+  if (send->client_deadline_ms != UINT64_MAX)
+    send->client_deadline_ms = uvsmtp__later(send->queued_ms, send->client_deadline_ms);
 }
 
 void uvsmtp__sends_accept(uvsmtp_client_t *client, uvsmtp_send_t *send)
@@ -133,11 +141,27 @@ void uvsmtp__sends_accept(uvsmtp_client_t *client, uvsmtp_send_t *send)
   enqueue(client, send);
 }
 
-static UVSMTP__RARE void note_full(uvsmtp_client_t *client)
+static void note_full(uvsmtp_client_t *client)
 {
   if (!client->was_full)
     uvsmtp__events_note(client, &(uvsmtp_client_event_t){.type = UVSMTP_CLIENT_QUEUE_FULL});
   client->was_full = true;
+}
+
+/* It is described: into the queue, if there is room for it and its results. */
+static int take(uvsmtp_client_t *client, uvsmtp_send_t *send)
+{
+  if (client->closing)
+    return UVSMTP_ECLOSING;
+  send->client_bytes = uvsmtp__sends_bytes(client->counts_bytes, send->source);
+  if (!uvsmtp__sends_fits(client, send->client_bytes)) {
+    note_full(client);
+    return UVSMTP_EQUEUEFULL;
+  }
+  int err = uvsmtp__sends_reserve(client, send->envelope->recipient_count);
+  if (err == 0)
+    uvsmtp__sends_accept(client, send);
+  return err;
 }
 
 int uvsmtp_client_send_with(uvsmtp_client_t *client, uvsmtp_send_t *send,
@@ -146,27 +170,25 @@ int uvsmtp_client_send_with(uvsmtp_client_t *client, uvsmtp_send_t *send,
 {
   if (client == NULL)
     return UVSMTP_EINVAL;
-  int err = uvsmtp__sends_describe(send, envelope, source, options, cb);
-  if (err != 0)
-    return err;
-  if (client->closing)
-    return UVSMTP_ECLOSING;
-  send->client_bytes = uvsmtp__sends_bytes(client->counts_bytes, send->source);
-  if (!uvsmtp__sends_fits(client, send->client_bytes)) {
-    note_full(client);
-    return UVSMTP_EQUEUEFULL;
-  }
-  err = uvsmtp__sends_reserve(client, send->envelope->recipient_count);
-  if (err == 0)
-    uvsmtp__sends_accept(client, send);
-  return err;
+  int err = uvsmtp__sends_describe(send, envelope, source, options, client->send_timeout_ms, cb);
+  return err == 0 ? take(client, send) : err;
 }
 
 int uvsmtp_client_send(uvsmtp_client_t *client, uvsmtp_send_t *send,
                        const uvsmtp_envelope_t *envelope, uvsmtp_source_t *source,
                        uvsmtp_send_cb cb)
 {
-  return uvsmtp_client_send_with(client, send, envelope, source, NULL, cb);
+  if (client == NULL || !client->undemanding)
+    return uvsmtp_client_send_with(client, send, envelope, source, NULL, cb);
+  int err = uvsmtp__sends_describe(send, envelope, source, NULL, UINT64_MAX, cb);
+  if (err != 0)
+    return err;
+  if (client->queue.count >= client->max_queued || envelope->recipient_count > client->scratch_size)
+    return take(client, send);
+  number(client, send);
+  uvsmtp__backlog_append(&client->queue, send);
+  note_queued(client, send);
+  return 0;
 }
 
 /* ---- on a connection ---------------------------------------------------------------------- */
@@ -312,7 +334,8 @@ static void on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
   leave_connection(client, member);
   if (!uvsmtp__slot_delivered(&member->slot))
     uvsmtp__pool_delivered(&client->pool, &member->slot, uv_now(client->loop));
-  uvsmtp__sends_give(client, send, result);
+  uvsmtp__stats_accepted(client, result);
+  send->client_cb(send, result);
 }
 
 /* The connection did not even take it: because it has ended, or because of the message. */

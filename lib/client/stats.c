@@ -78,20 +78,22 @@ const uvsmtp_histogram_t *uvsmtp_client_latency(const uvsmtp_client_t *client,
 
 /* ---- counting ----------------------------------------------------------------------------- */
 
+void uvsmtp__stats_retime(uvsmtp_client_t *client, const uvsmtp_result_t *result)
+{
+  uvsmtp__tally_t *tally = &client->tally;
+  uvsmtp__stats_settle(client);
+  tally->queued_ms = result->queued_ms;
+  tally->started_ms = result->started_ms;
+  tally->finished_ms = result->finished_ms;
+}
+
 void uvsmtp__stats_told(uvsmtp_client_t *client, const uvsmtp_result_t *result)
 {
   client->told[result->status]++;
   for (size_t i = 0; i < result->recipient_count; i++)
     client->recipients_told[result->recipients[i].status]++;
-  uvsmtp__tally_t *tally = &client->tally;
-  if (tally->finished_ms != result->finished_ms || tally->started_ms != result->started_ms ||
-      tally->queued_ms != result->queued_ms) {
-    uvsmtp__stats_settle(client);
-    tally->queued_ms = result->queued_ms;
-    tally->started_ms = result->started_ms;
-    tally->finished_ms = result->finished_ms;
-  }
-  tally->count++;
+  uvsmtp__stats_retime(client, result);
+  client->tally.count++;
 }
 
 void uvsmtp__stats_settle(uvsmtp_client_t *client)

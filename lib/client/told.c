@@ -78,6 +78,12 @@ static void explain_delay(const uvsmtp_client_t *client, char *text, size_t size
            why);
 }
 
+void uvsmtp__sends_give(uvsmtp_client_t *client, uvsmtp_send_t *send, const uvsmtp_result_t *result)
+{
+  uvsmtp__stats_told(client, result);
+  send->client_cb(send, result);
+}
+
 /* Some connection saw it, and what that said of its recipients counts. */
 static bool tell_kept(uvsmtp_client_t *client, uvsmtp_send_t *send, uvsmtp_result_t *result)
 {

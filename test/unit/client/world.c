@@ -54,10 +54,21 @@ static uvsmtp__step_t next_step(world_t *w)
   return step;
 }
 
+/* What is well can get no better by what is delivered. */
+static void look_at_endpoints(const world_t *w)
+{
+  for (size_t i = 0; i < w->pool.endpoint_count; i++) {
+    const uvsmtp__endpoint_t *e = w->table[i];
+    assert_true(!e->well || (e->failures == 0 && e->allowed == SIZE_MAX && !e->hopeless &&
+                             !e->made_room && e->served));
+  }
+}
+
 char world_step(world_t *w, size_t *slot)
 {
   uvsmtp__step_t step = next_step(w);
   size_t i = 0;
+  look_at_endpoints(w);
   if (step.kind == UVSMTP__STEP_NONE)
     return '-';
   if (step.kind == UVSMTP__STEP_OPEN) {
