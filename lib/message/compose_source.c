@@ -1,67 +1,11 @@
-#include "message/builder.h"
+#include "message/reader.h"
 
 /*
  * A built message as a source. Opening it decides for every part how it travels, writes all headers
  * and boundaries into one buffer, and lists what comes after what: pieces of that buffer, and
- * contents. Reading then goes along the list; a content is given from where it lies, or runs
- * through an encoder into a chunk of fixed size.
- *
- * A content fails if its file cannot be read or its length is not what it was, or if its source
- * fails; then the message is not completed.
+ * contents. Reading then goes along the list; what a content gives is in compose_content.c.
  */
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
-
-#include "base/text.h"
-#include "message/encode.h"
-#include "message/raw.h"
-#include "message/source.h"
-
-#define LINES 256 /* of base64 in a chunk */
-#define IN_SIZE (LINES * UVSMTP__B64_LINE_IN)
-#define OUT_SIZE (LINES * (UVSMTP__B64_LINE_OUT + 2))
-
-/* An attached message whose parts are encoded anew. */
-typedef struct recoded_s {
-  struct recoded_s *next;
-  uvsmtp_raw_t *raw;
-  uvsmtp__recode_t *recode;
-} recoded_t;
-
-/* A stretch of the message: written text, or the content of a part. */
-typedef struct {
-  uvsmtp_part_t *part; /* NULL: text */
-  uvsmtp__cte_t cte;
-  recoded_t *recoded;
-  size_t start, len; /* of the text */
-} stretch_t;
-
-typedef struct {
-  const uvsmtp_message_t *message;
-  uvsmtp_source_t *self;
-  unsigned target;
-  uvsmtp__buffer_t text;
-  uvsmtp__writer_t writer;
-  char detail[UVSMTP__DETAIL_SIZE];
-  stretch_t *stretches;
-  size_t count, room, at;
-  size_t text_done; /* how much of the text is in stretches */
-  uint64_t length;
-  recoded_t *recoded;
-  bool eight, binary, moving; /* 8-bit bytes; binary parts; pieces that do not stay in place */
-
-  /* the content that is being given */
-  bool begun;
-  FILE *file;
-  uvsmtp_part_t *open_source;
-  uint64_t given; /* bytes of it that were read */
-  uvsmtp__b64_t b64;
-  uvsmtp__qp_t qp;
-  uvsmtp_slice_t in; /* of what was read, not encoded yet */
-  bool in_end;
-  char *in_chunk, *out_chunk; /* made when a content needs them */
-} reader_t;
 
 /* ---- How a part travels ---- */
 
@@ -122,13 +66,14 @@ uvsmtp__cte_t uvsmtp__choose_cte(const uvsmtp_message_t *m, const uvsmtp_part_t 
 
 /* ---- Laying the message out ---- */
 
-static void add_stretch(reader_t *r, stretch_t stretch)
+static void add_stretch(uvsmtp__reader_t *r, uvsmtp__laid_t stretch)
 {
   if (r->writer.err != 0)
     return;
   if (r->count == r->room) {
     size_t room = r->room != 0 ? 2 * r->room : 8;
-    stretch_t *grown = uvsmtp__realloc_array(&r->message->mem, r->stretches, room, sizeof(*grown));
+    uvsmtp__laid_t *grown =
+        uvsmtp__realloc_array(&r->message->mem, r->stretches, room, sizeof(*grown));
     if (grown == NULL) {
       r->writer.err = UVSMTP_ENOMEM;
       return;
@@ -140,18 +85,19 @@ static void add_stretch(reader_t *r, stretch_t stretch)
 }
 
 /* Closes the text written since the last call into a stretch. */
-static void flush_text(reader_t *r)
+static void flush_text(uvsmtp__reader_t *r)
 {
   size_t end = uvsmtp__buffer_len(&r->text);
   if (end == r->text_done)
     return;
-  add_stretch(r, (stretch_t){.start = r->text_done, .len = end - r->text_done});
+  add_stretch(r, (uvsmtp__laid_t){.start = r->text_done, .len = end - r->text_done});
   if (r->length != UVSMTP_LENGTH_UNKNOWN)
     r->length += end - r->text_done;
   r->text_done = end;
 }
 
-static uint64_t content_length(const reader_t *r, const uvsmtp_part_t *part, uvsmtp__cte_t cte)
+static uint64_t content_length(const uvsmtp__reader_t *r, const uvsmtp_part_t *part,
+                               uvsmtp__cte_t cte)
 {
   const uvsmtp__view_t *v = uvsmtp__part_view(r->message, part);
   uint64_t len = part->kind == UVSMTP__PART_MEMORY ? v->len
@@ -162,11 +108,11 @@ static uint64_t content_length(const reader_t *r, const uvsmtp_part_t *part, uvs
   return cte == UVSMTP__BASE64 ? uvsmtp__b64_length(len) : cte == UVSMTP__QP ? v->qp_len : len;
 }
 
-static void lay_content(reader_t *r, uvsmtp_part_t *part, uvsmtp__cte_t cte)
+static void lay_content(uvsmtp__reader_t *r, uvsmtp_part_t *part, uvsmtp__cte_t cte)
 {
   uint64_t length = content_length(r, part, cte);
   flush_text(r);
-  add_stretch(r, (stretch_t){.part = part, .cte = cte});
+  add_stretch(r, (uvsmtp__laid_t){.part = part, .cte = cte});
   if (length == UVSMTP_LENGTH_UNKNOWN || r->length == UVSMTP_LENGTH_UNKNOWN)
     r->length = UVSMTP_LENGTH_UNKNOWN;
   else
@@ -176,8 +122,8 @@ static void lay_content(reader_t *r, uvsmtp_part_t *part, uvsmtp__cte_t cte)
   r->eight = r->eight || cte == UVSMTP__8BIT || cte == UVSMTP__BINARY;
 }
 
-static int open_recoded(const uvsmtp_mem_t *mem, const uvsmtp__view_t *v, recoded_t *recoded,
-                        uint64_t *length)
+static int open_recoded(const uvsmtp_mem_t *mem, const uvsmtp__view_t *v,
+                        uvsmtp__recoded_t *recoded, uint64_t *length)
 {
   uvsmtp_raw_options_t o = UVSMTP_RAW_OPTIONS_INIT;
   int err;
@@ -192,7 +138,7 @@ static int open_recoded(const uvsmtp_mem_t *mem, const uvsmtp__view_t *v, recode
 }
 
 /* Notes that a part cannot go to a server without 8BITMIME. */
-static void refuse_8bit(reader_t *r, const uvsmtp_part_t *part, const char *reason)
+static void refuse_8bit(uvsmtp__reader_t *r, const uvsmtp_part_t *part, const char *reason)
 {
   if (r->writer.err == 0)
     r->writer.err =
@@ -200,10 +146,10 @@ static void refuse_8bit(reader_t *r, const uvsmtp_part_t *part, const char *reas
 }
 
 /* Lays out an attached message that is 8-bit and must not be encoded as a whole. */
-static void lay_recoded(reader_t *r, uvsmtp_part_t *part)
+static void lay_recoded(uvsmtp__reader_t *r, uvsmtp_part_t *part)
 {
   const uvsmtp_mem_t *mem = &r->message->mem;
-  recoded_t *recoded;
+  uvsmtp__recoded_t *recoded;
   uint64_t length;
   int err;
   if (!uvsmtp__holds_message(part->type)) {
@@ -224,20 +170,21 @@ static void lay_recoded(reader_t *r, uvsmtp_part_t *part)
   if (err != 0)
     return;
   flush_text(r);
-  add_stretch(r, (stretch_t){.part = part, .cte = UVSMTP__RECODED, .recoded = recoded});
+  add_stretch(r, (uvsmtp__laid_t){.part = part, .cte = UVSMTP__RECODED, .recoded = recoded});
   if (r->length != UVSMTP_LENGTH_UNKNOWN)
     r->length += length;
   r->moving = true;
 }
 
-static void put_text(reader_t *r, const char *before, const char *boundary, const char *after)
+static void put_text(uvsmtp__reader_t *r, const char *before, const char *boundary,
+                     const char *after)
 {
   uvsmtp__field_glue(&r->writer, before);
   uvsmtp__field_glue(&r->writer, boundary);
   uvsmtp__field_glue(&r->writer, after);
 }
 
-static void lay_part(reader_t *r, uvsmtp_part_t *part, bool root)
+static void lay_part(uvsmtp__reader_t *r, uvsmtp_part_t *part, bool root)
 {
   uvsmtp__cte_t cte = uvsmtp__choose_cte(r->message, part, r->target);
   uvsmtp__write_part_header(part, cte, &r->writer);
@@ -261,7 +208,7 @@ static void lay_part(reader_t *r, uvsmtp_part_t *part, bool root)
   }
 }
 
-static int lay_message(reader_t *r)
+static int lay_message(uvsmtp__reader_t *r)
 {
   const uvsmtp_message_t *m = r->message;
   bool utf8 = (r->target & UVSMTP_TARGET_SMTPUTF8) != 0;
@@ -279,157 +226,14 @@ static int lay_message(reader_t *r)
   return r->writer.err;
 }
 
-/* ---- Reading a content ---- */
-
-static void reader_wake(void *reader)
-{
-  uvsmtp_source_wake(((reader_t *)reader)->self);
-}
-
-/* Says which attachment failed, and why. */
-static int content_failed(reader_t *r, const uvsmtp_part_t *part, int err, const char *why)
-{
-  const char *name = part->filename != NULL ? part->filename : part->type;
-  return uvsmtp__detail(r->detail, sizeof(r->detail), err, *why != '\0' ? "%s: %s" : "%s%s", name,
-                        why);
-}
-
-static int begin_source(reader_t *r, uvsmtp_part_t *part)
-{
-  uvsmtp_source_info_t info;
-  int err;
-  if (part->reading && r->open_source != part)
-    return content_failed(r, part, UVSMTP_EBUSY, "another reading goes on");
-  part->source->wake = reader_wake;
-  part->source->reader = r;
-  err = part->source->ops->open(
-      part->source, UVSMTP_TARGET_8BITMIME | UVSMTP_TARGET_SMTPUTF8 | UVSMTP_TARGET_BINARYMIME,
-      &info);
-  part->reading = err == 0 || err == UVSMTP_PENDING;
-  r->open_source = part->reading ? part : NULL;
-  if (part->reading)
-    return err;
-  part->source->wake = NULL;
-  return content_failed(r, part, err, uvsmtp__source_detail(part->source));
-}
-
-static int begin_content(reader_t *r, const stretch_t *stretch)
-{
-  const uvsmtp_part_t *part = stretch->part;
-  const uvsmtp__view_t *v = uvsmtp__part_view(r->message, part);
-  const uvsmtp_mem_t *mem = &r->message->mem;
-  int err = 0;
-  r->in_end = false;
-  r->given = 0;
-  r->b64 = (uvsmtp__b64_t){.carried = 0};
-  r->in = (uvsmtp_slice_t){NULL, 0};
-  if (part->kind == UVSMTP__PART_FILE && r->in_chunk == NULL &&
-      (r->in_chunk = uvsmtp__malloc(mem, IN_SIZE)) == NULL)
-    return UVSMTP_ENOMEM;
-  if ((stretch->cte == UVSMTP__QP || stretch->cte == UVSMTP__BASE64) && r->out_chunk == NULL &&
-      (r->out_chunk = uvsmtp__malloc(mem, OUT_SIZE)) == NULL)
-    return UVSMTP_ENOMEM;
-  if (part->kind == UVSMTP__PART_FILE) {
-    if ((r->file = fopen(part->path, "rb")) == NULL)
-      err = uvsmtp__detail(r->detail, sizeof(r->detail), UVSMTP_ESOURCE, "%s: %s", part->path,
-                           strerror(errno));
-  } else if (part->kind == UVSMTP__PART_SOURCE) {
-    err = begin_source(r, stretch->part);
-  } else {
-    r->in = (uvsmtp_slice_t){v->bytes, v->len};
-    r->qp = (uvsmtp__qp_t){.text = v->bytes, .len = v->len};
-  }
-  r->begun = err == 0;
-  return err;
-}
-
-static void end_content(reader_t *r)
-{
-  if (r->file != NULL)
-    fclose(r->file);
-  if (r->open_source != NULL) {
-    r->open_source->source->wake = NULL;
-    r->open_source->source->ops->close(r->open_source->source);
-    r->open_source->reading = false;
-  }
-  r->file = NULL;
-  r->open_source = NULL;
-  r->begun = false;
-}
-
-static int read_file(reader_t *r, const uvsmtp_part_t *part)
-{
-  size_t n = fread(r->in_chunk, 1, IN_SIZE, r->file);
-  r->given += n;
-  r->in = (uvsmtp_slice_t){r->in_chunk, n};
-  r->in_end = n == 0;
-  if (ferror(r->file) || (part->file_len != UVSMTP_LENGTH_UNKNOWN &&
-                          (r->in_end ? r->given != part->file_len : r->given > part->file_len)))
-    return uvsmtp__detail(r->detail, sizeof(r->detail), UVSMTP_ESOURCE, "%s: %s", part->path,
-                          ferror(r->file) ? "cannot be read" : "its length has changed");
-  return 0;
-}
-
-/* Reads on when `in` is empty. 0, UVSMTP_PENDING or an error; `in_end` at the end. */
-static int read_content(reader_t *r, const uvsmtp_part_t *part)
-{
-  int err;
-  if (r->in.len > 0 || r->in_end)
-    return 0;
-  if (part->kind == UVSMTP__PART_FILE)
-    return read_file(r, part);
-  if (part->kind == UVSMTP__PART_SOURCE) {
-    err = part->source->ops->next(part->source, &r->in);
-    r->in_end = err == 0 && r->in.len == 0;
-    return err == 0 || err == UVSMTP_PENDING
-               ? err
-               : content_failed(r, part, err, uvsmtp__source_detail(part->source));
-  }
-  r->in_end = true; /* memory is given at once */
-  return 0;
-}
-
-/* Fills the chunk with base64 as far as the content can be read now. */
-static int next_base64(reader_t *r, const uvsmtp_part_t *part, uvsmtp_slice_t *piece)
-{
-  size_t n = 0;
-  int err = 0;
-  while (n == 0 && !r->in_end && (err = read_content(r, part)) == 0) {
-    const unsigned char *in = (const unsigned char *)r->in.base;
-    n = r->in_end ? uvsmtp__b64_finish(&r->b64, r->out_chunk)
-                  : uvsmtp__b64_update(&r->b64, &in, &r->in.len, r->out_chunk, OUT_SIZE);
-    r->in.base = (const char *)in;
-  }
-  *piece = (uvsmtp_slice_t){r->out_chunk, n};
-  return err;
-}
-
-/* The next piece of a content; an empty one at its end. */
-static int next_of_content(reader_t *r, const stretch_t *stretch, uvsmtp_slice_t *piece)
-{
-  int err;
-  if (stretch->recoded != NULL)
-    return uvsmtp__recode_next(stretch->recoded->recode, piece);
-  if (stretch->cte == UVSMTP__BASE64)
-    return next_base64(r, stretch->part, piece);
-  if (stretch->cte == UVSMTP__QP) {
-    *piece = (uvsmtp_slice_t){r->out_chunk, uvsmtp__qp_encode(&r->qp, r->out_chunk, OUT_SIZE)};
-    return 0;
-  }
-  err = read_content(r, stretch->part);
-  *piece = err == 0 ? r->in : (uvsmtp_slice_t){NULL, 0};
-  r->in = (uvsmtp_slice_t){NULL, 0};
-  return err;
-}
-
 /* ---- The source ---- */
 
-static void reader_free(reader_t *r)
+static void reader_free(uvsmtp__reader_t *r)
 {
   const uvsmtp_mem_t *mem = &r->message->mem;
-  end_content(r);
+  uvsmtp__part_end(r);
   while (r->recoded != NULL) {
-    recoded_t *recoded = r->recoded;
+    uvsmtp__recoded_t *recoded = r->recoded;
     r->recoded = recoded->next;
     uvsmtp__recode_close(recoded->recode);
     uvsmtp_raw_free(recoded->raw);
@@ -442,7 +246,7 @@ static void reader_free(reader_t *r)
   uvsmtp__free(mem, r);
 }
 
-static void fill_info(const reader_t *r, uvsmtp_source_info_t *info)
+static void fill_info(const uvsmtp__reader_t *r, uvsmtp_source_info_t *info)
 {
   info->length = r->length;
   info->content = UVSMTP_CONTENT_KNOWN;
@@ -458,7 +262,7 @@ static void fill_info(const reader_t *r, uvsmtp_source_info_t *info)
 static int message_open(uvsmtp_source_t *source, unsigned target, uvsmtp_source_info_t *info)
 {
   uvsmtp_message_t *m = source->data;
-  reader_t *r = uvsmtp__calloc(&m->mem, 1, sizeof(*r));
+  uvsmtp__reader_t *r = uvsmtp__calloc(&m->mem, 1, sizeof(*r));
   int err;
   if (r == NULL)
     return UVSMTP_ENOMEM;
@@ -478,21 +282,21 @@ static int message_open(uvsmtp_source_t *source, unsigned target, uvsmtp_source_
 
 static int message_next(uvsmtp_source_t *source, uvsmtp_slice_t *piece)
 {
-  reader_t *r = source->impl;
+  uvsmtp__reader_t *r = source->impl;
   *piece = (uvsmtp_slice_t){NULL, 0};
   while (r->at < r->count) {
-    const stretch_t *stretch = &r->stretches[r->at];
+    const uvsmtp__laid_t *stretch = &r->stretches[r->at];
     int err = 0;
     if (stretch->part == NULL) {
       *piece = (uvsmtp_slice_t){uvsmtp__buffer_data(&r->text) + stretch->start, stretch->len};
       r->at++;
       return 0;
     }
-    if (!r->begun && (err = begin_content(r, stretch)) != 0)
+    if (!r->begun && (err = uvsmtp__part_begin(r, stretch)) != 0)
       return err;
-    if ((err = next_of_content(r, stretch, piece)) != 0 || piece->len > 0)
+    if ((err = uvsmtp__part_next(r, stretch, piece)) != 0 || piece->len > 0)
       return err;
-    end_content(r);
+    uvsmtp__part_end(r);
     r->at++;
   }
   return 0;
@@ -501,7 +305,7 @@ static int message_next(uvsmtp_source_t *source, uvsmtp_slice_t *piece)
 static void message_close(uvsmtp_source_t *source)
 {
   uvsmtp_message_t *m = source->data;
-  reader_t *r = source->impl;
+  uvsmtp__reader_t *r = source->impl;
   memcpy(m->source_detail, r->detail, sizeof(m->source_detail));
   reader_free(r);
   source->impl = NULL;
@@ -510,7 +314,7 @@ static void message_close(uvsmtp_source_t *source)
 static const char *message_source_detail(uvsmtp_source_t *source)
 {
   const uvsmtp_message_t *m = source->data;
-  const reader_t *r = source->impl;
+  const uvsmtp__reader_t *r = source->impl;
   return r != NULL ? r->detail : m->source_detail;
 }
 
