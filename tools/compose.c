@@ -26,7 +26,7 @@ static int print_source(uvsmtp_source_t *source)
 
 static int compose(letter_t *letter, const settings_t *settings, uvsmtp_dkim_t *signer)
 {
-  int err = letter_build(letter, settings);
+  int err = letter_build(letter, settings, NULL);
 
   if (err == 0 && signer != NULL)
     err = letter_sign(letter, signer);

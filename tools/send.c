@@ -67,7 +67,7 @@ static int prepare(task_t *task, const char *name)
   int err;
 
   if (name == NULL)
-    err = letter_build(&task->letter, run->settings);
+    err = letter_build(&task->letter, run->settings, &run->loop);
   else
     err = letter_from_file(&task->letter, run->settings, &run->loop, name);
   if (err == 0 && run->signer != NULL)

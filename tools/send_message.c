@@ -119,7 +119,7 @@ static int add_content(letter_t *letter, const settings_t *s)
   return err;
 }
 
-int letter_build(letter_t *letter, const settings_t *settings)
+int letter_build(letter_t *letter, const settings_t *settings, uv_loop_t *loop)
 {
   uvsmtp_message_options_t options = UVSMTP_MESSAGE_OPTIONS_INIT;
   int err;
@@ -128,6 +128,10 @@ int letter_build(letter_t *letter, const settings_t *settings)
   letter->fd = -1;
   letter->envelope.size = sizeof letter->envelope;
   options.crypto = uvsmtp_tls_crypto();
+  if (loop != NULL) {
+    options.files = uvsmtp_loop_files();
+    options.files_ctx = loop;
+  }
   err = uvsmtp_message_new(&letter->message, &options);
   if (err != 0)
     return err;

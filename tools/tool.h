@@ -135,8 +135,9 @@ typedef struct letter_s {
 /* Opens FILE ("-": standard input) and makes the envelope. 0, or an error with the detail set. */
 int letter_from_file(letter_t *letter, const settings_t *settings, uv_loop_t *loop,
                      const char *name);
-/* Builds what the options say. */
-int letter_build(letter_t *letter, const settings_t *settings);
+/* Builds what the options say. Files are read in the thread pool of `loop`; NULL: on the calling
+ * thread. */
+int letter_build(letter_t *letter, const settings_t *settings, uv_loop_t *loop);
 /* Puts a signature before it. */
 int letter_sign(letter_t *letter, uvsmtp_dkim_t *signer);
 /* Makes the signer if the options ask for one (else NULL). It signs in the thread pool of `loop`;

@@ -542,6 +542,9 @@ UVSMTP_EXTERN int uvsmtp_source_file(uvsmtp_source_t *source, uv_loop_t *loop, c
 UVSMTP_EXTERN int uvsmtp_source_fd(uvsmtp_source_t *source, uv_loop_t *loop, uv_file fd);
 /** Frees what the two above keep; not while a send uses the source. Since 0.1 */
 UVSMTP_EXTERN void uvsmtp_source_release(uvsmtp_source_t *source);
+/** uvsmtp_source_file as a table, for uvsmtp_message_options_t; its context is the uv_loop_t.
+ *  Static. Since 0.1 */
+UVSMTP_EXTERN const uvsmtp_files_t *uvsmtp_loop_files(void);
 
 /* ---- URLs -------------------------------------------------------------------------------- */
 

@@ -183,6 +183,10 @@ typedef struct uvsmtp_message_options_s {
   const char *domain;            /* right side of a generated Message-ID; NULL: that of From */
   size_t max_header_bytes;       /* 0: 1 MiB */
   unsigned flags;                /* bits of UVSMTP_MESSAGE_… */
+  const uvsmtp_files_t *files;   /* how attachments are read by their path: uvsmtp_loop_files;
+                                    borrowed until free; NULL: with the C library, which blocks the
+                                    loop as long as the disk takes */
+  void *files_ctx;               /* its first argument: the loop that sends the message */
 } uvsmtp_message_options_t;
 
 #define UVSMTP_MESSAGE_OPTIONS_INIT UVSMTP__SIZED(uvsmtp_message_options_t)
@@ -314,9 +318,9 @@ typedef struct uvsmtp_attachment_s {
   size_t size;       /* set by UVSMTP_ATTACHMENT_INIT */
   const void *bytes; /* in memory */
   size_t len;
-  const char *path;        /* a file, read while the message is sent: that blocks the loop as long
-                              as the disk takes; message/… and what is no regular file, as a pipe,
-                              is read at once */
+  const char *path;        /* a file, opened at once to see that it can be, and read while the
+                              message is sent (uvsmtp_message_options_t.files); message/… and what
+                              is no regular file, as a pipe, is read at once */
   uvsmtp_source_t *source; /* anything else; borrowed until uvsmtp_message_free, opened once for
                               each reading of the message, which fails with UVSMTP_EBUSY if there
                               are two at once */

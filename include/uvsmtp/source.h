@@ -119,6 +119,21 @@ UVSMTP_EXTERN void uvsmtp_source_buffers(uvsmtp_source_t *source, const uvsmtp_s
 UVSMTP_EXTERN uint64_t uvsmtp_source_length(const uvsmtp_source_t *source);
 
 /**
+ * How a file becomes a source, for who knows its path and no more, as a message with attachments:
+ * uvsmtp_loop_files() of uvsmtp/connection.h reads in libuv's thread pool. Since 0.1
+ */
+typedef struct uvsmtp_files_s {
+  size_t size; /* sizeof(uvsmtp_files_t) */
+  /**
+   * Makes `source` the regular file at `path`, which is opened now; `ctx` is what was given
+   * beside the table, `mem` may be NULL. 0, or an error: libuv's code, UVSMTP_ENOMEM, …
+   */
+  int (*open)(void *ctx, uvsmtp_source_t *source, const char *path, const uvsmtp_mem_t *mem);
+  /** Frees what the source keeps; after its close. */
+  void (*release)(uvsmtp_source_t *source);
+} uvsmtp_files_t;
+
+/**
  * Says that a source whose open or next returned UVSMTP_PENDING can go on now. On the loop's
  * thread, at most once for each UVSMTP_PENDING; harmless when nobody reads any more.
  * Since 0.1

@@ -291,3 +291,14 @@ void uvsmtp_source_release(uvsmtp_source_t *source)
   else
     uv_cancel((uv_req_t *)&f->req);
 }
+
+static int open_file(void *ctx, uvsmtp_source_t *source, const char *path, const uvsmtp_mem_t *mem)
+{
+  return uvsmtp__source_file(source, ctx, path, mem);
+}
+
+const uvsmtp_files_t *uvsmtp_loop_files(void)
+{
+  static const uvsmtp_files_t files = {sizeof(files), open_file, uvsmtp_source_release};
+  return &files;
+}

@@ -95,6 +95,8 @@ struct uvsmtp_message_s {
   uvsmtp_mem_t mem;
   uvsmtp__arena_t arena;
   const uvsmtp_crypto_t *crypto;
+  const uvsmtp_files_t *files; /* NULL: with the C library */
+  void *files_ctx;
   const char *domain;
   size_t max_header;
   unsigned flags;

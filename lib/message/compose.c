@@ -24,6 +24,8 @@ int uvsmtp_message_new(uvsmtp_message_t **out, const uvsmtp_message_options_t *o
   m->mem = *uvsmtp__mem(o.mem);
   m->arena.mem = &m->mem;
   m->crypto = o.crypto;
+  m->files = o.files;
+  m->files_ctx = o.files_ctx;
   m->flags = o.flags;
   m->max_header = o.max_header_bytes != 0 ? o.max_header_bytes : MAX_HEADER;
   if (o.domain != NULL && (m->domain = uvsmtp__arena_strdup(&m->arena, o.domain)) == NULL) {
@@ -60,6 +62,8 @@ int uvsmtp_message_copy(uvsmtp_message_t **copy, uvsmtp_message_t *pattern)
     return err;
   o.mem = &pattern->mem;
   o.crypto = pattern->crypto;
+  o.files = pattern->files;
+  o.files_ctx = pattern->files_ctx;
   o.domain = pattern->domain;
   o.flags = pattern->flags;
   o.max_header_bytes = pattern->max_header;

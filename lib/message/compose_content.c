@@ -7,15 +7,9 @@
  * A content fails if its file cannot be read or its length is not what it was, or if its source
  * fails; then the message is not completed.
  */
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
-
 #include "message/source.h"
 
-#define LINES 256 /* of base64 in a chunk */
-#define IN_SIZE (LINES * UVSMTP__B64_LINE_IN)
-#define OUT_SIZE (LINES * (UVSMTP__B64_LINE_OUT + 2))
+#define OUT_SIZE (256 * (UVSMTP__B64_LINE_OUT + 2))
 
 static void reader_wake(void *reader)
 {
@@ -25,50 +19,85 @@ static void reader_wake(void *reader)
 /* Says which attachment failed, and why. */
 static int content_failed(uvsmtp__reader_t *r, const uvsmtp_part_t *part, int err, const char *why)
 {
-  const char *name = part->filename != NULL ? part->filename : part->type;
+  const char *name = part->path != NULL       ? part->path
+                     : part->filename != NULL ? part->filename
+                                              : part->type;
   return uvsmtp__detail(r->detail, sizeof(r->detail), err, *why != '\0' ? "%s: %s" : "%s%s", name,
                         why);
+}
+
+/* The same of a file, whose errors are the system's. */
+static int file_failed(uvsmtp__reader_t *r, const uvsmtp_part_t *part, int err)
+{
+  const char *why = err != UVSMTP_ESOURCE ? uvsmtp_strerror(err) : "its length has changed";
+  return err == UVSMTP_ENOMEM ? err : content_failed(r, part, UVSMTP_ESOURCE, why);
+}
+
+static int source_failed(uvsmtp__reader_t *r, const uvsmtp_part_t *part, int err)
+{
+  return part->kind == UVSMTP__PART_FILE
+             ? file_failed(r, part, err)
+             : content_failed(r, part, err, uvsmtp__source_detail(part->source));
+}
+
+/* Opens a source, of whichever kind, for all that it may give. */
+static int open_source(uvsmtp__reader_t *r, const uvsmtp_part_t *part, uvsmtp_source_t *source,
+                       uvsmtp_source_info_t *info)
+{
+  int err;
+  source->wake = reader_wake;
+  source->reader = r;
+  err = source->ops->open(
+      source, UVSMTP_TARGET_8BITMIME | UVSMTP_TARGET_SMTPUTF8 | UVSMTP_TARGET_BINARYMIME, info);
+  r->open = err == 0 || err == UVSMTP_PENDING ? source : NULL;
+  if (r->open != NULL)
+    return err;
+  source->wake = NULL;
+  return source_failed(r, part, err);
 }
 
 static int begin_source(uvsmtp__reader_t *r, uvsmtp_part_t *part)
 {
   uvsmtp_source_info_t info;
-  int err;
-  if (part->reading && r->open_source != part)
+  if (part->reading && r->taken != part)
     return content_failed(r, part, UVSMTP_EBUSY, "another reading goes on");
-  part->source->wake = reader_wake;
-  part->source->reader = r;
-  err = part->source->ops->open(
-      part->source, UVSMTP_TARGET_8BITMIME | UVSMTP_TARGET_SMTPUTF8 | UVSMTP_TARGET_BINARYMIME,
-      &info);
-  part->reading = err == 0 || err == UVSMTP_PENDING;
-  r->open_source = part->reading ? part : NULL;
-  if (part->reading)
-    return err;
-  part->source->wake = NULL;
-  return content_failed(r, part, err, uvsmtp__source_detail(part->source));
+  part->reading = true;
+  r->taken = part;
+  return open_source(r, part, part->source, &info);
+}
+
+static int begin_file(uvsmtp__reader_t *r, const uvsmtp_part_t *part)
+{
+  const uvsmtp_message_t *m = r->message;
+  const uvsmtp_files_t *files = m->files != NULL ? m->files : &uvsmtp__plain_files;
+  uvsmtp_source_info_t info = {.length = UVSMTP_LENGTH_UNKNOWN};
+  int err;
+  if (!r->has_file) {
+    if ((err = files->open(m->files_ctx, &r->file, part->path, &m->mem)) != 0)
+      return file_failed(r, part, err);
+    r->has_file = true;
+  }
+  err = open_source(r, part, &r->file, &info);
+  if (err == 0 && info.length != UVSMTP_LENGTH_UNKNOWN && info.length != part->file_len &&
+      part->file_len != UVSMTP_LENGTH_UNKNOWN)
+    err = file_failed(r, part, UVSMTP_ESOURCE);
+  return err;
 }
 
 int uvsmtp__part_begin(uvsmtp__reader_t *r, const uvsmtp__laid_t *stretch)
 {
   const uvsmtp_part_t *part = stretch->part;
   const uvsmtp__view_t *v = uvsmtp__part_view(r->message, part);
-  const uvsmtp_mem_t *mem = &r->message->mem;
   int err = 0;
   r->in_end = false;
   r->given = 0;
   r->b64 = (uvsmtp__b64_t){.carried = 0};
   r->in = (uvsmtp_slice_t){NULL, 0};
-  if (part->kind == UVSMTP__PART_FILE && r->in_chunk == NULL &&
-      (r->in_chunk = uvsmtp__malloc(mem, IN_SIZE)) == NULL)
-    return UVSMTP_ENOMEM;
   if ((stretch->cte == UVSMTP__QP || stretch->cte == UVSMTP__BASE64) && r->out_chunk == NULL &&
-      (r->out_chunk = uvsmtp__malloc(mem, OUT_SIZE)) == NULL)
+      (r->out_chunk = uvsmtp__malloc(&r->message->mem, OUT_SIZE)) == NULL)
     return UVSMTP_ENOMEM;
   if (part->kind == UVSMTP__PART_FILE) {
-    if ((r->file = fopen(part->path, "rb")) == NULL)
-      err = uvsmtp__detail(r->detail, sizeof(r->detail), UVSMTP_ESOURCE, "%s: %s", part->path,
-                           strerror(errno));
+    err = begin_file(r, part);
   } else if (part->kind == UVSMTP__PART_SOURCE) {
     err = begin_source(r, stretch->part);
   } else {
@@ -81,29 +110,27 @@ int uvsmtp__part_begin(uvsmtp__reader_t *r, const uvsmtp__laid_t *stretch)
 
 void uvsmtp__part_end(uvsmtp__reader_t *r)
 {
-  if (r->file != NULL)
-    fclose(r->file);
-  if (r->open_source != NULL) {
-    r->open_source->source->wake = NULL;
-    r->open_source->source->ops->close(r->open_source->source);
-    r->open_source->reading = false;
+  const uvsmtp_files_t *files = r->message->files;
+  if (r->open != NULL) {
+    r->open->wake = NULL;
+    r->open->ops->close(r->open);
   }
-  r->file = NULL;
-  r->open_source = NULL;
+  if (r->has_file)
+    (files != NULL ? files : &uvsmtp__plain_files)->release(&r->file);
+  if (r->taken != NULL)
+    r->taken->reading = false;
+  r->open = NULL;
+  r->has_file = false;
+  r->taken = NULL;
   r->begun = false;
 }
 
-static int read_file(uvsmtp__reader_t *r, const uvsmtp_part_t *part)
+/* Whether a file has given what it was to give, as far as that can be told. */
+static bool keeps_length(const uvsmtp__reader_t *r, const uvsmtp_part_t *part)
 {
-  size_t n = fread(r->in_chunk, 1, IN_SIZE, r->file);
-  r->given += n;
-  r->in = (uvsmtp_slice_t){r->in_chunk, n};
-  r->in_end = n == 0;
-  if (ferror(r->file) || (part->file_len != UVSMTP_LENGTH_UNKNOWN &&
-                          (r->in_end ? r->given != part->file_len : r->given > part->file_len)))
-    return uvsmtp__detail(r->detail, sizeof(r->detail), UVSMTP_ESOURCE, "%s: %s", part->path,
-                          ferror(r->file) ? "cannot be read" : "its length has changed");
-  return 0;
+  if (part->kind != UVSMTP__PART_FILE || part->file_len == UVSMTP_LENGTH_UNKNOWN)
+    return true;
+  return r->in_end ? r->given == part->file_len : r->given <= part->file_len;
 }
 
 /* Reads on when `in` is empty. 0, UVSMTP_PENDING or an error; `in_end` at the end. */
@@ -112,17 +139,18 @@ static int read_content(uvsmtp__reader_t *r, const uvsmtp_part_t *part)
   int err;
   if (r->in.len > 0 || r->in_end)
     return 0;
-  if (part->kind == UVSMTP__PART_FILE)
-    return read_file(r, part);
-  if (part->kind == UVSMTP__PART_SOURCE) {
-    err = part->source->ops->next(part->source, &r->in);
-    r->in_end = err == 0 && r->in.len == 0;
-    return err == 0 || err == UVSMTP_PENDING
-               ? err
-               : content_failed(r, part, err, uvsmtp__source_detail(part->source));
+  if (part->kind == UVSMTP__PART_MEMORY) { /* is given at once */
+    r->in_end = true;
+    return 0;
   }
-  r->in_end = true; /* memory is given at once */
-  return 0;
+  err = r->open->ops->next(r->open, &r->in);
+  if (err == UVSMTP_PENDING)
+    return err;
+  if (err != 0)
+    return source_failed(r, part, err);
+  r->in_end = r->in.len == 0;
+  r->given += r->in.len;
+  return keeps_length(r, part) ? 0 : file_failed(r, part, UVSMTP_ESOURCE);
 }
 
 /* Fills the chunk with base64 as far as the content can be read now. */

@@ -241,7 +241,6 @@ static void reader_free(uvsmtp__reader_t *r)
   }
   uvsmtp__buffer_free(&r->text);
   uvsmtp__free(mem, r->stretches);
-  uvsmtp__free(mem, r->in_chunk);
   uvsmtp__free(mem, r->out_chunk);
   uvsmtp__free(mem, r);
 }

@@ -5,8 +5,6 @@
  * A reading of a built message: compose_source.c lays out what comes after what, and
  * compose_content.c gives the contents of the parts.
  */
-#include <stdio.h>
-
 #include "message/builder.h"
 #include "message/encode.h"
 #include "message/raw.h"
@@ -42,14 +40,16 @@ typedef struct uvsmtp__reader_s {
 
   /* the content that is being given */
   bool begun;
-  FILE *file;
-  uvsmtp_part_t *open_source;
-  uint64_t given; /* bytes of it that were read */
+  uvsmtp_source_t file;  /* that is attached by its path, */
+  bool has_file;         /* to be released */
+  uvsmtp_source_t *open; /* that, or the source that is attached, to be closed */
+  uvsmtp_part_t *taken;  /* whose source no other reading may open meanwhile */
+  uint64_t given;        /* bytes of a file that were read */
   uvsmtp__b64_t b64;
   uvsmtp__qp_t qp;
   uvsmtp_slice_t in; /* of what was read, not encoded yet */
   bool in_end;
-  char *in_chunk, *out_chunk; /* made when a content needs them */
+  char *out_chunk; /* made when a content needs it */
 } uvsmtp__reader_t;
 
 /* Begins to give the content of a part: 0, UVSMTP_PENDING (to be called again), or an error. */
@@ -58,5 +58,8 @@ int uvsmtp__part_begin(uvsmtp__reader_t *r, const uvsmtp__laid_t *stretch);
 int uvsmtp__part_next(uvsmtp__reader_t *r, const uvsmtp__laid_t *stretch, uvsmtp_slice_t *piece);
 /* Releases what reading it took, wherever it stands. */
 void uvsmtp__part_end(uvsmtp__reader_t *r);
+
+/* How files are read if nobody says how: plain_file.c */
+extern const uvsmtp_files_t uvsmtp__plain_files;
 
 #endif

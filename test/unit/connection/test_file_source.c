@@ -13,6 +13,7 @@
 
 #include "connection/file_source.h"
 #include "failing_mem.h"
+#include "uvsmtp/message.h"
 
 #define CHUNK UVSMTP__FILE_CHUNK
 
@@ -381,6 +382,126 @@ static void running_out_of_memory_is_an_error_and_no_leak(void **state)
   release(&source);
 }
 
+/* ---- attachments ------------------------------------------------------------------------------
+ */
+
+/* A message with the file attached, which is read with the C library or in the thread pool. */
+static uvsmtp_message_t *message_with_file(const uvsmtp_files_t *files)
+{
+  uvsmtp_message_options_t o = UVSMTP_MESSAGE_OPTIONS_INIT;
+  uvsmtp_attachment_t a = UVSMTP_ATTACHMENT_INIT;
+  uvsmtp_message_t *m;
+  o.mem = &memory.mem;
+  o.files = files;
+  o.files_ctx = &loop;
+  assert_int_equal(uvsmtp_message_new(&m, &o), 0);
+  uvsmtp_message_date(m, 0, 0);
+  uvsmtp_message_id(m, "x@y.example");
+  uvsmtp_message_address(m, UVSMTP_FROM, NULL, "a@b.example");
+  a.path = path;
+  assert_int_equal(uvsmtp_message_attach(m, &a), 0);
+  assert_int_equal(uvsmtp_message_attach(m, &a), 0); /* twice */
+  return m;
+}
+
+/* Reads a message; NULL and the error in `*err` if that fails. */
+static char *read_message(uvsmtp_source_t *source, size_t *len, int *pendings, int *err)
+{
+  uvsmtp_source_info_t info;
+  uvsmtp_slice_t piece;
+  reader_t r;
+  char *all;
+  *len = 0;
+  assert_int_equal(source->ops->open(source, 0, &info), 0);
+  assert_true(info.length != UVSMTP_LENGTH_UNKNOWN);
+  all = malloc(info.length);
+  watch(&r, source);
+  while ((*err = next(&r, &piece)) == 0 && piece.len > 0) {
+    assert_true(*len + piece.len <= info.length);
+    memcpy(all + *len, piece.base, piece.len);
+    *len += piece.len;
+  }
+  assert_true(*err != 0 || *len == info.length);
+  source->ops->close(source);
+  *pendings = r.pendings;
+  return all;
+}
+
+static void attachments_by_path_are_read_in_the_thread_pool(void **state)
+{
+  static const size_t sizes[] = {0, 1, CHUNK, 3 * CHUNK + 7};
+  (void)state;
+  for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+    char *all[2];
+    size_t len[2];
+    int pendings[2], err;
+    write_file(sizes[i], "w");
+    for (int pool = 0; pool < 2; pool++) {
+      uvsmtp_message_t *m = message_with_file(pool ? uvsmtp_loop_files() : NULL);
+      uvsmtp_source_t source;
+      assert_int_equal(uvsmtp_message_source(m, &source), 0);
+      all[pool] = read_message(&source, &len[pool], &pendings[pool], &err);
+      assert_int_equal(err, 0);
+      uv_run(&loop, UV_RUN_DEFAULT);
+      uvsmtp_message_free(m);
+    }
+    assert_int_equal(pendings[0], 0);
+    assert_true(pendings[1] > 0);
+    assert_int_equal(len[0], len[1]);
+    assert_memory_equal(all[0], all[1], len[0]);
+    free(all[0]);
+    free(all[1]);
+  }
+}
+
+static void an_attachment_that_cannot_be_read_any_more_is_named(void **state)
+{
+  (void)state;
+  for (int gone = 0; gone < 2; gone++)
+    for (int pool = 0; pool < 2; pool++) {
+      uvsmtp_message_t *m;
+      uvsmtp_source_t source;
+      char want[160];
+      size_t len;
+      int pendings, err;
+      write_file(2 * CHUNK, "w");
+      m = message_with_file(pool ? uvsmtp_loop_files() : NULL);
+      assert_int_equal(uvsmtp_message_source(m, &source), 0);
+      if (gone)
+        unlink(path);
+      else
+        write_file(1, "a");
+      free(read_message(&source, &len, &pendings, &err));
+      assert_int_equal(err, UVSMTP_ESOURCE);
+      snprintf(want, sizeof(want), "%s: %s", path,
+               gone ? "No such file or directory" : "its length has changed");
+      assert_string_equal(source.ops->detail(&source), want);
+      uv_run(&loop, UV_RUN_DEFAULT);
+      uvsmtp_message_free(m);
+    }
+}
+
+static void a_message_may_go_while_its_file_is_being_read(void **state)
+{
+  uvsmtp_message_t *m;
+  uvsmtp_source_t source;
+  uvsmtp_source_info_t info;
+  uvsmtp_slice_t piece;
+  reader_t r;
+  (void)state;
+  write_file(3 * CHUNK, "w");
+  m = message_with_file(uvsmtp_loop_files());
+  assert_int_equal(uvsmtp_message_source(m, &source), 0);
+  assert_int_equal(source.ops->open(&source, 0, &info), 0);
+  watch(&r, &source);
+  assert_int_equal(source.ops->next(&source, &piece), 0); /* the header */
+  assert_int_equal(source.ops->next(&source, &piece), UVSMTP_PENDING);
+  source.ops->close(&source);
+  uvsmtp_message_free(m);
+  uv_run(&loop, UV_RUN_DEFAULT);
+  assert_int_equal(r.wakes, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -400,6 +521,9 @@ int main(void)
       TEST(a_file_s_descriptor_is_read_from_where_it_stands),
       TEST(a_read_error_is_the_source_s_error),
       TEST(running_out_of_memory_is_an_error_and_no_leak),
+      TEST(attachments_by_path_are_read_in_the_thread_pool),
+      TEST(an_attachment_that_cannot_be_read_any_more_is_named),
+      TEST(a_message_may_go_while_its_file_is_being_read),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
