@@ -321,9 +321,9 @@ typedef struct uvsmtp_attachment_s {
   const char *path;        /* a file, opened at once to see that it can be, and read while the
                               message is sent (uvsmtp_message_options_t.files); message/… and what
                               is no regular file, as a pipe, is read at once */
-  uvsmtp_source_t *source; /* anything else; borrowed until uvsmtp_message_free, opened once for
+  uvsmtp_source_t *source; /* anything else; borrowed until uvsmtp_message_free, opened once with
                               each reading of the message, which fails with UVSMTP_EBUSY if there
-                              are two at once */
+                              are two at once; one that can be read once makes the message so */
   const char *type;        /* "image/png"; NULL: by the file's name (uvsmtp_mime_type) */
   const char *charset;     /* of text/…; NULL: UTF-8 if it is that, else unsaid */
   const char *filename;    /* NULL: the last part of `path` */
@@ -414,10 +414,10 @@ UVSMTP_EXTERN int uvsmtp_message_envelope(uvsmtp_message_t *message, uvsmtp_enve
 /**
  * Makes `source` the message. Completes it. Opened for a server, the source encodes every part by
  * its content and by what the server takes, in pieces of bounded size; it can be read again, and
- * knows its length unless an attachment is a source. An attached message that is 8-bit is encoded
- * part by part where the server takes none. Opening fails with UVSMTP_EEXTENSION if an address
- * needs SMTPUTF8, with UVSMTP_E8BIT if such a message must not be encoded; reading with
- * UVSMTP_ESOURCE if a file cannot be read or has another length than before.
+ * knows its length, unless a source that is attached cannot or does not. An attached message that
+ * is 8-bit is encoded part by part where the server takes none. Opening fails with
+ * UVSMTP_EEXTENSION if an address needs SMTPUTF8, with UVSMTP_E8BIT if such a message must not be
+ * encoded; reading with UVSMTP_ESOURCE if a file cannot be read or has another length than before.
  * Ownership  `source` borrows `message`.
  * Returns    as uvsmtp_message_envelope, but a message without recipients is fine    Since 0.1
  */

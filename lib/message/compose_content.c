@@ -9,6 +9,7 @@
  */
 #include "message/source.h"
 
+#define CHANGED "its length has changed"
 #define OUT_SIZE (256 * (UVSMTP__B64_LINE_OUT + 2))
 
 static void reader_wake(void *reader)
@@ -29,7 +30,7 @@ static int content_failed(uvsmtp__reader_t *r, const uvsmtp_part_t *part, int er
 /* The same of a file, whose errors are the system's. */
 static int file_failed(uvsmtp__reader_t *r, const uvsmtp_part_t *part, int err)
 {
-  const char *why = err != UVSMTP_ESOURCE ? uvsmtp_strerror(err) : "its length has changed";
+  const char *why = err != UVSMTP_ESOURCE ? uvsmtp_strerror(err) : CHANGED;
   return err == UVSMTP_ENOMEM ? err : content_failed(r, part, UVSMTP_ESOURCE, why);
 }
 
@@ -42,42 +43,105 @@ static int source_failed(uvsmtp__reader_t *r, const uvsmtp_part_t *part, int err
 
 /* Opens a source, of whichever kind, for all that it may give. */
 static int open_source(uvsmtp__reader_t *r, const uvsmtp_part_t *part, uvsmtp_source_t *source,
-                       uvsmtp_source_info_t *info)
+                       uvsmtp_source_info_t *info, bool *open)
 {
   int err;
+  *info = (uvsmtp_source_info_t){.length = UVSMTP_LENGTH_UNKNOWN};
   source->wake = reader_wake;
   source->reader = r;
   err = source->ops->open(
       source, UVSMTP_TARGET_8BITMIME | UVSMTP_TARGET_SMTPUTF8 | UVSMTP_TARGET_BINARYMIME, info);
-  r->open = err == 0 || err == UVSMTP_PENDING ? source : NULL;
-  if (r->open != NULL)
+  *open = err == 0 || err == UVSMTP_PENDING;
+  if (*open)
     return err;
   source->wake = NULL;
   return source_failed(r, part, err);
 }
 
-static int begin_source(uvsmtp__reader_t *r, uvsmtp_part_t *part)
+static void close_source(uvsmtp_source_t *source, bool *open)
 {
-  uvsmtp_source_info_t info;
-  if (part->reading && r->taken != part)
-    return content_failed(r, part, UVSMTP_EBUSY, "another reading goes on");
-  part->reading = true;
-  r->taken = part;
-  return open_source(r, part, part->source, &info);
+  if (!*open)
+    return;
+  *open = false;
+  source->wake = NULL;
+  source->ops->close(source);
 }
+
+/* ---- Attached sources ---- */
+
+/* Notes which there are. */
+static int list_attached(uvsmtp__reader_t *r)
+{
+  const uvsmtp_message_t *m = r->message;
+  uvsmtp_part_t *parts = m->pattern != NULL ? m->pattern->parts : m->parts;
+  size_t count = 0;
+  for (uvsmtp_part_t *p = parts; p != NULL; p = p->next_made)
+    count += p->kind == UVSMTP__PART_SOURCE;
+  if (count == 0 || r->attached != NULL)
+    return 0;
+  if ((r->attached = uvsmtp__calloc(&m->mem, count, sizeof(*r->attached))) == NULL)
+    return UVSMTP_ENOMEM;
+  for (uvsmtp_part_t *p = parts; p != NULL; p = p->next_made)
+    if (p->kind == UVSMTP__PART_SOURCE)
+      r->attached[r->attached_count++].part = p;
+  return 0;
+}
+
+int uvsmtp__attached_open(uvsmtp__reader_t *r)
+{
+  int err = list_attached(r);
+  for (; err == 0 && r->attached_open < r->attached_count; r->attached_open += err == 0) {
+    uvsmtp__attached_t *a = &r->attached[r->attached_open];
+    if (a->part->reading && !a->open)
+      return content_failed(r, a->part, UVSMTP_EBUSY, "another reading goes on");
+    err = open_source(r, a->part, a->part->source, &a->info, &a->open);
+    a->part->reading = a->open;
+  }
+  return err;
+}
+
+static uvsmtp__attached_t *attached_of(const uvsmtp__reader_t *r, const uvsmtp_part_t *part)
+{
+  uvsmtp__attached_t *a = r->attached;
+  while (a->part != part)
+    a++;
+  return a;
+}
+
+const uvsmtp_source_info_t *uvsmtp__attached_info(const uvsmtp__reader_t *r,
+                                                  const uvsmtp_part_t *part)
+{
+  return &attached_of(r, part)->info;
+}
+
+static void close_attached(uvsmtp__attached_t *a)
+{
+  if (a->open)
+    a->part->reading = false;
+  close_source(a->part->source, &a->open);
+}
+
+void uvsmtp__attached_close(uvsmtp__reader_t *r)
+{
+  for (size_t i = 0; i < r->attached_count; i++)
+    close_attached(&r->attached[i]);
+  uvsmtp__free(&r->message->mem, r->attached);
+}
+
+/* ---- Contents ---- */
 
 static int begin_file(uvsmtp__reader_t *r, const uvsmtp_part_t *part)
 {
   const uvsmtp_message_t *m = r->message;
   const uvsmtp_files_t *files = m->files != NULL ? m->files : &uvsmtp__plain_files;
-  uvsmtp_source_info_t info = {.length = UVSMTP_LENGTH_UNKNOWN};
+  uvsmtp_source_info_t info;
   int err;
   if (!r->has_file) {
     if ((err = files->open(m->files_ctx, &r->file, part->path, &m->mem)) != 0)
       return file_failed(r, part, err);
     r->has_file = true;
   }
-  err = open_source(r, part, &r->file, &info);
+  err = open_source(r, part, &r->file, &info, &r->file_open);
   if (err == 0 && info.length != UVSMTP_LENGTH_UNKNOWN && info.length != part->file_len &&
       part->file_len != UVSMTP_LENGTH_UNKNOWN)
     err = file_failed(r, part, UVSMTP_ESOURCE);
@@ -98,9 +162,7 @@ int uvsmtp__part_begin(uvsmtp__reader_t *r, const uvsmtp__laid_t *stretch)
     return UVSMTP_ENOMEM;
   if (part->kind == UVSMTP__PART_FILE) {
     err = begin_file(r, part);
-  } else if (part->kind == UVSMTP__PART_SOURCE) {
-    err = begin_source(r, stretch->part);
-  } else {
+  } else if (part->kind == UVSMTP__PART_MEMORY) {
     r->in = (uvsmtp_slice_t){v->bytes, v->len};
     r->qp = (uvsmtp__qp_t){.text = v->bytes, .len = v->len};
   }
@@ -108,34 +170,33 @@ int uvsmtp__part_begin(uvsmtp__reader_t *r, const uvsmtp__laid_t *stretch)
   return err;
 }
 
-void uvsmtp__part_end(uvsmtp__reader_t *r)
+void uvsmtp__part_end(uvsmtp__reader_t *r, const uvsmtp__laid_t *stretch)
 {
   const uvsmtp_files_t *files = r->message->files;
-  if (r->open != NULL) {
-    r->open->wake = NULL;
-    r->open->ops->close(r->open);
-  }
+  close_source(&r->file, &r->file_open);
   if (r->has_file)
     (files != NULL ? files : &uvsmtp__plain_files)->release(&r->file);
-  if (r->taken != NULL)
-    r->taken->reading = false;
-  r->open = NULL;
   r->has_file = false;
-  r->taken = NULL;
+  if (stretch != NULL && stretch->part->kind == UVSMTP__PART_SOURCE)
+    close_attached(attached_of(r, stretch->part));
   r->begun = false;
 }
 
-/* Whether a file has given what it was to give, as far as that can be told. */
+/* Whether a file or source has given as much as it was to give: the message's length counts on it.
+ */
 static bool keeps_length(const uvsmtp__reader_t *r, const uvsmtp_part_t *part)
 {
-  if (part->kind != UVSMTP__PART_FILE || part->file_len == UVSMTP_LENGTH_UNKNOWN)
+  uint64_t len =
+      part->kind == UVSMTP__PART_FILE ? part->file_len : uvsmtp__attached_info(r, part)->length;
+  if (len == UVSMTP_LENGTH_UNKNOWN)
     return true;
-  return r->in_end ? r->given == part->file_len : r->given <= part->file_len;
+  return r->in_end ? r->given == len : r->given <= len;
 }
 
 /* Reads on when `in` is empty. 0, UVSMTP_PENDING or an error; `in_end` at the end. */
 static int read_content(uvsmtp__reader_t *r, const uvsmtp_part_t *part)
 {
+  uvsmtp_source_t *source;
   int err;
   if (r->in.len > 0 || r->in_end)
     return 0;
@@ -143,14 +204,15 @@ static int read_content(uvsmtp__reader_t *r, const uvsmtp_part_t *part)
     r->in_end = true;
     return 0;
   }
-  err = r->open->ops->next(r->open, &r->in);
+  source = part->kind == UVSMTP__PART_FILE ? &r->file : part->source;
+  err = source->ops->next(source, &r->in);
   if (err == UVSMTP_PENDING)
     return err;
   if (err != 0)
     return source_failed(r, part, err);
   r->in_end = r->in.len == 0;
   r->given += r->in.len;
-  return keeps_length(r, part) ? 0 : file_failed(r, part, UVSMTP_ESOURCE);
+  return keeps_length(r, part) ? 0 : content_failed(r, part, UVSMTP_ESOURCE, CHANGED);
 }
 
 /* Fills the chunk with base64 as far as the content can be read now. */

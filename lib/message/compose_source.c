@@ -102,7 +102,7 @@ static uint64_t content_length(const uvsmtp__reader_t *r, const uvsmtp_part_t *p
   const uvsmtp__view_t *v = uvsmtp__part_view(r->message, part);
   uint64_t len = part->kind == UVSMTP__PART_MEMORY ? v->len
                  : part->kind == UVSMTP__PART_FILE ? part->file_len
-                                                   : UVSMTP_LENGTH_UNKNOWN;
+                                                   : uvsmtp__attached_info(r, part)->length;
   if (len == UVSMTP_LENGTH_UNKNOWN)
     return len;
   return cte == UVSMTP__BASE64 ? uvsmtp__b64_length(len) : cte == UVSMTP__QP ? v->qp_len : len;
@@ -231,7 +231,8 @@ static int lay_message(uvsmtp__reader_t *r)
 static void reader_free(uvsmtp__reader_t *r)
 {
   const uvsmtp_mem_t *mem = &r->message->mem;
-  uvsmtp__part_end(r);
+  uvsmtp__part_end(r, NULL);
+  uvsmtp__attached_close(r);
   while (r->recoded != NULL) {
     uvsmtp__recoded_t *recoded = r->recoded;
     r->recoded = recoded->next;
@@ -256,27 +257,49 @@ static void fill_info(const uvsmtp__reader_t *r, uvsmtp_source_info_t *info)
   info->content |= r->binary ? UVSMTP_CONTENT_BINARY : UVSMTP_CONTENT_CRLF;
   if (!r->moving)
     info->content |= UVSMTP_CONTENT_STABLE;
+  for (size_t i = 0; i < r->attached_count; i++)
+    info->content |= r->attached[i].info.content & UVSMTP_CONTENT_ONCE;
 }
 
-static int message_open(uvsmtp_source_t *source, unsigned target, uvsmtp_source_info_t *info)
+static uvsmtp__reader_t *reader_new(uvsmtp_source_t *source, unsigned target)
 {
   uvsmtp_message_t *m = source->data;
   uvsmtp__reader_t *r = uvsmtp__calloc(&m->mem, 1, sizeof(*r));
-  int err;
   if (r == NULL)
-    return UVSMTP_ENOMEM;
+    return NULL;
   r->message = m;
   r->self = source;
   r->target = target;
   uvsmtp__buffer_init(&r->text, &m->mem, 2 * m->max_header);
-  if ((err = lay_message(r)) != 0) {
-    memcpy(m->source_detail, r->detail, sizeof(m->source_detail));
-    reader_free(r);
-    return err;
-  }
-  fill_info(r, info);
+  return r;
+}
+
+static void message_close(uvsmtp_source_t *source)
+{
+  uvsmtp_message_t *m = source->data;
+  uvsmtp__reader_t *r = source->impl;
+  memcpy(m->source_detail, r->detail, sizeof(m->source_detail));
+  reader_free(r);
+  source->impl = NULL;
+}
+
+/* A reader that is there already has waited for a source. */
+static int message_open(uvsmtp_source_t *source, unsigned target, uvsmtp_source_info_t *info)
+{
+  uvsmtp__reader_t *r = source->impl != NULL ? source->impl : reader_new(source, target);
+  int err;
+  if (r == NULL)
+    return UVSMTP_ENOMEM;
   source->impl = r;
-  return 0;
+  if ((err = uvsmtp__attached_open(r)) == UVSMTP_PENDING)
+    return err;
+  if (err == 0)
+    err = lay_message(r);
+  if (err != 0)
+    message_close(source);
+  else
+    fill_info(r, info);
+  return err;
 }
 
 static int message_next(uvsmtp_source_t *source, uvsmtp_slice_t *piece)
@@ -295,19 +318,10 @@ static int message_next(uvsmtp_source_t *source, uvsmtp_slice_t *piece)
       return err;
     if ((err = uvsmtp__part_next(r, stretch, piece)) != 0 || piece->len > 0)
       return err;
-    uvsmtp__part_end(r);
+    uvsmtp__part_end(r, stretch);
     r->at++;
   }
   return 0;
-}
-
-static void message_close(uvsmtp_source_t *source)
-{
-  uvsmtp_message_t *m = source->data;
-  uvsmtp__reader_t *r = source->impl;
-  memcpy(m->source_detail, r->detail, sizeof(m->source_detail));
-  reader_free(r);
-  source->impl = NULL;
 }
 
 static const char *message_source_detail(uvsmtp_source_t *source)

@@ -24,6 +24,13 @@ typedef struct {
   size_t start, len; /* of the text */
 } uvsmtp__laid_t;
 
+/* A source that is attached: opened with the message, to know what that will give. */
+typedef struct {
+  uvsmtp_part_t *part;
+  uvsmtp_source_info_t info;
+  bool open; /* to be closed */
+} uvsmtp__attached_t;
+
 typedef struct uvsmtp__reader_s {
   const uvsmtp_message_t *message;
   uvsmtp_source_t *self;
@@ -36,15 +43,16 @@ typedef struct uvsmtp__reader_s {
   size_t text_done; /* how much of the text is in stretches */
   uint64_t length;
   uvsmtp__recoded_t *recoded;
+  uvsmtp__attached_t *attached;
+  size_t attached_count, attached_open; /* all, and those that are or were open */
   bool eight, binary, moving; /* 8-bit bytes; binary parts; pieces that do not stay in place */
 
   /* the content that is being given */
   bool begun;
-  uvsmtp_source_t file;  /* that is attached by its path, */
-  bool has_file;         /* to be released */
-  uvsmtp_source_t *open; /* that, or the source that is attached, to be closed */
-  uvsmtp_part_t *taken;  /* whose source no other reading may open meanwhile */
-  uint64_t given;        /* bytes of a file that were read */
+  uvsmtp_source_t file; /* that is attached by its path, */
+  bool has_file;        /* to be released */
+  bool file_open;       /* to be closed */
+  uint64_t given;       /* bytes that were read */
   uvsmtp__b64_t b64;
   uvsmtp__qp_t qp;
   uvsmtp_slice_t in; /* of what was read, not encoded yet */
@@ -52,12 +60,20 @@ typedef struct uvsmtp__reader_s {
   char *out_chunk; /* made when a content needs it */
 } uvsmtp__reader_t;
 
+/* Opens the sources that are attached: 0, UVSMTP_PENDING (to be called again), or an error. */
+int uvsmtp__attached_open(uvsmtp__reader_t *r);
+/* What the source of a part said of itself. */
+const uvsmtp_source_info_t *uvsmtp__attached_info(const uvsmtp__reader_t *r,
+                                                  const uvsmtp_part_t *part);
+/* Closes those that are open. */
+void uvsmtp__attached_close(uvsmtp__reader_t *r);
+
 /* Begins to give the content of a part: 0, UVSMTP_PENDING (to be called again), or an error. */
 int uvsmtp__part_begin(uvsmtp__reader_t *r, const uvsmtp__laid_t *stretch);
 /* Its next bytes; none at its end. */
 int uvsmtp__part_next(uvsmtp__reader_t *r, const uvsmtp__laid_t *stretch, uvsmtp_slice_t *piece);
-/* Releases what reading it took, wherever it stands. */
-void uvsmtp__part_end(uvsmtp__reader_t *r);
+/* Releases what reading it took, wherever it stands. NULL: of whichever part it is. */
+void uvsmtp__part_end(uvsmtp__reader_t *r, const uvsmtp__laid_t *stretch);
 
 /* How files are read if nobody says how: plain_file.c */
 extern const uvsmtp_files_t uvsmtp__plain_files;

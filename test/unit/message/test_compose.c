@@ -417,11 +417,8 @@ static void an_attached_source_may_keep_the_reader_waiting(void **state)
       uvsmtp_source_wake(&inner);
       assert_int_equal(woken, 1);
       assert_int_equal(uvsmtp_message_source(m, &second), 0);
-      assert_int_equal(second.ops->open(&second, 0, &info), 0);
-      assert_int_equal(second.ops->next(&second, &piece), 0); /* the header */
-      assert_int_equal(second.ops->next(&second, &piece), UVSMTP_EBUSY);
+      assert_int_equal(second.ops->open(&second, 0, &info), UVSMTP_EBUSY);
       assert_string_equal(second.ops->detail(&second), "s.bin: another reading goes on");
-      second.ops->close(&second);
       piece.len = 1;
     }
   }
@@ -433,6 +430,89 @@ static void an_attached_source_may_keep_the_reader_waiting(void **state)
   uvsmtp_source_wake(&inner); /* nobody reads: harmless */
   assert_int_equal(woken, 1);
   uvsmtp_message_free(m);
+}
+
+/* A source that cannot be opened at once, nor read twice, and knows its length. */
+static int once_open(uvsmtp_source_t *source, unsigned target, uvsmtp_source_info_t *info)
+{
+  slow_t *once = source->data;
+  *info = (uvsmtp_source_info_t){.length = 3, .content = UVSMTP_CONTENT_ONCE};
+  once->ready = !once->ready;
+  once->at = 0;
+  if (once->ready)
+    return UVSMTP_PENDING;
+  return once->opened++ == 0 ? 0 : UVSMTP_ESOURCE;
+}
+
+static int once_next(uvsmtp_source_t *source, uvsmtp_slice_t *piece)
+{
+  *piece = (uvsmtp_slice_t){"abc", ((slow_t *)source->data)->at++ == 0 ? 3 : 0};
+  return 0;
+}
+
+static void what_attached_sources_say_is_known_before_anything_is_sent(void **state)
+{
+  static const uvsmtp_source_ops_t ops = {sizeof(ops), once_open, once_next, slow_close};
+  slow_t once = {.at = 0};
+  uvsmtp_source_t inner = {.data = &once, .ops = &ops}, source;
+  uvsmtp_attachment_t a = UVSMTP_ATTACHMENT_INIT;
+  uvsmtp_message_t *m = minimal(0);
+  uvsmtp_source_info_t info;
+  uvsmtp_slice_t piece = {NULL, 1};
+  size_t total = 0;
+  int woken = 0;
+  a.source = &inner;
+  uvsmtp_message_attach(m, &a);
+  assert_int_equal(uvsmtp_message_source(m, &source), 0);
+  source.wake = count_wake;
+  source.reader = &woken;
+  assert_int_equal(source.ops->open(&source, 0, &info), UVSMTP_PENDING);
+  source.ops->close(&source); /* given up; and once more */
+  assert_int_equal(once.closed, 1);
+  once.ready = false;
+  assert_int_equal(source.ops->open(&source, 0, &info), UVSMTP_PENDING);
+  uvsmtp_source_wake(&inner);
+  assert_int_equal(woken, 1);
+  assert_int_equal(source.ops->open(&source, 0, &info), 0);
+  assert_true((info.content & UVSMTP_CONTENT_ONCE) != 0);
+  while (piece.len > 0) {
+    assert_int_equal(source.ops->next(&source, &piece), 0);
+    total += piece.len;
+  }
+  assert_int_equal(total, info.length);
+  source.ops->close(&source);
+  assert_int_equal(once.closed, 2);
+  assert_int_equal(source.ops->open(&source, 0, &info), UVSMTP_PENDING);
+  assert_int_equal(source.ops->open(&source, 0, &info), UVSMTP_ESOURCE);
+  assert_int_equal(once.closed, 2);
+  uvsmtp_message_free(m);
+}
+
+static void an_attached_source_of_another_length_fails_the_message(void **state)
+{
+  static const uvsmtp_source_ops_t ops = {sizeof(ops), once_open, slow_next, slow_close};
+  for (size_t pieces = 2; pieces <= 4; pieces++) { /* it says three */
+    slow_t slow = {.pieces = pieces, .ready = true};
+    uvsmtp_source_t inner = {.data = &slow, .ops = &ops}, source;
+    uvsmtp_attachment_t a = UVSMTP_ATTACHMENT_INIT;
+    uvsmtp_message_t *m = minimal(0);
+    uvsmtp_source_info_t info;
+    uvsmtp_slice_t piece = {NULL, 1};
+    int err = 0;
+    a.source = &inner;
+    a.filename = "x.bin";
+    uvsmtp_message_attach(m, &a);
+    assert_int_equal(uvsmtp_message_source(m, &source), 0);
+    assert_int_equal(source.ops->open(&source, 0, &info), 0);
+    while (err == UVSMTP_PENDING || (err == 0 && piece.len > 0))
+      if ((err = source.ops->next(&source, &piece)) == UVSMTP_PENDING)
+        piece.len = 1;
+    assert_int_equal(err, pieces == 3 ? 0 : UVSMTP_ESOURCE);
+    if (pieces != 3)
+      assert_string_equal(source.ops->detail(&source), "x.bin: its length has changed");
+    source.ops->close(&source);
+    uvsmtp_message_free(m);
+  }
 }
 
 static void a_source_that_fails_is_named(void **state)
@@ -448,12 +528,14 @@ static void a_source_that_fails_is_named(void **state)
     a.filename = "tape.tar";
     assert_int_equal(uvsmtp_message_attach(m, &a), 0);
     assert_int_equal(uvsmtp_message_source(m, &source), 0);
-    assert_int_equal(source.ops->open(&source, 0, &info), 0);
+    err = source.ops->open(&source, 0, &info);
+    assert_int_equal(err, opens ? 0 : UVSMTP_ESOURCE);
     while (err == 0)
       err = source.ops->next(&source, &piece);
     assert_int_equal(err, UVSMTP_ESOURCE);
     assert_string_equal(source.ops->detail(&source), "tape.tar: the tape is torn");
-    source.ops->close(&source);
+    if (opens)
+      source.ops->close(&source);
     assert_string_equal(source.ops->detail(&source), "tape.tar: the tape is torn");
     uvsmtp_source_wake(&torn); /* nobody reads it */
     uvsmtp_message_free(m);
@@ -1265,6 +1347,8 @@ int main(void)
       cmocka_unit_test(a_file_that_cannot_be_read_is_refused_when_attached),
       cmocka_unit_test(a_pipe_is_read_whole_and_once),
       cmocka_unit_test(an_attached_source_may_keep_the_reader_waiting),
+      cmocka_unit_test(what_attached_sources_say_is_known_before_anything_is_sent),
+      cmocka_unit_test(an_attached_source_of_another_length_fails_the_message),
       cmocka_unit_test(a_source_that_fails_is_named),
       cmocka_unit_test(what_the_parts_hold_is_known_before_it_is_opened),
       cmocka_unit_test(two_readers_do_not_disturb_each_other),

@@ -847,6 +847,41 @@ static void a_reading_that_was_stopped_is_begun_anew(void **state)
   uvsmtp_dkim_free(signer);
 }
 
+static void a_message_with_an_attachment_that_can_be_read_once_is_held(void **state)
+{
+  slow_t slow = {.step = 10000, .opens = 1, .content = UVSMTP_CONTENT_ONCE};
+  uvsmtp_source_t given = {.data = &slow, .ops = &slow_ops}, built, source;
+  uvsmtp_attachment_t a = UVSMTP_ATTACHMENT_INIT;
+  uvsmtp_dkim_options_t o = test_options();
+  uvsmtp_dkim_t *signer = new_signer(&o);
+  uvsmtp_signing_t *signing;
+  uvsmtp_message_t *m;
+  uvsmtp_source_info_t info;
+  size_t len;
+  a.source = &given;
+  assert_int_equal(uvsmtp_message_new(&m, NULL), 0);
+  uvsmtp_message_id(m, "x@sender.example");
+  uvsmtp_message_address(m, UVSMTP_FROM, NULL, "ann@sender.example");
+  assert_int_equal(uvsmtp_message_attach(m, &a), 0);
+  assert_int_equal(uvsmtp_message_source(m, &built), 0);
+  signing = new_signing(&built, &signer, 1, 0);
+  uvsmtp_signing_source(signing, &source);
+  assert_int_equal(source.ops->open(&source, 0, &info), UVSMTP_PENDING);
+  slow.waiting = false;
+  uvsmtp_source_wake(&given);
+  assert_int_equal(source.ops->open(&source, 0, &info), 0);
+  for (int again = 0; again < 2; again++) {
+    source.ops->close(&source);
+    free(slurp(&source, 0, &info, &len));
+    assert_int_equal(len, info.length);
+    assert_int_equal(source.ops->open(&source, 0, &info), 0);
+  }
+  source.ops->close(&source);
+  uvsmtp_signing_free(signing);
+  uvsmtp_message_free(m);
+  uvsmtp_dkim_free(signer);
+}
+
 static void what_can_be_read_once_is_held_up_to_a_maximum(void **state)
 {
   slow_t slow = {.step = 10000, .opens = 1, .content = UVSMTP_CONTENT_ONCE};
@@ -944,6 +979,7 @@ int main(void)
       cmocka_unit_test(a_header_of_very_many_fields_is_signed_or_refused),
       cmocka_unit_test(a_message_that_changes_between_the_readings_fails),
       cmocka_unit_test(a_reading_that_was_stopped_is_begun_anew),
+      cmocka_unit_test(a_message_with_an_attachment_that_can_be_read_once_is_held),
       cmocka_unit_test(what_can_be_read_once_is_held_up_to_a_maximum),
       cmocka_unit_test(running_out_of_memory_is_an_error_without_a_leak),
   };
