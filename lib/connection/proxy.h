@@ -3,8 +3,7 @@
 
 /*
  * The dialogue with a proxy, without input and output: SOCKS5 (RFC 1928, 1929) or HTTP CONNECT
- * (RFC 9110 section 9.3.6), and the header that a proxy of ours would send to the server (PROXY
- * protocol versions 1 and 2).
+ * (RFC 9110 section 9.3.6).
  */
 #include <stdbool.h>
 
@@ -82,14 +81,5 @@ size_t uvsmtp__dialogue_wanted(const uvsmtp__dialogue_t *d);
 size_t uvsmtp__dialogue_feed(uvsmtp__dialogue_t *d, const void *bytes, size_t len);
 /* The proxy has closed the connection. */
 void uvsmtp__dialogue_eof(uvsmtp__dialogue_t *d);
-
-/* The longest line of version 1, with its end. */
-#define UVSMTP__PROXY_HEADER_SIZE 108
-/*
- * Writes the header of `version` for a connection from `source` to `destination`, and
- * returns its length. Without two IP addresses it says that nothing is known.
- */
-size_t uvsmtp__proxy_header(uint8_t out[UVSMTP__PROXY_HEADER_SIZE], uvsmtp_proxy_header_t version,
-                            const struct sockaddr *source, const struct sockaddr *destination);
 
 #endif

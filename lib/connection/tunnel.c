@@ -7,6 +7,7 @@
 #include "connection/tunnel.h"
 
 #include "base/mem.h"
+#include "connection/proxy_header.h"
 
 struct uvsmtp__tunnel_s {
   uvsmtp_mem_t mem;

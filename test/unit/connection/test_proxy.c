@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "connection/proxy.h"
+#include "connection/proxy_header.h"
 
 #define GREETING "220 mx.example ESMTP\r\n"
 
