@@ -89,6 +89,12 @@ static void fail(uvsmtp_connection_t *c, int err, const char *detail)
                           uvsmtp__connection_whom(c, whom, sizeof(whom)), detail);
 }
 
+static bool keeps_credentials_back(const uvsmtp_connection_t *c)
+{
+  return uvsmtp_tls_overlooked(c->tls) != NULL && c->config->auth_count > 0 &&
+         !c->config->o.allow_plaintext_auth;
+}
+
 static void complete(uvsmtp_connection_t *c)
 {
   c->tls_done = true;
@@ -96,6 +102,8 @@ static void complete(uvsmtp_connection_t *c)
   uvsmtp__free(c->mem, c->ends->work);
   c->ends->work = NULL;
   c->info.tls_ended_ms = uv_now(c->loop);
+  if (keeps_credentials_back(c)) /* until it was mended: the next one looks again */
+    c->ends->visit.resumes = false;
   uvsmtp__history_shaken(&c->ends->visit, c->tls);
   if (c->protocol == NULL)
     uvsmtp__session_begin(c);
@@ -111,7 +119,7 @@ static void complete(uvsmtp_connection_t *c)
 void uvsmtp__handshake_learn(uvsmtp_connection_t *c, bool heard)
 {
   uvsmtp__visit_t late = {.history = c->config->history,
-                          .resumes = !c->config->o.no_tls_resumption};
+                          .resumes = !c->config->o.no_tls_resumption && !keeps_credentials_back(c)};
   uvsmtp__history_learn(c->ends != NULL ? &c->ends->visit : &late, c->tls, heard);
 }
 
