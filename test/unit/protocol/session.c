@@ -9,6 +9,11 @@ void session_init(session_t *s, const uvsmtp_protocol_options_t *options)
 void session_ready(session_t *s, const uvsmtp_protocol_options_t *options, const char *keywords)
 {
   session_init(s, options);
+  session_greet(s, keywords);
+}
+
+void session_greet(session_t *s, const char *keywords)
+{
   session_say(s, "220 mx.example ESMTP");
   assert_int_equal(uvsmtp_protocol_send_greeting(s->protocol, "client.example", false, s), 0);
   session_write(s);

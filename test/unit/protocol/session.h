@@ -30,6 +30,8 @@ typedef struct session_s {
 void session_init(session_t *s, const uvsmtp_protocol_options_t *options);
 /* The same, greeted; the reply to EHLO offers `keywords`, "250-SIZE 10\r\n250 DSN" (or NULL). */
 void session_ready(session_t *s, const uvsmtp_protocol_options_t *options, const char *keywords);
+/* What session_ready does to a session whose greeting is due. */
+void session_greet(session_t *s, const char *keywords);
 void session_free(session_t *s);
 
 void session_feed(session_t *s, const char *bytes, size_t len);
