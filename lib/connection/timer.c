@@ -94,11 +94,11 @@ void uvsmtp__timer_idle(uvsmtp_connection_t *c, bool idle)
 {
   if (!idle)
     c->trimmed = false;
-  if (c->phase != UVSMTP__PHASE_READY || c->write_err != 0)
-    return;
-  if (!idle || c->trimmed)
+  if (idle == (c->deadline != 0) || c->phase != UVSMTP__PHASE_READY || c->write_err != 0)
+    return; /* it stands already, or is not the trim's */
+  if (!idle)
     c->deadline = 0;
-  else if (c->deadline == 0)
+  else if (!c->trimmed)
     c->deadline = uv_now(c->loop) + TRIM_AFTER_MS;
 }
 

@@ -203,7 +203,7 @@ uint64_t uvsmtp_protocol_deadline(const uvsmtp_protocol_t *p)
   uint64_t timeout;
   if (p->err != 0)
     return UINT64_MAX;
-  if (uvsmtp_protocol_output_len(p) > 0)
+  if (p->issued != p->sent)
     timeout = p->shared->options.timeouts.body_ms;
   else if (p->queue.count > 0)
     timeout = timeout_of(p, uvsmtp__awaited(&p->queue.ring[p->queue.head]));
@@ -221,7 +221,7 @@ void uvsmtp_protocol_expire(uvsmtp_protocol_t *p, uint64_t now_ms)
   }
   if (now_ms >= uvsmtp_protocol_deadline(p))
     uvsmtp__protocol_fail(p, UVSMTP_ETIMEOUT,
-                          uvsmtp_protocol_output_len(p) > 0 ? "the server did not read in time"
-                                                            : uvsmtp_strerror(UVSMTP_ETIMEOUT),
+                          p->issued != p->sent ? "the server did not read in time"
+                                               : uvsmtp_strerror(UVSMTP_ETIMEOUT),
                           NULL, 0);
 }
