@@ -1,4 +1,6 @@
 /* What a protocol has only while it talks, or for a while: waking it, and putting it to rest. */
+#include <string.h>
+
 #include "base/mem.h"
 #include "base/secret.h"
 #include "protocol/machine.h"
@@ -74,8 +76,16 @@ static bool talks(const uvsmtp_protocol_t *p)
 {
   const reader_t *reader = &p->talk->reader;
   return p->issued != p->sent || p->talk->out.lent || uvsmtp__in_left(p) > 0 ||
-         p->queue.count > 0 || p->state == UVSMTP_STATE_SEND_DATA || !p->last_reply.told ||
+         p->queue.count > 0 || p->state == UVSMTP_STATE_SEND_DATA ||
          (!reader->done && uvsmtp__buffer_len(&reader->partial) > 0);
+}
+
+/* What the last reply said stays known. */
+static void keep_last_reply(uvsmtp_protocol_t *p)
+{
+  uvsmtp_last_reply_t last = uvsmtp_protocol_last_reply(p);
+  p->last_reply.code = (uint16_t)last.code;
+  memcpy(p->last_reply.enhanced, last.enhanced, sizeof(last.enhanced));
 }
 
 void uvsmtp_protocol_trim(uvsmtp_protocol_t *p)
@@ -84,6 +94,7 @@ void uvsmtp_protocol_trim(uvsmtp_protocol_t *p)
     uvsmtp__out_free(p);
   if (talks(p))
     return;
+  keep_last_reply(p);
   uvsmtp__talk_free(p);
   if (!p->tracing && p->err == 0)
     uvsmtp__aside_free(p);
