@@ -6,32 +6,16 @@
 
 #include "connection/ways.h"
 
-/* One with room for `count` recipients: a free one, or a new one. */
-static uvsmtp__transaction_t *take_transaction(uvsmtp_connection_t *c, size_t count)
-{
-  UVSMTP__LIST_EACH (link, &c->pump->free) {
-    uvsmtp__transaction_t *t = UVSMTP__CONTAINER(link, uvsmtp__transaction_t, link);
-    if (t->capacity >= count) {
-      uvsmtp__list_remove(link);
-      return t;
-    }
-  }
-  return uvsmtp__transaction_allocate(c, count);
-}
-
-/* In two parts, each so short that it is a few stores. */
 static void zero(uvsmtp__transaction_t *t)
 {
-  const size_t numbers = offsetof(uvsmtp__transaction_t, next);
-  const size_t rest = offsetof(uvsmtp__transaction_t, rounds);
-  memset((char *)t + numbers, 0, rest - numbers);
-  memset((char *)t + rest, 0, sizeof(*t) - rest);
+  const size_t numbers = offsetof(uvsmtp__transaction_t, begin);
+  memset((char *)t + numbers, 0, sizeof(*t) - numbers);
 }
 
-static inline uvsmtp__transaction_t *make(uvsmtp_connection_t *c, uvsmtp_send_t *send)
+uvsmtp__transaction_t *uvsmtp__transaction_new(uvsmtp_connection_t *c, uvsmtp_send_t *send)
 {
   size_t count = send->envelope->recipient_count;
-  uvsmtp__transaction_t *t = take_transaction(c, count);
+  uvsmtp__transaction_t *t = uvsmtp__transaction_find(c, count);
   if (t == NULL)
     return NULL;
   zero(t);
@@ -41,16 +25,9 @@ static inline uvsmtp__transaction_t *make(uvsmtp_connection_t *c, uvsmtp_send_t 
   t->size = UVSMTP_SIZE_UNKNOWN;
   t->info.content = 0;
   for (size_t i = 0; i < count; i++)
-    t->results[i] = (uvsmtp_recipient_result_t){.address = send->envelope->recipients[i].address,
-                                                .status = (uvsmtp_status_t)UVSMTP__RCPT_OPEN,
-                                                .text = ""};
+    uvsmtp__transaction_open(t, i, UVSMTP__RCPT_OPEN);
   send->transaction = t;
   return t;
-}
-
-uvsmtp__transaction_t *uvsmtp__transaction_new(uvsmtp_connection_t *c, uvsmtp_send_t *send)
-{
-  return make(c, send);
 }
 
 /* For whom a gateway sends this one; what is said of it is of no interest. */
@@ -122,7 +99,6 @@ static int issue_flight(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   int err = uvsmtp__content_fly(c, t);
   if (err != 0)
     return err;
-  t->asked = t->awaited = t->next = t->count;
   t->quiet = true;
   if (t->chunked) {
     note_flown(c, t);
@@ -232,21 +208,10 @@ static int settle_issue(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, int er
   return t->step == UVSMTP__STEP_MAIL ? 0 : UVSMTP_PENDING;
 }
 
-/* Does a transaction have to be ended before MAIL? */
-static bool needs_reset(const uvsmtp_connection_t *c)
-{
-  uvsmtp_state_t state;
-  if (c->pump->flying > 0)
-    return true;
-  state = uvsmtp_protocol_projected_state(c->protocol);
-  return uvsmtp_protocol_needs_reset(c->protocol) || state == UVSMTP_STATE_MAILTX ||
-         state == UVSMTP_STATE_RECIPIENT_SENT;
-}
-
-static inline uvsmtp__transaction_t *take_off(uvsmtp_connection_t *c, uvsmtp_send_t *send)
+uvsmtp__transaction_t *uvsmtp__pump_take_off(uvsmtp_connection_t *c, uvsmtp_send_t *send)
 {
   uvsmtp__transaction_t *t = send->transaction;
-  if (t == NULL && (t = make(c, send)) == NULL)
+  if (t == NULL && (t = uvsmtp__transaction_new(c, send)) == NULL)
     return NULL;
   t->carried = false;
   uvsmtp__list_remove(uvsmtp__send_link_of(send));
@@ -260,26 +225,20 @@ static inline uvsmtp__transaction_t *take_off(uvsmtp_connection_t *c, uvsmtp_sen
   return t;
 }
 
-uvsmtp__transaction_t *uvsmtp__pump_take_off(uvsmtp_connection_t *c, uvsmtp_send_t *send)
-{
-  return take_off(c, send);
-}
-
 /* Takes the next send out of the queue; NULL if it has to wait. */
 static uvsmtp__transaction_t *begin_next(uvsmtp_connection_t *c)
 {
   uvsmtp__transaction_t *t;
   bool reset;
-  if (c->pump->queued == 0 || c->pump->resetting || c->terms.left == 0 ||
-      (c->pump->flying > 0 && !uvsmtp__pump_may_overlap(c, c->pump->ways, c->pump->most)))
+  if (!uvsmtp__pump_may_begin(c))
     return NULL;
-  reset = needs_reset(c);
+  reset = uvsmtp__pump_needs_reset(c);
   if (reset && !uvsmtp__pipelines(c)) {
     c->pump->resetting = uvsmtp_protocol_reset(c->protocol, NULL) == 0;
     c->pump->stalled = !c->pump->resetting;
     return NULL;
   }
-  t = take_off(c, uvsmtp__send_of(c->pump->queue.next));
+  t = uvsmtp__pump_take_off(c, uvsmtp__send_of(c->pump->queue.next));
   if (t != NULL) {
     t->reset = reset;
   } else {
@@ -330,7 +289,9 @@ static uvsmtp__transaction_t *next_to_issue(uvsmtp_connection_t *c, bool closing
 {
   uvsmtp__transaction_t *t = uvsmtp__pump_youngest(c);
   while (t == NULL || t->step == UVSMTP__STEP_ISSUED) {
-    t = closing ? NULL : begin_next(c);
+    if (closing || (uvsmtp__pump_flies(c) && uvsmtp__pump_fly(c)))
+      return NULL;
+    t = begin_next(c);
     if (t == NULL || is_admitted(c, t))
       break;
     t = uvsmtp__pump_youngest(c);

@@ -8,12 +8,8 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "base/wide.h"
+#include "connection/plain.h"
 #include "connection/ways.h"
-
-/* A table made by an older header ends before what was added since. */
-#define HAS_OP(ops, op)                                                                            \
-  ((ops)->size >= offsetof(uvsmtp_source_ops_t, op) + sizeof((ops)->op) && (ops)->op != NULL)
 
 /* What a look at the content found. */
 typedef struct {
@@ -217,9 +213,7 @@ static int judge_look(const uvsmtp_connection_t *c, uvsmtp__transaction_t *t, co
 /* All of it lies in one piece: true, and nothing has to be opened. */
 static bool keep_whole(uvsmtp__transaction_t *t)
 {
-  const uvsmtp_source_t *source = t->send->source;
-  if (!HAS_OP(source->ops, whole) || !source->ops->whole(source, &t->kept[0]) ||
-      t->kept[0].len == 0)
+  if (!uvsmtp__lies_whole(t->send->source, &t->kept[0]))
     return false;
   t->kept_count = 1;
   t->info = (uvsmtp_source_info_t){.length = t->kept[0].len, .content = UVSMTP_CONTENT_STABLE};
@@ -257,21 +251,14 @@ static int open_source(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   return is_too_big(c, t) ? UVSMTP_ETOOBIG : 0;
 }
 
-/* Most contents are whole lines of seven bits: true, and what a look would find is noted. */
-static bool is_plain(const uvsmtp_connection_t *c, uvsmtp__transaction_t *t, uvsmtp_slice_t content)
+/* What a look at a plain content would find. */
+static void note_plain(uvsmtp__transaction_t *t, bool by_data)
 {
-  bool by_data = (c->pump->ways & UVSMTP_WAY_CHUNKING) == 0, high = false;
-  size_t clean = by_data ? uvsmtp__clean_data(content.base, content.len, &high)
-                         : uvsmtp__clean_lines(content.base, content.len, &high);
-  if (clean != content.len || high || content.base[content.len - 1] != '\n' ||
-      (by_data && *content.base == '.'))
-    return false;
-  t->needs = (uvsmtp_mail_needs_t){.size = content.len};
-  t->size = content.len;
+  t->needs = (uvsmtp_mail_needs_t){.size = t->info.length};
+  t->size = t->info.length;
   t->dotless = by_data;
   t->seven_bit = t->at_end = t->read = false;
   t->clean = t->open = true;
-  return true;
 }
 
 /* Any other has to be looked at line by line, or to be opened. */
@@ -290,9 +277,13 @@ static int open_carefully(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 
 int uvsmtp__content_open(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
+  bool by_data = (c->pump->ways & UVSMTP_WAY_CHUNKING) == 0;
   t->kept_at = 0;
   t->whole = t->kept_all = keep_whole(t);
-  return t->whole && is_plain(c, t, t->kept[0]) ? 0 : open_carefully(c, t);
+  if (!t->whole || c->pump->odd == t->send || !uvsmtp__is_plain(&t->kept[0], by_data))
+    return open_carefully(c, t);
+  note_plain(t, by_data);
+  return 0;
 }
 
 int uvsmtp__content_rewind(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
@@ -324,7 +315,7 @@ void uvsmtp__content_fault(const uvsmtp__transaction_t *t, int err, char *text, 
 {
   uvsmtp_source_t *source = t->send->source;
   const char *detail = "";
-  if (HAS_OP(source->ops, detail))
+  if (UVSMTP__HAS_OP(source->ops, detail))
     detail = source->ops->detail(source);
   snprintf(text, size, "%s%s%s", uvsmtp_strerror(err), *detail != '\0' ? ": " : "", detail);
 }

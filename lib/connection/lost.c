@@ -74,9 +74,10 @@ static uvsmtp_status_t status_of_lost(const uvsmtp_connection_t *c, const uvsmtp
 static void decide_lost(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
                         const uvsmtp_error_t *error)
 {
-  bool own = t->err != 0 || t->cancelled; /* it is what the connection ended for */
+  bool own;
   if (t->quiet)
     uvsmtp__transaction_speak(t);
+  own = t->err != 0 || t->cancelled; /* it is what the connection ended for */
   for (size_t i = 0; i < t->send->envelope->recipient_count; i++) {
     uvsmtp_recipient_result_t *r = &t->results[i];
     if (!uvsmtp__is_open(r))

@@ -8,13 +8,15 @@
  *   pump.c         what may be done in a session, and is due from the loop
  *   transaction.c  the memory of a transaction
  *   fill.c         the next send becomes a transaction, and begins
+ *   flight.c       the same for most, all of which leaves at once
  *   issue.c        what is issued of a transaction after its MAIL
  *   look.c         the source of a message: opened, and looked at before MAIL
  *   content.c      the octets of a message, handed to the protocol
  *   gather.c       contents that come and go, as chunks
  *   ways.h         what each message asks of the connection
  *   limits.c       how much the server takes in a session and a transaction (RFC 9422)
- *   replies.c      what comes in, and when a transaction is over
+ *   accepted.c     what comes in: the usual end of a message
+ *   replies.c      what else does, and when a transaction is over
  *   verdicts.c     what the reply to each command decides for the recipients
  *   outcome.c      the result of a recipient, and what cannot be written to this server
  *   lost.c         what the end of the connection means for them
@@ -72,47 +74,49 @@ typedef struct uvsmtp__transaction_s {
   uvsmtp_mail_needs_t needs;
   size_t kept_count;
   size_t kept_at;      /* the next of them to be given out */
+  uint64_t begin;      /* octets issued before its content; 0: not issued */
+  uint64_t end;        /* octets issued up to the end of its content; 0: not issued */
 
-  /* What begins at nought: numbers, */
+  /* What begins at nought, and as long as it is `quiet` is not set at all, like `results`. */
   size_t next;         /* recipient to issue */
   size_t asked;        /* RCPT commands issued */
   size_t awaited;      /* replies to RCPT */
   size_t accepted;     /* recipients the server took */
   size_t chunks;       /* replies to BDAT that are owed, without that to the last */
-  uint64_t begin;      /* octets issued before its content */
-  uint64_t end;        /* octets issued up to the end of its content; 0: not issued */
   uint64_t told;       /* octets of progress, when it was told last */
   uvsmtp_slice_t piece; /* of the source, not taken by the protocol yet */
-
-  /* and the rest. */
-  unsigned rounds;     /* transactions begun for it */
-  uvsmtp__step_t step;
-  unsigned used;       /* ways of talking (UVSMTP_WAY_…) it was sent in */
   unsigned blamed;     /* ways to blame for its refusals: left from now on */
   int err;             /* why it cannot be sent, or its source failed */
   uvsmtp_command_t phase;
   int code;            /* of the last reply read for it */
   uint16_t enhanced[3];
   unsigned origin_next; /* attribute for the next XFORWARD */
-  bool has_phase;
+
+  /* What begins at nought in any case. */
+  unsigned rounds;     /* transactions begun for it */
+  uvsmtp__step_t step;
+  unsigned used;       /* ways of talking (UVSMTP_WAY_…) it was sent in */
+  bool quiet;          /* it was issued as a flight, all were asked, and nothing was told yet */
+  bool kept_all;       /* the pieces kept are all of it: the source has been read to its end */
+  bool whole;          /* they are, without the source having been opened */
+  bool clean;          /* the content can go as it lies */
+  bool dotless;        /* by DATA too, for no line begins with a dot, and all of it is kept */
+  bool chunked;        /* goes by BDAT */
+  bool overlapped;     /* MAIL was issued before the end of the transaction before was known */
+  bool watched;        /* its sender wants to know of its progress */
   bool carried;        /* with its send, for another connection (resume.c) */
   bool foreign;        /* it has come from another one: its memory is perhaps of another kind */
-  bool kept_all;       /* they are all of it: the source has been read to its end */
-  bool whole;          /* they are, without the source having been opened */
+  bool worded;         /* some of `texts` are not NULL */
+  bool doubtful;       /* some of `doubts` are true */
+  bool has_phase;
   bool opening;        /* the source cannot say yet what it will give */
   bool open;           /* it is being read */
   bool read;           /* something was taken from it */
-  bool clean;          /* the content can go as it lies */
-  bool dotless;        /* by DATA too, for no line begins with a dot, and all of it is kept */
   bool seven_bit;      /* the server takes no 8-bit octets, and whether there are any is unknown */
   bool at_end;         /* of the source */
-  bool chunked;        /* goes by BDAT */
   bool after_cr, line_start; /* framing of what gather.c makes */
   bool reset;          /* RSET has to go before its MAIL */
   bool reset_refused;  /* that was refused, and MAIL is behind it already */
-  bool quiet;          /* it was issued as a flight, all were asked, and nothing was told yet */
-  bool overlapped;     /* MAIL was issued before the end of the transaction before was known */
-  bool watched;        /* its sender wants to know of its progress */
   bool waiting;        /* in the queue, for a further transaction */
   bool origin_said;    /* all of them were issued */
   bool mail_ok, mail_refused;
@@ -122,8 +126,6 @@ typedef struct uvsmtp__transaction_s {
   bool due;            /* given back from the loop: in `done` */
   bool decided;        /* every recipient has its result, or is left */
   bool cancelled;
-  bool worded;         /* some of `texts` are not NULL */
-  bool doubtful;       /* some of `doubts` are true */
 } uvsmtp__transaction_t;
 
 /* Domains that recipients of a session had, by their hashes. */
@@ -163,6 +165,8 @@ typedef struct uvsmtp__pump_s {
   bool due;              /* fill and give back from the loop */
   bool starved;          /* there was no memory to begin the next send */
   bool resetting;        /* RSET was issued and not answered */
+  size_t id_at;          /* where the queue id began in the reply to the last message; 0: unknown */
+  const uvsmtp_send_t *odd; /* its content was looked at, and is not plain; or any */
   /* gather.c */
   char *gather;          /* NULL: none was needed */
   size_t gathered;
@@ -209,16 +213,26 @@ void uvsmtp__pump_ready(uvsmtp_connection_t *c);
 void uvsmtp__pump_speak_plainly(uvsmtp_connection_t *c, bool plainly);
 /* With room for `count` recipients; what is kept with its memory is set. */
 uvsmtp__transaction_t *uvsmtp__transaction_allocate(uvsmtp_connection_t *c, size_t count);
+/* One for a new send, with room for its recipients: used before, or new; NULL: no memory. Nothing
+ * in it is set but what stays. */
+uvsmtp__transaction_t *uvsmtp__transaction_find(uvsmtp_connection_t *c, size_t count);
 /* What a send becomes. */
 uvsmtp__transaction_t *uvsmtp__transaction_new(uvsmtp_connection_t *c, uvsmtp_send_t *send);
 /* Forgets what it owns, so that its memory can be used again. */
 void uvsmtp__transaction_clear(uvsmtp__transaction_t *t);
 /* Out of the queue, into the flight: the one that is to go on, or a new one; NULL: no memory. */
 uvsmtp__transaction_t *uvsmtp__pump_take_off(uvsmtp_connection_t *c, uvsmtp_send_t *send);
+/* It is over: keeps its memory for the next one, unless it is of another connection's allocator, or
+ * has gone with its send. */
+void uvsmtp__transaction_release(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
 /* Frees it with all words. */
 void uvsmtp__transaction_free(uvsmtp__transaction_t *t);
 /* Recipient `i` gets words of its own; without memory for them, none. */
 void uvsmtp__transaction_keep_words(uvsmtp__transaction_t *t, size_t i, const char *text);
+
+/* flight.c: begins those at the head of the queue that need no look at each step; only where
+ * uvsmtp__pump_flies. True: no more can begin now; false: the next one has to go step by step. */
+bool uvsmtp__pump_fly(uvsmtp_connection_t *c);
 
 /* issue.c: each issues one step of a transaction, or what can go of it: 0 done, PENDING, or an
  * error with which nothing more of it goes now. */
@@ -247,6 +261,14 @@ int uvsmtp__content_next(uvsmtp__transaction_t *t);
  * none for BDAT: then 0 too, and the transaction is no longer `chunked`. */
 int uvsmtp__gather_push(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
 void uvsmtp__gather_free(uvsmtp_connection_t *c);
+
+/* Recipient `i` has no result: `state` is UVSMTP__RCPT_…. */
+static inline void uvsmtp__transaction_open(uvsmtp__transaction_t *t, size_t i, int state)
+{
+  t->results[i] = (uvsmtp_recipient_result_t){.address = t->send->envelope->recipients[i].address,
+                                              .status = (uvsmtp_status_t)state,
+                                              .text = ""};
+}
 
 /* Could another connection read the source from its start? */
 static inline bool uvsmtp__may_read_again(const uvsmtp__transaction_t *t)
@@ -325,7 +347,10 @@ void uvsmtp__outcome_local(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, int
 void uvsmtp__verdict(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsmtp_event_t *event,
                      const char *text);
 
-/* replies.c: from now on it says of each recipient of a flight what is known. */
+/* replies.c: any reply but the usual yes; `t`: whose replies are due, or NULL. */
+void uvsmtp__reply_other(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
+                         const uvsmtp_event_t *event);
+/* From now on it says of each recipient of a flight what is known. */
 void uvsmtp__transaction_speak(uvsmtp__transaction_t *t);
 /* Of the first `count` recipients of a flight nothing was told, so they were accepted. */
 void uvsmtp__transaction_catch_up(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, size_t count);
@@ -337,9 +362,6 @@ void uvsmtp__result_over(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, bool 
 void uvsmtp__result_later(uvsmtp_connection_t *c, uvsmtp__transaction_t *t);
 /* Takes it out of flight and calls back; `text`: of the final reply. */
 void uvsmtp__result_give(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const char *text);
-/* The same where all recipients have accepted, with the reply that is noted for it already. */
-void uvsmtp__result_give_accepted(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
-                                  const uvsmtp_reply_t *reply);
 /* Status, error and safety of trying again, by what stands for each recipient. */
 void uvsmtp__result_summarize(uvsmtp__transaction_t *t, uvsmtp_result_t *result);
 /* Recipient `i` has no result any more. */

@@ -1,6 +1,7 @@
 /*
- * What comes in: the usual yes to a message, replies of which more is to be said, those to RSET,
- * and those that nobody asked for. When the last that is owed to a transaction is read, it is over.
+ * What comes in beside the usual yes to a message (accepted.c): replies of which more is to be
+ * said, those to RSET, and those that nobody asked for. When the last that is owed to a transaction
+ * is read, it is over.
  *
  * Of a flight nothing is told until its content is answered or something in it goes wrong: what was
  * accepted until then is caught up on.
@@ -89,9 +90,12 @@ static void on_reset(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvs
 
 void uvsmtp__transaction_speak(uvsmtp__transaction_t *t)
 {
+  const size_t from = offsetof(uvsmtp__transaction_t, next);
+  memset((char *)t + from, 0, offsetof(uvsmtp__transaction_t, rounds) - from);
   t->quiet = false;
+  t->asked = t->awaited = t->next = t->count;
   for (size_t i = 0; i < t->count; i++)
-    t->results[i].status = (uvsmtp_status_t)UVSMTP__RCPT_ASKED;
+    uvsmtp__transaction_open(t, i, UVSMTP__RCPT_ASKED);
 }
 
 void uvsmtp__transaction_catch_up(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, size_t count)
@@ -116,32 +120,6 @@ static void end_quiet(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uv
     uvsmtp__transaction_catch_up(c, t, t->awaited);
 }
 
-/* The first and only reply to a content says yes, and all before it was accepted, by all. */
-static bool went_well(const uvsmtp_connection_t *c, const uvsmtp__transaction_t *t,
-                      const uvsmtp_event_t *event)
-{
-  return UVSMTP_REPLY_CLASS(&event->reply) == 2 &&
-         (event->command == UVSMTP_COMMAND_BDAT_LAST ||
-          event->command == UVSMTP_COMMAND_DATA_END) &&
-         event->last && event->index == 0 && t->end != 0 && !t->decided &&
-         (t->quiet || (t->mail_ok && t->accepted == t->count)) &&
-         /* in the clear the protocol has seen to it */
-         (!c->tls_done || uvsmtp__connection_reached(c) >= t->end);
-}
-
-/* Most messages end so. */
-static void on_well(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsmtp_event_t *event)
-{
-  c->terms.farewell = false;
-  c->terms.refused_in_row = 0;
-  c->terms.served = true;
-  note_reply(t, event);
-  t->quiet = false;
-  t->taken = t->decided = true;
-  uvsmtp__manners_worked(c->manners, t->used);
-  uvsmtp__result_give_accepted(c, t, &event->reply);
-}
-
 /* A reply to a command that was issued for a transaction. */
 static void on_transaction(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
                            const uvsmtp_event_t *event)
@@ -159,15 +137,11 @@ static void on_transaction(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
     uvsmtp__result_over(c, t, false, text);
 }
 
-void uvsmtp__pump_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
+void uvsmtp__reply_other(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
+                         const uvsmtp_event_t *event)
 {
-  uvsmtp__transaction_t *t = uvsmtp__pump_front(c);
   if (event->type == UVSMTP_EVENT_UNSOLICITED) {
     on_unsolicited(c, event);
-    return;
-  }
-  if (t != NULL && went_well(c, t, event)) {
-    on_well(c, t, event);
     return;
   }
   note_farewell(c, &event->reply);

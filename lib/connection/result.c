@@ -7,24 +7,13 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "connection/result.h"
 #include "connection/ways.h"
-
-static void leave_flight(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
-{
-  uvsmtp__list_remove(&t->link);
-  if (t->due)
-    return;
-  c->pump->flying--;
-  c->pump->watched -= t->watched;
-  t->watched = false;
-  if (t->step != UVSMTP__STEP_MAIL && t->size != UVSMTP_SIZE_UNKNOWN)
-    c->pump->flying_bytes -= t->size;
-}
 
 void uvsmtp__result_later(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   uvsmtp__content_close(t);
-  leave_flight(c, t);
+  uvsmtp__leave_flight(c, t);
   t->due = true;
   uvsmtp__list_push_back(&c->pump->done, &t->link);
   uvsmtp__pump_run_soon(c);
@@ -83,8 +72,7 @@ void uvsmtp__result_open(uvsmtp__transaction_t *t, size_t i)
 {
   uvsmtp__free(&t->mem, t->texts[i]);
   t->texts[i] = NULL;
-  t->results[i] = (uvsmtp_recipient_result_t){
-      .address = t->results[i].address, .status = (uvsmtp_status_t)UVSMTP__RCPT_OPEN, .text = ""};
+  uvsmtp__transaction_open(t, i, UVSMTP__RCPT_OPEN);
 }
 
 /* Those who are left are open again, and those who were taken, if nothing came of it. The others
@@ -132,7 +120,7 @@ void uvsmtp__result_start_over(uvsmtp__transaction_t *t)
 static void go_on(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const char *text)
 {
   uvsmtp__link_t *at = c->pump->queue.next;
-  leave_flight(c, t);
+  uvsmtp__leave_flight(c, t);
   if (t->read || t->kept_all)
     uvsmtp__content_close(t);
   open_again(t, text);
@@ -173,31 +161,6 @@ void uvsmtp__result_over(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, bool 
 
 /* ---- giving back ---- */
 
-/* The queue id where most servers put it, at the end of their only line, in place; or NULL: have a
- * closer look. */
-static const char *queue_id_at_end(const char *text, size_t len)
-{
-  static const char mark[] = "queued as ";
-  const size_t before = sizeof(mark) - 1;
-  const char *at = memchr(text, 'q', len), *end = text + len;
-  if (at == NULL || (size_t)(end - at) <= before || memcmp(at, mark, before) != 0)
-    return NULL;
-  at += before;
-  return memchr(at, ' ', (size_t)(end - at)) == NULL ? at : NULL;
-}
-
-/* Keeps its memory for the next one, unless it is of another connection's allocator. */
-static void release(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
-{
-  if (t->foreign && memcmp(&t->mem, c->mem, sizeof(*c->mem)) != 0) {
-    uvsmtp__transaction_free(t);
-    return;
-  }
-  if (t->worded || t->doubtful)
-    uvsmtp__transaction_clear(t);
-  uvsmtp__list_push_front(&c->pump->free, &t->link);
-}
-
 /* Who may have got it at a try before may have it still, though the last one failed. */
 static void recall_doubts(uvsmtp__transaction_t *t)
 {
@@ -217,15 +180,12 @@ static int error_of(const uvsmtp__transaction_t *t, const uvsmtp_recipient_resul
 }
 
 /* What does not depend on how it ended. */
-static inline void fill_facts(const uvsmtp__transaction_t *t, uvsmtp_result_t *result)
+static void fill_facts(const uvsmtp__transaction_t *t, uvsmtp_result_t *result)
 {
   result->phase = t->phase;
   result->phase_known = t->has_phase;
   result->code = t->code;
   memcpy(result->enhanced, t->enhanced, sizeof(result->enhanced));
-  result->recipients = t->results;
-  result->recipient_count = t->count;
-  result->transactions = t->rounds;
 }
 
 void uvsmtp__result_summarize(uvsmtp__transaction_t *t, uvsmtp_result_t *result)
@@ -256,35 +216,6 @@ static void share_words(uvsmtp__transaction_t *t, const char *text)
       r->text = text;
 }
 
-static inline void fill_session(const uvsmtp_connection_t *c, const uvsmtp_send_t *send,
-                                uvsmtp_result_t *result)
-{
-  result->peer = c->peer != NULL ? c->peer : "";
-  result->connection_id = c->id;
-  result->security = (uvsmtp_security_t)c->security;
-  result->connected_ms = c->info.ready_ms;
-  result->queued_ms = send->queued_ms;
-  result->started_ms = send->started_ms;
-  result->finished_ms = uv_now(c->loop);
-}
-
-/* Calls back with a result of which the status and what follows from it are filled in. */
-static inline void tell(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, uvsmtp_result_t *result)
-{
-  uvsmtp_send_t *send = t->send;
-  result->cancelled = t->cancelled;
-  fill_session(c, send, result);
-  leave_flight(c, t);
-  if (c->pump->gather != NULL && c->pump->flying + c->pump->queued == 0)
-    uvsmtp__gather_free(c);
-  send->transaction = t;
-  send->owner = NULL;
-  send->cb(send, result);
-  /* The send may be gone, or be under way again. */
-  if (!t->carried)
-    release(c, t);
-}
-
 void uvsmtp__result_give(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const char *text)
 {
   char id[128];
@@ -294,35 +225,7 @@ void uvsmtp__result_give(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const
   uvsmtp__result_summarize(t, &result);
   result.text = text;
   result.queue_id = t->taken ? uvsmtp__queue_id(text, id, sizeof(id)) : "";
-  tell(c, t, &result);
-}
-
-void uvsmtp__result_give_accepted(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
-                                  const uvsmtp_reply_t *reply)
-{
-  char text[UVSMTP__WORDS_MAX], id[128];
-  size_t len = uvsmtp_reply_text(reply, text, sizeof(text));
-  uvsmtp_recipient_result_t *r = t->results, *end = r + t->count;
-  uvsmtp_result_t result;
-  c->terms.taken++;
-  for (; r < end; r++) {
-    r->status = UVSMTP_ACCEPTED;
-    r->text = text;
-    r->phase = t->phase;
-    r->code = t->code;
-    memcpy(r->enhanced, t->enhanced, sizeof(r->enhanced));
-  }
-  result.status = UVSMTP_ACCEPTED;
-  result.err = 0;
-  result.error_text = "";
-  result.retry_is_safe = true;
-  result.text = text;
-  result.queue_id = reply->lines == 1 ? queue_id_at_end(text, len) : NULL;
-  if (result.queue_id == NULL)
-    result.queue_id = uvsmtp__queue_id(text, id, sizeof(id));
-  fill_facts(t, &result);
-  uvsmtp__content_close(t);
-  tell(c, t, &result);
+  uvsmtp__result_tell(c, t, &result);
 }
 
 void uvsmtp__result_without_memory(uvsmtp_connection_t *c, uvsmtp_send_t *send,
@@ -334,7 +237,7 @@ void uvsmtp__result_without_memory(uvsmtp_connection_t *c, uvsmtp_send_t *send,
                             .text = "",
                             .queue_id = "",
                             .retry_is_safe = true};
-  fill_session(c, send, &result);
+  uvsmtp__result_session(c, send, &result);
   send->owner = NULL;
   send->cb(send, &result);
 }

@@ -21,6 +21,18 @@ uvsmtp__transaction_t *uvsmtp__transaction_allocate(uvsmtp_connection_t *c, size
   return t;
 }
 
+uvsmtp__transaction_t *uvsmtp__transaction_find(uvsmtp_connection_t *c, size_t count)
+{
+  UVSMTP__LIST_EACH (link, &c->pump->free) {
+    uvsmtp__transaction_t *t = UVSMTP__CONTAINER(link, uvsmtp__transaction_t, link);
+    if (t->capacity >= count) {
+      uvsmtp__list_remove(link);
+      return t;
+    }
+  }
+  return uvsmtp__transaction_allocate(c, count);
+}
+
 void uvsmtp__transaction_keep_words(uvsmtp__transaction_t *t, size_t i, const char *text)
 {
   char *words = uvsmtp__strdup(&t->mem, text);
@@ -45,4 +57,17 @@ void uvsmtp__transaction_free(uvsmtp__transaction_t *t)
   uvsmtp_mem_t mem = t->mem;
   uvsmtp__transaction_clear(t);
   uvsmtp__free(&mem, t);
+}
+
+void uvsmtp__transaction_release(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
+{
+  if (t->carried)
+    return;
+  if (t->foreign && memcmp(&t->mem, c->mem, sizeof(*c->mem)) != 0) {
+    uvsmtp__transaction_free(t);
+    return;
+  }
+  if (t->worded || t->doubtful)
+    uvsmtp__transaction_clear(t);
+  uvsmtp__list_push_front(&c->pump->free, &t->link);
 }

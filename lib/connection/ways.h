@@ -100,6 +100,32 @@ static inline bool uvsmtp__pump_may_overlap(const uvsmtp_connection_t *c, unsign
          c->pump->flying_bytes < c->config->o.max_in_doubt_bytes;
 }
 
+/* May the next send begin? There is one then. */
+static inline bool uvsmtp__pump_may_begin(const uvsmtp_connection_t *c)
+{
+  const uvsmtp__pump_t *pump = c->pump;
+  return pump->queued > 0 && !pump->resetting && c->terms.left > 0 &&
+         (pump->flying == 0 || uvsmtp__pump_may_overlap(c, pump->ways, pump->most));
+}
+
+/* Does a transaction have to be ended before its MAIL? */
+static inline bool uvsmtp__pump_needs_reset(const uvsmtp_connection_t *c)
+{
+  uvsmtp_state_t state;
+  if (c->pump->flying > 0)
+    return true;
+  state = uvsmtp_protocol_projected_state(c->protocol);
+  return uvsmtp_protocol_needs_reset(c->protocol) || state == UVSMTP_STATE_MAILTX ||
+         state == UVSMTP_STATE_RECIPIENT_SENT;
+}
+
+/* May all of a message leave at once, as far as the session is concerned? */
+static inline bool uvsmtp__pump_flies(const uvsmtp_connection_t *c)
+{
+  return uvsmtp__pipelines(c) && uvsmtp__goes(c, UVSMTP_WAY_CHUNKING | UVSMTP_WAY_GROUPED_DATA) &&
+         !uvsmtp__has_limits(c);
+}
+
 /* Has the pump do what is due from the loop. */
 static inline void uvsmtp__pump_run_soon(uvsmtp_connection_t *c)
 {

@@ -1,0 +1,94 @@
+/*
+ * The usual end of a message: the first and only reply to its content says yes, and all before it
+ * was accepted, for all. Any other reply is for replies.c.
+ */
+#include <string.h>
+
+#include "base/octets.h"
+#include "connection/manners.h"
+#include "connection/result.h"
+#include "connection/ways.h"
+
+static bool went_well(const uvsmtp_connection_t *c, const uvsmtp__transaction_t *t,
+                      const uvsmtp_event_t *event)
+{
+  return event->type == UVSMTP_EVENT_REPLY && UVSMTP_REPLY_CLASS(&event->reply) == 2 &&
+         (event->command == UVSMTP_COMMAND_BDAT_LAST ||
+          event->command == UVSMTP_COMMAND_DATA_END) &&
+         event->last && event->index == 0 && t->end != 0 && !t->decided &&
+         (t->quiet || (t->mail_ok && t->accepted == t->count)) &&
+         /* in the clear the protocol has seen to it */
+         (!c->tls_done || uvsmtp__connection_reached(c) >= t->end);
+}
+
+/* It stands behind these words, at the end of the only line, in most servers' replies. */
+static const char mark[] = "queued as ";
+#define MARK (sizeof(mark) - 1)
+
+/* The queue id, in place if it stands where it did last time, or else where the mark is found. */
+static const char *find_queue_id(uvsmtp__pump_t *pump, const uvsmtp_reply_t *reply,
+                                 const char *text, size_t len, char *out, size_t size)
+{
+  size_t at = pump->id_at;
+  if (at < MARK || at >= len || memcmp(text + at - MARK, mark, MARK) != 0)
+    at = uvsmtp__octets_find(text, len, mark[0]) + MARK;
+  if (reply->lines == 1 && at < len && memcmp(text + at - MARK, mark, MARK) == 0 &&
+      uvsmtp__octets_find(text + at, len - at, ' ') == len - at) {
+    pump->id_at = at;
+    return text + at;
+  }
+  return uvsmtp__queue_id(text, out, size);
+}
+
+static inline void accept_recipients(uvsmtp__transaction_t *t, const uvsmtp_event_t *event,
+                                     const char *text)
+{
+  const uvsmtp_recipient_t *recipient = t->send->envelope->recipients;
+  uvsmtp_recipient_result_t *r = t->results, *end = r + t->count;
+  for (; r < end; r++, recipient++) {
+    r->address = recipient->address;
+    r->status = UVSMTP_ACCEPTED;
+    r->code = event->reply.code;
+    memcpy(r->enhanced, event->reply.enhanced, sizeof(r->enhanced));
+    r->text = text;
+    r->phase = event->command;
+    r->try_elsewhere = false;
+  }
+}
+
+static void give_accepted(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
+                          const uvsmtp_event_t *event)
+{
+  char text[UVSMTP__WORDS_MAX], id[128];
+  size_t len = uvsmtp_reply_text(&event->reply, text, sizeof(text));
+  uvsmtp_result_t result;
+  accept_recipients(t, event, text);
+  if (t->open || t->opening)
+    uvsmtp__content_close(t);
+  result.status = UVSMTP_ACCEPTED;
+  result.err = 0;
+  result.error_text = "";
+  result.phase = event->command;
+  result.phase_known = true;
+  result.code = event->reply.code;
+  memcpy(result.enhanced, event->reply.enhanced, sizeof(result.enhanced));
+  result.text = text;
+  result.retry_is_safe = true;
+  result.queue_id = find_queue_id(c->pump, &event->reply, text, len, id, sizeof(id));
+  uvsmtp__result_tell(c, t, &result);
+}
+
+void uvsmtp__pump_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
+{
+  uvsmtp__transaction_t *t = uvsmtp__pump_front(c);
+  if (t == NULL || !went_well(c, t, event)) {
+    uvsmtp__reply_other(c, t, event);
+    return;
+  }
+  c->terms.farewell = false;
+  c->terms.refused_in_row = 0;
+  c->terms.served = true;
+  c->terms.taken++;
+  uvsmtp__manners_worked(c->manners, t->used);
+  give_accepted(c, t, event);
+}

@@ -1,0 +1,57 @@
+#ifndef UVSMTP_CONNECTION_RESULT_H
+#define UVSMTP_CONNECTION_RESULT_H
+
+/* How a result is given, whatever it is. */
+#include "connection/connection.h"
+
+/* It is not under way any more. */
+static inline void uvsmtp__leave_flight(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
+{
+  uvsmtp__pump_t *pump = c->pump;
+  uvsmtp__list_remove(&t->link);
+  if (t->due)
+    return;
+  pump->flying--;
+  if (t->watched)
+    pump->watched--;
+  t->watched = false;
+  if (t->step != UVSMTP__STEP_MAIL && t->size != UVSMTP_SIZE_UNKNOWN)
+    pump->flying_bytes -= t->size;
+}
+
+/* Where it was, and when. */
+static inline void uvsmtp__result_session(const uvsmtp_connection_t *c, const uvsmtp_send_t *send,
+                                          uvsmtp_result_t *result)
+{
+  result->peer = c->peer != NULL ? c->peer : "";
+  result->connection_id = c->id;
+  result->security = (uvsmtp_security_t)c->security;
+  result->connected_ms = c->info.ready_ms;
+  result->queued_ms = send->queued_ms;
+  result->started_ms = send->started_ms;
+  result->finished_ms = uv_now(c->loop);
+}
+
+/* Calls back with a result of which the status and what follows from it are filled in. */
+static inline void uvsmtp__result_tell(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
+                                       uvsmtp_result_t *result)
+{
+  uvsmtp_send_t *send = t->send;
+  result->recipients = t->results;
+  result->recipient_count = t->count;
+  result->transactions = t->rounds;
+  result->cancelled = t->cancelled;
+  uvsmtp__result_session(c, send, result);
+  uvsmtp__leave_flight(c, t);
+  if (c->pump->gather != NULL && c->pump->flying + c->pump->queued == 0)
+    uvsmtp__gather_free(c);
+  send->owner = NULL;
+  send->cb(send, result);
+  /* The send may be gone, or be under way again. */
+  if (t->carried || t->foreign || t->worded || t->doubtful)
+    uvsmtp__transaction_release(c, t);
+  else
+    uvsmtp__list_push_front(&c->pump->free, &t->link);
+}
+
+#endif
