@@ -8,12 +8,10 @@
 #include "base/clock.h"
 #include "base/heap.h"
 #include "base/list.h"
+#include "base/rare.h"
 #include "client/endpoint.h"
 #include "client/pacing.h"
 #include "uvsmtp/client.h"
-
-/* For what is rare, so that it is no burden on what happens with each message. */
-#define UVSMTP__RARE __attribute__((noinline, cold))
 
 /*
  * What a client's pool decides: who gets which connection, when to open another and to which
@@ -311,7 +309,7 @@ static inline size_t uvsmtp__pool_run(const uvsmtp__pool_t *pool, const uvsmtp__
 {
   size_t takers = pool->counts[UVSMTP__SLOT_IDLE] + pool->counts[UVSMTP__SLOT_BUSY];
   size_t run = waiting / takers;
-  size_t most = takers == 1 ? UVSMTP__RUN_MAX : UVSMTP__RUN_MAX / 4;
+  size_t most = takers == 1 ? UVSMTP__RUN_MAX : UVSMTP__RUN_MAX / 2;
   if (!pool->plain || run == 0)
     return 1;
   most = slot->room < most ? slot->room : most;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/octets.h"
+#include "base/rare.h"
 #include "connection/manners.h"
 #include "connection/result.h"
 #include "connection/ways.h"
@@ -56,26 +57,31 @@ static inline void accept_recipients(uvsmtp__transaction_t *t, const uvsmtp_even
   }
 }
 
+/* What all have in common. */
+static UVSMTP__RARE void prepare(const uvsmtp_connection_t *c, uvsmtp_result_t *result)
+{
+  *result = (uvsmtp_result_t){
+      .status = UVSMTP_ACCEPTED, .error_text = "", .phase_known = true, .retry_is_safe = true};
+  uvsmtp__result_session(c, result);
+}
+
 static void give_accepted(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
                           const uvsmtp_event_t *event)
 {
   char text[UVSMTP__WORDS_MAX], id[128];
   size_t len = uvsmtp_reply_text(&event->reply, text, sizeof(text));
-  uvsmtp_result_t result;
+  uvsmtp_result_t *result = &c->pump->usual;
   accept_recipients(t, event, text);
   if (t->open || t->opening)
     uvsmtp__content_close(t);
-  result.status = UVSMTP_ACCEPTED;
-  result.err = 0;
-  result.error_text = "";
-  result.phase = event->command;
-  result.phase_known = true;
-  result.code = event->reply.code;
-  memcpy(result.enhanced, event->reply.enhanced, sizeof(result.enhanced));
-  result.text = text;
-  result.retry_is_safe = true;
-  result.queue_id = find_queue_id(c->pump, &event->reply, text, len, id, sizeof(id));
-  uvsmtp__result_tell(c, t, &result);
+  if (result->peer == NULL)
+    prepare(c, result);
+  result->phase = event->command;
+  result->code = event->reply.code;
+  memcpy(result->enhanced, event->reply.enhanced, sizeof(result->enhanced));
+  result->text = text;
+  result->queue_id = find_queue_id(c->pump, &event->reply, text, len, id, sizeof(id));
+  uvsmtp__result_tell(c, t, result);
 }
 
 void uvsmtp__pump_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)

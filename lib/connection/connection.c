@@ -223,14 +223,13 @@ static void deliver_unsolicited(uvsmtp_connection_t *c, const uvsmtp_event_t *ev
 
 static void deliver_reply(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
 {
-  uvsmtp_request_t *oldest = NULL;
-  if (!uvsmtp__list_empty(&c->requests))
-    oldest = UVSMTP__CONTAINER(c->requests.next, uvsmtp_request_t, links);
+  const uvsmtp__link_t *oldest = c->requests.next;
   if (event->command == UVSMTP_COMMAND_QUIT)
     uvsmtp__connection_end(c);
   else if (c->phase == UVSMTP__PHASE_SESSION)
     uvsmtp__session_event(c, event);
-  else if (oldest != NULL && event->tag == oldest)
+  else if (oldest != &c->requests &&
+           event->tag == UVSMTP__CONTAINER(oldest, uvsmtp_request_t, links))
     uvsmtp__request_event(c, event);
   else
     uvsmtp__pump_event(c, event);
@@ -239,12 +238,15 @@ static void deliver_reply(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
 void uvsmtp__connection_deliver(uvsmtp_connection_t *c)
 {
   uvsmtp_event_t event;
+  bool traced = c->config->o.trace != NULL;
   uvsmtp__hold(c, UVSMTP__HOLD_DELIVERY);
   uvsmtp__connection_trace(c);
   while (uvsmtp__connection_alive(c) && uvsmtp_protocol_next_event(c->protocol, &event)) {
-    uvsmtp__connection_trace(c);
-    if (!uvsmtp__connection_alive(c))
-      break;
+    if (traced) {
+      uvsmtp__connection_trace(c);
+      if (!uvsmtp__connection_alive(c))
+        break;
+    }
     if (event.type == UVSMTP_EVENT_REPLY)
       deliver_reply(c, &event);
     else if (event.type == UVSMTP_EVENT_UNSOLICITED)

@@ -40,6 +40,25 @@ static void begin_run(uvsmtp_connection_t *c, run_t *run)
                                   .data = !run->chunked};
 }
 
+/* The content has left with the commands. */
+static inline void note_flown(const uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
+{
+  t->end = uvsmtp_protocol_issued(c->protocol);
+  t->begin = t->end - t->size;
+  t->step = UVSMTP__STEP_ISSUED;
+}
+
+/* DATA has left, and the content follows when 354 has come. */
+static inline void note_awaiting(uvsmtp__transaction_t *t, const uvsmtp_slice_t *content)
+{
+  t->kept[0] = *content;
+  t->kept_count = 1;
+  t->kept_at = 0;
+  t->begin = t->end = 0;
+  t->dotless = true;
+  t->step = UVSMTP__STEP_GO;
+}
+
 /* It has left: what is to be known of it as long as it is quiet. */
 static inline void note_begun(uvsmtp_connection_t *c, const run_t *run, uvsmtp__transaction_t *t,
                               uvsmtp_send_t *send)
@@ -52,22 +71,15 @@ static inline void note_begun(uvsmtp_connection_t *c, const run_t *run, uvsmtp__
   t->count = send->envelope->recipient_count;
   t->size = run->content.len;
   t->info = (uvsmtp_source_info_t){.length = t->size, .content = UVSMTP_CONTENT_STABLE};
-  t->kept[0] = run->content;
-  t->kept_count = 1;
-  t->kept_at = 0;
-  t->begin = t->end = 0;
   t->rounds = 1;
   t->quiet = t->kept_all = t->whole = t->clean = true;
   t->chunked = run->chunked;
-  t->dotless = !run->chunked;
   t->overlapped = pump->flying > 0;
   t->used = run->used | (t->overlapped ? (unsigned)UVSMTP_WAY_OVERLAP : 0);
-  t->step = UVSMTP__STEP_GO;
-  if (run->chunked) {
-    t->end = uvsmtp_protocol_issued(c->protocol);
-    t->begin = t->end - t->size;
-    t->step = UVSMTP__STEP_ISSUED;
-  }
+  if (run->chunked)
+    note_flown(c, t);
+  else
+    note_awaiting(t, &run->content);
 }
 
 /* From the queue into the flight. */
@@ -85,7 +97,7 @@ static inline void take_off(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, uv
 
 static int fly(uvsmtp_connection_t *c, run_t *run, uvsmtp_send_t *send)
 {
-  uvsmtp__transaction_t *t = uvsmtp__transaction_find(c, send->envelope->recipient_count);
+  uvsmtp__transaction_t *t = uvsmtp__transaction_take(c, send->envelope->recipient_count);
   int err;
   if (t == NULL)
     return UVSMTP_ENOMEM;

@@ -5,7 +5,6 @@
 #include "base/text.h"
 
 #define STRIKES 3      /* losses until a way that had worked is suspected, */
-#define FORGIVEN 200   /* each forgotten after so many messages that went well */
 #define PROBATION 1000 /* messages until a suspicion is forgotten */
 #define TRIAL 20       /* full sessions until one tries to go on */
 
@@ -83,10 +82,9 @@ static unsigned note_loss(uvsmtp_manners_t *m, unsigned used)
   return 0;
 }
 
-void uvsmtp__manners_worked(uvsmtp_manners_t *m, unsigned used)
+void uvsmtp__manners_forgive(uvsmtp_manners_t *m)
 {
-  m->proven |= used;
-  if (++m->good >= FORGIVEN) {
+  if (m->good >= UVSMTP__FORGIVEN) {
     m->good = 0;
     for (unsigned n = 0; n < UVSMTP_WAYS; n++)
       m->strikes[n] -= m->strikes[n] > 0;

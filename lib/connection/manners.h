@@ -28,8 +28,18 @@ typedef struct uvsmtp__incident_s {
  */
 unsigned uvsmtp__manners_note(uvsmtp_manners_t *manners, const uvsmtp__incident_t *incident);
 
+/* After so many messages that went well, a loss is forgotten. */
+#define UVSMTP__FORGIVEN 200
+/* Losses and suspicions are so far back that some may be forgotten. */
+void uvsmtp__manners_forgive(uvsmtp_manners_t *manners);
+
 /* A message was taken in all these ways. */
-void uvsmtp__manners_worked(uvsmtp_manners_t *manners, unsigned used);
+static inline void uvsmtp__manners_worked(uvsmtp_manners_t *manners, unsigned used)
+{
+  manners->proven |= used;
+  if (++manners->good >= UVSMTP__FORGIVEN || manners->suspected != 0)
+    uvsmtp__manners_forgive(manners);
+}
 
 /*
  * The server closed a session without a word that had taken `taken` messages, while others were

@@ -165,6 +165,7 @@ typedef struct uvsmtp__pump_s {
   bool due;              /* fill and give back from the loop */
   bool starved;          /* there was no memory to begin the next send */
   bool resetting;        /* RSET was issued and not answered */
+  uvsmtp_result_t usual; /* of a message that was accepted, all of what does not change */
   size_t id_at;          /* where the queue id began in the reply to the last message; 0: unknown */
   const uvsmtp_send_t *odd; /* its content was looked at, and is not plain; or any */
   /* gather.c */
@@ -213,8 +214,8 @@ void uvsmtp__pump_ready(uvsmtp_connection_t *c);
 void uvsmtp__pump_speak_plainly(uvsmtp_connection_t *c, bool plainly);
 /* With room for `count` recipients; what is kept with its memory is set. */
 uvsmtp__transaction_t *uvsmtp__transaction_allocate(uvsmtp_connection_t *c, size_t count);
-/* One for a new send, with room for its recipients: used before, or new; NULL: no memory. Nothing
- * in it is set but what stays. */
+/* One for a new send, with room for `count` recipients: used before, or new; NULL: no memory.
+ * Nothing in it is set but what stays. */
 uvsmtp__transaction_t *uvsmtp__transaction_find(uvsmtp_connection_t *c, size_t count);
 /* What a send becomes. */
 uvsmtp__transaction_t *uvsmtp__transaction_new(uvsmtp_connection_t *c, uvsmtp_send_t *send);

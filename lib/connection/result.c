@@ -225,6 +225,8 @@ void uvsmtp__result_give(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const
   uvsmtp__result_summarize(t, &result);
   result.text = text;
   result.queue_id = t->taken ? uvsmtp__queue_id(text, id, sizeof(id)) : "";
+  result.cancelled = t->cancelled;
+  uvsmtp__result_session(c, &result);
   uvsmtp__result_tell(c, t, &result);
 }
 
@@ -236,8 +238,11 @@ void uvsmtp__result_without_memory(uvsmtp_connection_t *c, uvsmtp_send_t *send,
                             .error_text = error->text,
                             .text = "",
                             .queue_id = "",
-                            .retry_is_safe = true};
-  uvsmtp__result_session(c, send, &result);
+                            .retry_is_safe = true,
+                            .queued_ms = send->queued_ms,
+                            .started_ms = send->started_ms,
+                            .finished_ms = uv_now(c->loop)};
+  uvsmtp__result_session(c, &result);
   send->owner = NULL;
   send->cb(send, &result);
 }

@@ -19,20 +19,16 @@ static inline void uvsmtp__leave_flight(uvsmtp_connection_t *c, uvsmtp__transact
     pump->flying_bytes -= t->size;
 }
 
-/* Where it was, and when. */
-static inline void uvsmtp__result_session(const uvsmtp_connection_t *c, const uvsmtp_send_t *send,
-                                          uvsmtp_result_t *result)
+/* Where it was. */
+static inline void uvsmtp__result_session(const uvsmtp_connection_t *c, uvsmtp_result_t *result)
 {
   result->peer = c->peer != NULL ? c->peer : "";
   result->connection_id = c->id;
   result->security = (uvsmtp_security_t)c->security;
   result->connected_ms = c->info.ready_ms;
-  result->queued_ms = send->queued_ms;
-  result->started_ms = send->started_ms;
-  result->finished_ms = uv_now(c->loop);
 }
 
-/* Calls back with a result of which the status and what follows from it are filled in. */
+/* Calls back with a result of which all is filled in but the recipients and the times. */
 static inline void uvsmtp__result_tell(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
                                        uvsmtp_result_t *result)
 {
@@ -40,8 +36,9 @@ static inline void uvsmtp__result_tell(uvsmtp_connection_t *c, uvsmtp__transacti
   result->recipients = t->results;
   result->recipient_count = t->count;
   result->transactions = t->rounds;
-  result->cancelled = t->cancelled;
-  uvsmtp__result_session(c, send, result);
+  result->queued_ms = send->queued_ms;
+  result->started_ms = send->started_ms;
+  result->finished_ms = uv_now(c->loop);
   uvsmtp__leave_flight(c, t);
   if (c->pump->gather != NULL && c->pump->flying + c->pump->queued == 0)
     uvsmtp__gather_free(c);

@@ -41,15 +41,7 @@ size_t uvsmtp_send_keep(uvsmtp_send_t *send, const uvsmtp_result_t *result, bool
 int uvsmtp_connection_resume(uvsmtp_connection_t *c, uvsmtp_send_t *const *sends, size_t count,
                              uvsmtp_send_cb cb)
 {
-  int err = uvsmtp__pump_queue(c, sends, count, cb);
-  for (size_t i = 0; err == 0 && i < count; i++) {
-    uvsmtp__transaction_t *t = sends[i]->transaction;
-    if (t == NULL)
-      continue;
-    t->order = c->pump->order++;
-    t->foreign = true;
-  }
-  return err;
+  return uvsmtp__pump_queue(c, sends, count, cb);
 }
 
 uvsmtp_kept_t *uvsmtp_send_settle(uvsmtp_send_t *send, uvsmtp_status_t status, const char *text,

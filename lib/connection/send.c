@@ -1,4 +1,5 @@
 /* What callers say of sends: here is one, give it up; and what they ask: how many more? */
+#include "base/rare.h"
 #include "connection/ways.h"
 
 /* Is there nothing to come that will lead to a fill anyway: a reply, the end of this delivery? */
@@ -13,6 +14,13 @@ static bool has_to_be_run(const uvsmtp_connection_t *c)
           uvsmtp__pump_may_overlap(c, uvsmtp__ways(c), uvsmtp__pump_most(c)));
 }
 
+/* It has begun on another connection. */
+static UVSMTP__RARE void adopt(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
+{
+  t->order = c->pump->order++;
+  t->foreign = true;
+}
+
 int uvsmtp__pump_queue(uvsmtp_connection_t *c, uvsmtp_send_t *const *sends, size_t count,
                        uvsmtp_send_cb cb)
 {
@@ -22,6 +30,8 @@ int uvsmtp__pump_queue(uvsmtp_connection_t *c, uvsmtp_send_t *const *sends, size
     return UVSMTP_ENOMEM;
   for (size_t i = 0; i < count; i++) {
     uvsmtp_send_t *send = sends[i];
+    if (send->transaction != NULL)
+      adopt(c, send->transaction);
     send->cb = cb;
     send->owner = c;
     send->started_ms = 0;
@@ -45,13 +55,11 @@ int uvsmtp_connection_send(uvsmtp_connection_t *c, uvsmtp_send_t *send,
     return UVSMTP_ENORECIPIENTS;
   if ((err = uvsmtp_envelope_check(envelope)) != 0)
     return err;
-  if ((err = uvsmtp__pump_queue(c, &send, 1, cb)) != 0)
-    return err;
   send->envelope = envelope;
   send->source = source;
   send->queued_ms = uv_now(c->loop);
   send->transaction = NULL;
-  return 0;
+  return uvsmtp__pump_queue(c, &send, 1, cb);
 }
 
 /* Nothing of it is under way: it only has to be told. */

@@ -85,6 +85,17 @@ static inline uvsmtp__transaction_t *uvsmtp__pump_youngest(const uvsmtp_connecti
   return UVSMTP__CONTAINER(c->pump->flight.prev, uvsmtp__transaction_t, link);
 }
 
+/* uvsmtp__transaction_find, which as a rule is the one that was used last. */
+static inline uvsmtp__transaction_t *uvsmtp__transaction_take(uvsmtp_connection_t *c, size_t count)
+{
+  uvsmtp__link_t *link = c->pump->free.next;
+  uvsmtp__transaction_t *t = UVSMTP__CONTAINER(link, uvsmtp__transaction_t, link);
+  if (link == &c->pump->free || t->capacity < count)
+    return uvsmtp__transaction_find(c, count);
+  uvsmtp__list_remove(link);
+  return t;
+}
+
 /* How many messages may be under way: one beside another until that has worked with this server,
  * so that one which breaks under it leaves few in doubt. */
 static inline size_t uvsmtp__pump_most(const uvsmtp_connection_t *c)
