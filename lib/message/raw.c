@@ -17,6 +17,7 @@
 #include "message/raw.h"
 
 #define MAX_HEADER (1024 * 1024)
+#define MAX_HELD (32 * 1024 * 1024)
 
 int uvsmtp_raw_new(uvsmtp_raw_t **out, const uvsmtp_raw_options_t *options)
 {
@@ -32,6 +33,7 @@ int uvsmtp_raw_new(uvsmtp_raw_t **out, const uvsmtp_raw_options_t *options)
   raw->mem = *uvsmtp__mem(o.mem);
   raw->flags = o.flags;
   raw->max = o.max_header_bytes != 0 ? o.max_header_bytes : MAX_HEADER;
+  raw->max_held = o.max_held_bytes != 0 ? o.max_held_bytes : MAX_HELD;
   uvsmtp__buffer_init(&raw->header, &raw->mem, raw->max);
   *out = raw;
   return 0;

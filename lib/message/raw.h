@@ -7,6 +7,26 @@
 #include "message/fields.h"
 #include "uvsmtp/message.h"
 
+/* A reading by uvsmtp_raw_filter. */
+typedef struct uvsmtp__filter_s {
+  enum {
+    UVSMTP__FILTER_CLOSED = 0,
+    UVSMTP__FILTER_HOLDING, /* the whole message is read into `bytes` */
+    UVSMTP__FILTER_HELD,    /* and is given from there, by `held` */
+    UVSMTP__FILTER_PASSING  /* it is given as it comes */
+  } phase;
+  bool whole_open, held_open;
+  uvsmtp_source_info_t info; /* what the whole message, or `held`, says of itself */
+  uvsmtp__buffer_t bytes;
+  uvsmtp_raw_t *held_raw;
+  uvsmtp_source_t held;
+  uint64_t at;          /* offset of `rest` in the whole message */
+  size_t range;         /* the omitted range that is next or going on */
+  uvsmtp_slice_t rest;  /* of the piece that the whole message gave */
+  uvsmtp_slice_t after; /* the piece behind that, if it is there already */
+  size_t column;        /* bytes of the line that is being given */
+} uvsmtp__filter_t;
+
 struct uvsmtp_raw_s {
   uvsmtp_mem_t mem;
   unsigned flags;
@@ -23,11 +43,8 @@ struct uvsmtp_raw_s {
   size_t slice_count;
   unsigned has; /* bits of UVSMTP__RAW_… that are true of the slices */
 
-  /* a reading by uvsmtp_raw_filter */
-  uint64_t filter_at;         /* offset of filter_rest in the whole message */
-  size_t filter_range;        /* the omitted range that is next or going on */
-  uvsmtp_slice_t filter_rest; /* of the piece that the whole message gave */
-  size_t filter_column;       /* bytes of the line that is being given */
+  size_t max_held;         /* bytes that a filter may hold */
+  uvsmtp__filter_t filter; /* a reading by it */
 
   /* the envelope */
   char *sender;

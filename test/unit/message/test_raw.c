@@ -186,7 +186,7 @@ static void a_filter_leaves_out_the_same_whatever_the_pieces(void **state)
       uvsmtp_source_buffers(&whole, slices, cut(slices, good[i].message, step));
       assert_int_equal(uvsmtp_raw_filter(raw, &source, &whole), 0);
       for (int again = 0; again < 2; again++) {
-        sent = slurp(&source, 0, &info, &len);
+        sent = slurp(&source, UVSMTP_TARGET_8BITMIME, &info, &len);
         assert_string_equal(sent, good[i].sent);
         assert_int_equal(info.length, len);
         assert_int_equal(uvsmtp_source_length(&source), strlen(good[i].message));
@@ -204,7 +204,10 @@ static void a_filter_over_another_message_fails(void **state)
   assert_int_equal(uvsmtp_raw_read(raw, "From: a@b\r\nBcc: c@d\r\n\r\n", 23), 0);
   uvsmtp_source_memory(&whole, "From", 4);
   assert_int_equal(uvsmtp_raw_filter(raw, &source, &whole), 0);
-  assert_int_equal(source.ops->open(&source, 0, &info), UVSMTP_ESOURCE);
+  for (unsigned target = 0; target <= UVSMTP_TARGET_8BITMIME; target++) {
+    assert_int_equal(source.ops->open(&source, target, &info), UVSMTP_ESOURCE);
+    assert_string_equal(source.ops->detail(&source), "not the message whose header was read");
+  }
   uvsmtp_raw_free(raw);
 }
 
@@ -243,7 +246,7 @@ static void a_filter_passes_waiting_and_waking_on(void **state)
   int woken = 0;
   assert_int_equal(uvsmtp_raw_read(raw, "From: a@b\r\nBcc: c@d\r\n\r\nB\r\n", 26), 0);
   assert_int_equal(uvsmtp_raw_filter(raw, &source, &slow), 0);
-  assert_int_equal(source.ops->open(&source, 0, &info), 0);
+  assert_int_equal(source.ops->open(&source, UVSMTP_TARGET_8BITMIME, &info), 0);
   assert_true(info.length == UVSMTP_LENGTH_UNKNOWN);
   assert_int_equal(info.content, UVSMTP_CONTENT_CRLF); /* not KNOWN: Bcc may have been the 8-bit */
   source.wake = note_wake;
@@ -268,7 +271,8 @@ static void a_filter_says_why_the_message_cannot_be_read(void **state)
     uvsmtp_slice_t piece;
     assert_int_equal(uvsmtp_raw_read(raw, "From: a@b\r\n\r\nB\r\n", 16), 0);
     assert_int_equal(uvsmtp_raw_filter(raw, &source, &torn), 0);
-    assert_int_equal(source.ops->open(&source, 0, &info), opens ? 0 : UVSMTP_ESOURCE);
+    assert_int_equal(source.ops->open(&source, UVSMTP_TARGET_8BITMIME, &info),
+                     opens ? 0 : UVSMTP_ESOURCE);
     if (opens)
       assert_int_equal(source.ops->next(&source, &piece), UVSMTP_ESOURCE);
     assert_string_equal(source.ops->detail(&source), "the tape is torn");
@@ -657,6 +661,138 @@ static void what_must_not_be_touched_is_refused_with_the_reason(void **state)
   }
 }
 
+/* A source that gives a string in pieces, each after a wait. */
+typedef struct {
+  const char *message;
+  size_t step, at;
+  bool ready;
+  unsigned content;
+  int open;
+} pieces_t;
+
+static int pieces_open(uvsmtp_source_t *source, unsigned target, uvsmtp_source_info_t *info)
+{
+  pieces_t *p = source->data;
+  p->at = 0;
+  p->ready = false;
+  p->open++;
+  *info = (uvsmtp_source_info_t){.length = UVSMTP_LENGTH_UNKNOWN, .content = p->content};
+  return 0;
+}
+
+static int pieces_next(uvsmtp_source_t *source, uvsmtp_slice_t *piece)
+{
+  pieces_t *p = source->data;
+  size_t left = strlen(p->message) - p->at;
+  p->ready = !p->ready;
+  if (p->ready)
+    return UVSMTP_PENDING;
+  *piece = (uvsmtp_slice_t){p->message + p->at, left < p->step ? left : p->step};
+  p->at += piece->len;
+  return 0;
+}
+
+static void pieces_close(uvsmtp_source_t *source)
+{
+  ((pieces_t *)source->data)->open--;
+}
+
+static const uvsmtp_source_ops_t pieces_ops = {
+    .size = sizeof(pieces_ops), .open = pieces_open, .next = pieces_next, .close = pieces_close};
+
+/* Reads a message through a filter that may hold `max` bytes: what it gives, or its words. */
+static char *filter_slowly(pieces_t *p, size_t max, int *err)
+{
+  uvsmtp_raw_options_t o = UVSMTP_RAW_OPTIONS_INIT;
+  uvsmtp_source_t whole = {.data = p, .ops = &pieces_ops}, source;
+  uvsmtp_source_info_t info;
+  uvsmtp_slice_t piece = {NULL, 1};
+  uvsmtp_raw_t *raw;
+  size_t header, len = 0;
+  char *all = malloc(2 * strlen(p->message) + 1000);
+  o.max_held_bytes = max;
+  assert_int_equal(uvsmtp_raw_new(&raw, &o), 0);
+  assert_int_equal(feed_all(raw, p->message, 7, &header), 0);
+  assert_int_equal(uvsmtp_raw_filter(raw, &source, &whole), 0);
+  while ((*err = source.ops->open(&source, 0, &info)) == UVSMTP_PENDING)
+    continue;
+  assert_int_equal(p->open, *err == 0);
+  while (*err == 0 && piece.len > 0) {
+    while ((*err = source.ops->next(&source, &piece)) == UVSMTP_PENDING)
+      continue;
+    if (*err == 0 && piece.len > 0)
+      memcpy(all + len, piece.base, piece.len);
+    len += piece.len;
+  }
+  if (*err == 0) {
+    assert_true(info.length == len || info.length == UVSMTP_LENGTH_UNKNOWN);
+    assert_int_equal(info.content & UVSMTP_CONTENT_ONCE, p->content);
+    source.ops->close(&source);
+    assert_int_equal(p->open, 0);
+  } else {
+    len = (size_t)sprintf(all, "%s", source.ops->detail(&source));
+  }
+  all[len] = '\0';
+  uvsmtp_raw_free(raw);
+  return all;
+}
+
+static void a_filter_encodes_what_it_can_hold(void **state)
+{
+  for (size_t i = 0; i < COUNT(recoded); i++)
+    for (size_t step = 1; step < 200; step += 1 + step / 3) {
+      pieces_t p = {.message = recoded[i].message, .step = step};
+      int err;
+      char *sent;
+      p.content = step % 2 == 0 ? UVSMTP_CONTENT_ONCE : 0;
+      sent = filter_slowly(&p, 0, &err);
+      assert_int_equal(err, 0);
+      assert_string_equal(sent, recoded[i].sent);
+      free(sent);
+    }
+}
+
+static void a_filter_gives_what_it_cannot_hold_as_it_stands(void **state)
+{
+  static const struct {
+    const char *message;
+    int err;
+    const char *sent;
+  } rows[] = {
+      {"Bcc: x@y\r\nFrom: a@b\r\n\r\n0123456789", 0, "From: a@b\r\n\r\n0123456789"},
+      {"From: a@b\r\n\r\n" AE "0123456789", UVSMTP_E8BIT,
+       "8-bit bytes in a message of over 20 octets, which is too long to be held and encoded anew"},
+      {"From: a@b\r\n\r\n0123456789012345678901234567890123456789" AE, 0, /* the sender sees it */
+       "From: a@b\r\n\r\n0123456789012345678901234567890123456789" AE},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++)
+    for (size_t step = 1; step < 20; step++) {
+      pieces_t p = {.message = rows[i].message, .step = step, .content = UVSMTP_CONTENT_ONCE};
+      int err;
+      char *sent = filter_slowly(&p, 20, &err);
+      assert_int_equal(err, rows[i].err);
+      assert_string_equal(sent, rows[i].sent);
+      free(sent);
+    }
+}
+
+static void a_filter_may_be_closed_while_it_reads(void **state)
+{
+  pieces_t p = {.message = recoded[1].message, .step = 3};
+  uvsmtp_source_t whole = {.data = &p, .ops = &pieces_ops}, source;
+  uvsmtp_source_info_t info;
+  uvsmtp_raw_t *raw = new_raw();
+  assert_int_equal(uvsmtp_raw_read(raw, p.message, strlen(p.message)), 0);
+  assert_int_equal(uvsmtp_raw_filter(raw, &source, &whole), 0);
+  for (size_t until = 1; until < 5; until++) {
+    for (size_t waits = 0; waits < until; waits++)
+      assert_int_equal(source.ops->open(&source, 0, &info), UVSMTP_PENDING);
+    source.ops->close(&source);
+    assert_int_equal(p.open, 0);
+  }
+  uvsmtp_raw_free(raw);
+}
+
 /* ---- Lines of over 998 octets ---- */
 
 #define TEN "0123456789"
@@ -748,7 +884,7 @@ static int filter_in_steps(const char *message, size_t step, unsigned flags)
     pieces[count++] = (uvsmtp_slice_t){message + at, len - at < step ? len - at : step};
   uvsmtp_source_buffers(&whole, pieces, count);
   assert_int_equal(uvsmtp_raw_filter(raw, &source, &whole), 0);
-  assert_int_equal(source.ops->open(&source, 0, &info), 0);
+  assert_int_equal(source.ops->open(&source, UVSMTP_TARGET_8BITMIME, &info), 0);
   while (err == 0 && piece.len > 0)
     err = source.ops->next(&source, &piece);
   source.ops->close(&source);
@@ -855,7 +991,7 @@ static void a_long_8bit_part_is_encoded_in_pieces(void **state)
 static int recode_with(const uvsmtp_mem_t *mem)
 {
   uvsmtp_raw_options_t options = UVSMTP_RAW_OPTIONS_INIT;
-  uvsmtp_source_t source;
+  uvsmtp_source_t source, whole, filter;
   uvsmtp_source_info_t info;
   uvsmtp_raw_t *raw;
   int err;
@@ -866,6 +1002,10 @@ static int recode_with(const uvsmtp_mem_t *mem)
   if (err == 0 && (err = uvsmtp_raw_source(raw, &source)) == 0 &&
       (err = source.ops->open(&source, 0, &info)) == 0)
     source.ops->close(&source);
+  uvsmtp_source_memory(&whole, recoded[9].message, strlen(recoded[9].message));
+  if (err == 0 && (err = uvsmtp_raw_filter(raw, &filter, &whole)) == 0 &&
+      (err = filter.ops->open(&filter, 0, &info)) == 0)
+    filter.ops->close(&filter);
   uvsmtp_raw_free(raw);
   return err;
 }
@@ -907,6 +1047,9 @@ int main(void)
       cmocka_unit_test(empty_buffers_are_no_end),
       cmocka_unit_test(eight_bit_parts_are_encoded_for_a_server_without_8bitmime),
       cmocka_unit_test(what_must_not_be_touched_is_refused_with_the_reason),
+      cmocka_unit_test(a_filter_encodes_what_it_can_hold),
+      cmocka_unit_test(a_filter_gives_what_it_cannot_hold_as_it_stands),
+      cmocka_unit_test(a_filter_may_be_closed_while_it_reads),
       cmocka_unit_test(a_line_that_is_too_long_is_encoded_or_refused),
       cmocka_unit_test(a_filter_refuses_lines_that_are_too_long),
       cmocka_unit_test(what_only_binarymime_would_carry_is_encoded),
