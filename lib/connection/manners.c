@@ -100,15 +100,16 @@ unsigned uvsmtp__manners_note(uvsmtp_manners_t *m, const uvsmtp__incident_t *i)
   return i->kind == UVSMTP__INCIDENT_REFUSED ? note_refusal(m, i) : note_loss(m, i->used);
 }
 
-bool uvsmtp__manners_closed(uvsmtp_manners_t *m, unsigned taken)
+void uvsmtp__manners_closed(uvsmtp_manners_t *m, unsigned taken)
 {
-  bool again = m->ended_after == taken, learned = again && m->max_mails != taken;
+  bool again = m->ended_after == taken;
   m->ended_after = taken;
-  if (learned) {
+  if (again && m->max_mails != taken) {
     m->max_mails = taken;
     m->full = 0;
+  } else if (taken > m->max_mails) { /* there is another reason, as that the server went down */
+    m->max_mails = 0;
   }
-  return learned;
 }
 
 void uvsmtp__manners_ended(uvsmtp_manners_t *m, unsigned taken, bool full)

@@ -43,9 +43,9 @@ static inline void uvsmtp__manners_worked(uvsmtp_manners_t *manners, unsigned us
 
 /*
  * The server closed a session without a word that had taken `taken` messages, while others were
- * under way. True if `max_mails` has changed by it.
+ * under way.
  */
-bool uvsmtp__manners_closed(uvsmtp_manners_t *manners, unsigned taken);
+void uvsmtp__manners_closed(uvsmtp_manners_t *manners, unsigned taken);
 /* A session has ended otherwise; `full`: it took all that it takes. */
 void uvsmtp__manners_ended(uvsmtp_manners_t *manners, unsigned taken, bool full);
 /* A session begins: shall it try to go beyond `max_mails`? */

@@ -138,21 +138,33 @@ static void a_suspicion_is_forgotten_one_day_and_a_proof_is_not(void **state)
 
 static void a_limit_is_what_two_sessions_in_a_row_were_closed_after(void **state)
 {
+  static const struct {
+    unsigned closed, ended; /* after so many; 0: not so */
+    unsigned limit;         /* from then on */
+  } steps[] = {
+      {.closed = 7},
+      {.ended = 5}, /* says nothing about it */
+      {.closed = 9},
+      {.closed = 7},
+      {.ended = 8}, /* took more: it was something else */
+      {.closed = 7},
+      {.closed = 7, .limit = 7},
+      {.closed = 7, .limit = 7},
+      {.closed = 3, .limit = 7},
+      {.closed = 3, .limit = 3},
+      {.closed = 5}, /* there is no such limit */
+      {.closed = 3},
+      {.closed = 3, .limit = 3},
+  };
   uvsmtp_manners_t m = {0};
-  assert_false(uvsmtp__manners_closed(&m, 7));
-  uvsmtp__manners_ended(&m, 5, false); /* says nothing about it */
-  assert_false(uvsmtp__manners_closed(&m, 9));
-  assert_false(uvsmtp__manners_closed(&m, 7));
-  uvsmtp__manners_ended(&m, 8, false); /* took more: it was something else */
-  assert_false(uvsmtp__manners_closed(&m, 7));
-  assert_int_equal(m.max_mails, 0);
-  assert_true(uvsmtp__manners_closed(&m, 7));
-  assert_int_equal(m.max_mails, 7);
-  assert_false(uvsmtp__manners_closed(&m, 7)); /* is known */
-  assert_false(uvsmtp__manners_closed(&m, 3));
-  assert_int_equal(m.max_mails, 7);
-  assert_true(uvsmtp__manners_closed(&m, 3));
-  assert_int_equal(m.max_mails, 3);
+  for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+    if (steps[i].closed != 0)
+      uvsmtp__manners_closed(&m, steps[i].closed);
+    else
+      uvsmtp__manners_ended(&m, steps[i].ended, false);
+    if (m.max_mails != steps[i].limit)
+      fail_msg("step %zu: %u", i, m.max_mails);
+  }
 }
 
 static void a_limit_is_tried_after_twenty_full_sessions(void **state)
