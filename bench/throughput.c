@@ -9,9 +9,13 @@
  *                            chunking or auto (default): all that the server offers
  *   UVSMTP_BENCH_IN_DOUBT    messages on a connection whose final reply is awaited at a time
  *   UVSMTP_BENCH_WAITING     messages that wait beside those (4096)
+ *   UVSMTP_BENCH_WARM        messages that are done before the steady state begins (0)
  *   UVSMTP_BENCH_CA          certificates to trust instead of the system's
  *
- * Prints one line of JSON. Exit status 0: all were accepted; 1: some were not; 2: wrong usage.
+ * Prints one line of JSON. "steady_us" is the processor time, of user and system, that a message
+ * took from when those of UVSMTP_BENCH_WARM were done until the last of all was issued: all that
+ * time the window was full, and no connection was opened or closed. Exit status 0: all were
+ * accepted; 1: some were not; 2: wrong usage.
  *
  * A window of requests is used over and over, so that memory does not grow with MESSAGES; it is
  * wide enough for all connections to be full at all times.
@@ -46,7 +50,7 @@ typedef struct slot_s {
 struct bench_s {
   const char *host;
   uint16_t port;
-  uint64_t messages, size, connections, in_doubt, waiting;
+  uint64_t messages, size, connections, in_doubt, waiting, warm;
   bool tls;
   const char *mode;
   uvsmtp_client_t *client;
@@ -55,6 +59,7 @@ struct bench_s {
   char *content;
   uint64_t issued, done, accepted;
   uint64_t end_ns;
+  double warm_at, steady; /* processor time, seconds: when it was warm; of a message since then */
   char address[ADDRESS_OCTETS]; /* of the next message */
   size_t digits;                /* in it, behind the letter */
   char trouble[512];            /* the first one; "": none */
@@ -64,6 +69,29 @@ static void note(bench_t *b, const char *what, const char *why)
 {
   if (b->trouble[0] == '\0')
     snprintf(b->trouble, sizeof(b->trouble), "%s: %s", what, why);
+}
+
+/* ---- the steady state --------------------------------------------------------------------- */
+
+static double seconds_of(uv_timeval_t t)
+{
+  return (double)t.tv_sec + (double)t.tv_usec / 1e6;
+}
+
+static double processor_time(void)
+{
+  uv_rusage_t usage = {0};
+  uv_getrusage(&usage);
+  return seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime);
+}
+
+/* One more is done, and another one was issued for it if there was one. */
+static void note_steady(bench_t *b, bool issued)
+{
+  if (b->done == b->warm)
+    b->warm_at = processor_time();
+  if (issued && b->issued == b->messages && b->done > b->warm)
+    b->steady = (processor_time() - b->warm_at) / (double)(b->done - b->warm);
 }
 
 /* ---- sending ------------------------------------------------------------------------------ */
@@ -80,8 +108,10 @@ static void on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
     b->accepted++;
   else
     note(b, slot->address, result->error_text);
+  note_steady(b, false);
   if (b->issued < b->messages) {
     issue(slot);
+    note_steady(b, true);
   } else if (b->done == b->messages) {
     b->end_ns = uv_hrtime();
     uvsmtp_client_close(b->client, UVSMTP_CLOSE_DRAIN, NULL);
@@ -209,11 +239,6 @@ static int make_client(bench_t *b, uv_loop_t *loop, uvsmtp_tls_context_t *tls)
 
 /* ---- reporting ---------------------------------------------------------------------------- */
 
-static double seconds_of(uv_timeval_t t)
-{
-  return (double)t.tv_sec + (double)t.tv_usec / 1e6;
-}
-
 static void report(const bench_t *b, uint64_t start_ns)
 {
   double seconds = (double)(b->end_ns - start_ns) / 1e9;
@@ -223,11 +248,12 @@ static void report(const bench_t *b, uint64_t start_ns)
   printf("{\"client\": \"uvsmtp\", \"mode\": \"%s\", \"tls\": %s, \"messages\": %" PRIu64
          ", \"accepted\": %" PRIu64 ", \"size\": %" PRIu64 ", \"bytes\": %" PRIu64
          ", \"connections\": %" PRIu64 ", \"in_doubt\": %" PRIu64 ", \"seconds\": %.6f"
-         ", \"rate\": %.1f, \"cpu_user\": %.6f, \"cpu_system\": %.6f, \"peak_kib\": %" PRIu64 "}\n",
+         ", \"rate\": %.1f, \"cpu_user\": %.6f, \"cpu_system\": %.6f, \"steady_us\": %.4f, "
+         "\"peak_kib\": %" PRIu64 "}\n",
          b->mode, b->tls ? "true" : "false", b->messages, b->accepted, b->size,
          b->accepted * b->size, b->connections, b->in_doubt, seconds,
          seconds > 0 ? (double)b->accepted / seconds : 0.0, seconds_of(usage.ru_utime),
-         seconds_of(usage.ru_stime), (uint64_t)usage.ru_maxrss);
+         seconds_of(usage.ru_stime), b->steady * 1e6, (uint64_t)usage.ru_maxrss);
 }
 
 static int run(bench_t *b)
@@ -271,6 +297,7 @@ static bool read_environment(bench_t *b)
 {
   const char *in_doubt = getenv("UVSMTP_BENCH_IN_DOUBT");
   const char *waiting = getenv("UVSMTP_BENCH_WAITING");
+  const char *warm = getenv("UVSMTP_BENCH_WARM");
   const char *mode = getenv("UVSMTP_BENCH_PIPELINING");
 
   b->mode = mode != NULL ? mode : "auto";
@@ -279,7 +306,8 @@ static bool read_environment(bench_t *b)
   return (strcmp(b->mode, "none") == 0 || strcmp(b->mode, "group") == 0 ||
           strcmp(b->mode, "chunking") == 0 || strcmp(b->mode, "auto") == 0) &&
          (in_doubt == NULL || number(in_doubt, 1, 1000000, &b->in_doubt)) &&
-         (waiting == NULL || number(waiting, 1, 10000000, &b->waiting));
+         (waiting == NULL || number(waiting, 1, 10000000, &b->waiting)) &&
+         (warm == NULL || number(warm, 0, UINT32_MAX, &b->warm));
 }
 
 static bool read_arguments(bench_t *b, int argc, char **argv)
@@ -304,7 +332,7 @@ int main(int argc, char **argv)
   if (!read_arguments(&b, argc, argv) || !read_environment(&b)) {
     fprintf(stderr, "usage: throughput HOST PORT MESSAGES SIZE(32…) CONNECTIONS [tls]\n"
                     "UVSMTP_BENCH_PIPELINING=none|group|chunking|auto UVSMTP_BENCH_IN_DOUBT=N "
-                    "UVSMTP_BENCH_WAITING=N UVSMTP_BENCH_CA=FILE\n");
+                    "UVSMTP_BENCH_WAITING=N UVSMTP_BENCH_WARM=N UVSMTP_BENCH_CA=FILE\n");
     return 2;
   }
 #ifdef SIGPIPE
