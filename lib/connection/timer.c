@@ -123,8 +123,9 @@ void uvsmtp__timer_run(uvsmtp_connection_t *c)
     uvsmtp__connection_settle(c);
     return;
   }
+  /* Not what is about to be busy: a turn of the loop may be long enough to call it idle. */
   if (c->phase == UVSMTP__PHASE_READY && c->write_err == 0 && c->deadline != 0 &&
-      now >= c->deadline)
+      now >= c->deadline && !c->pump->due)
     trim(c);
   if (c->pump->due && uvsmtp__connection_alive(c))
     uvsmtp__connection_run(c);
