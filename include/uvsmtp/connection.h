@@ -169,6 +169,7 @@ typedef struct uvsmtp_error_s {
 
 typedef void (*uvsmtp_connection_cb)(uvsmtp_connection_t *connection, const uvsmtp_error_t *error);
 typedef void (*uvsmtp_connection_close_cb)(uvsmtp_connection_t *connection);
+typedef void (*uvsmtp_connection_room_cb)(uvsmtp_connection_t *connection);
 
 /**
  * Makes a connection and starts to open it. `cb` runs once it is ready (logged in, if there are
@@ -234,6 +235,15 @@ UVSMTP_EXTERN void uvsmtp_connection_close(uvsmtp_connection_t *connection,
  */
 UVSMTP_EXTERN void uvsmtp_connection_on_lost(uvsmtp_connection_t *connection,
                                              uvsmtp_connection_cb cb);
+
+/**
+ * Called when sends have ended, once for all whose replies were read together and after all of their
+ * callbacks: what is sent in it, or was in those, leaves in one write. For who has many connections
+ * and more to send: a connection that goes on at once is still in the processor's caches. NULL:
+ * nobody is told. Since 0.1
+ */
+UVSMTP_EXTERN void uvsmtp_connection_on_room(uvsmtp_connection_t *connection,
+                                             uvsmtp_connection_room_cb cb);
 
 /** True from when it is ready until it fails or its owner ends it, busy or not. Since 0.1 */
 UVSMTP_EXTERN bool uvsmtp_connection_is_open(const uvsmtp_connection_t *connection);

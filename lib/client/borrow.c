@@ -83,6 +83,7 @@ void uvsmtp__borrows_lend(uvsmtp_client_t *client, uvsmtp__member_t *member)
   client->ever.reused += member->slot.given > 0;
   uvsmtp__pool_lent(&client->pool, &member->slot);
   uvsmtp_connection_on_lost(member->connection, NULL);
+  uvsmtp_connection_on_room(member->connection, NULL);
   uvsmtp_connection_set_data(member->connection, NULL);
   borrow->cb(borrow, member->connection, &none);
 }

@@ -357,6 +357,17 @@ uvsmtp__slot_t *uvsmtp__pool_look_again(uvsmtp__pool_t *pool, uint64_t now)
                                    : ready_slot(pool, true, now);
 }
 
+/* Others may be tried, or be owed a share, where there are several endpoints: that takes a step. */
+bool uvsmtp__pool_goes_on(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now)
+{
+  size_t idle = pool->counts[UVSMTP__SLOT_IDLE] - (slot->state == UVSMTP__SLOT_IDLE);
+  if (pool->endpoint_count > 1 || pool->paced || pool->aborting || idle > 0 ||
+      now < slot->endpoint->rest_until_ms)
+    return false;
+  slot->room = pool->room(pool->ctx, slot);
+  return uvsmtp__slot_takes(slot);
+}
+
 static uvsmtp__step_t choose(uvsmtp__pool_t *pool, const uvsmtp__waiting_t *waiting, uint64_t now)
 {
   bool borrow = waiting->borrows > 0 && (waiting->borrow_first || waiting->sends == 0);

@@ -214,6 +214,8 @@ void uvsmtp__sends_accept(uvsmtp_client_t *client, uvsmtp_send_t *send);
 void uvsmtp__sends_finish(uvsmtp_client_t *client, uvsmtp_send_t *send, int err);
 /* The first one goes to the slot of the step, and more where the pool says so. */
 void uvsmtp__sends_start(uvsmtp_client_t *client, const uvsmtp__step_t *step);
+/* Sends on the connection have ended: it gets the next ones at once, if they are its share. */
+void uvsmtp__sends_go_on(uvsmtp_client_t *client, uvsmtp__member_t *member);
 /* All that wait are going to be told `err`, or, if that is 0, client->failure. */
 void uvsmtp__sends_fail(uvsmtp_client_t *client, int err);
 /* Those that have waited too long are going to be told so. */

@@ -138,10 +138,17 @@ static void on_lost(uvsmtp_connection_t *connection, const uvsmtp_error_t *error
   uvsmtp__client_wake(member->client);
 }
 
+static void on_room(uvsmtp_connection_t *connection)
+{
+  uvsmtp__member_t *member = uvsmtp_connection_get_data(connection);
+  uvsmtp__sends_go_on(member->client, member);
+}
+
 void uvsmtp__member_adopt(uvsmtp__member_t *member)
 {
   uvsmtp_connection_set_data(member->connection, member);
   uvsmtp_connection_on_lost(member->connection, on_lost);
+  uvsmtp_connection_on_room(member->connection, on_room);
 }
 
 static void gone(uvsmtp__member_t *member)

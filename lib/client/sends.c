@@ -387,3 +387,16 @@ void uvsmtp__sends_start(uvsmtp_client_t *client, const uvsmtp__step_t *step)
     slot = left > 0 ? uvsmtp__pool_again(&client->pool, now) : NULL;
   }
 }
+
+/* One whose time is up is told so in the client's turn. */
+void uvsmtp__sends_go_on(uvsmtp_client_t *client, uvsmtp__member_t *member)
+{
+  uint64_t now = uv_now(client->loop);
+  if (client->queue.count == 0 || client->borrows_waiting > 0 ||
+      uvsmtp__backlog_due(&client->queue) <= now)
+    return;
+  for (bool goes = uvsmtp__pool_goes_on(&client->pool, &member->slot, now);
+       goes && client->queue.count > 0; goes = uvsmtp__slot_takes(&member->slot))
+    if (!start(client, member, now))
+      return;
+}

@@ -513,6 +513,11 @@ void uvsmtp_connection_on_lost(uvsmtp_connection_t *c, uvsmtp_connection_cb cb)
     c->cb.lost = cb;
 }
 
+void uvsmtp_connection_on_room(uvsmtp_connection_t *c, uvsmtp_connection_room_cb cb)
+{
+  c->on_room = cb;
+}
+
 bool uvsmtp_connection_is_open(const uvsmtp_connection_t *c)
 {
   return c->phase == UVSMTP__PHASE_READY && !uvsmtp__connection_closing(c);

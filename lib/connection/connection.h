@@ -140,6 +140,7 @@ struct uvsmtp_connection_s {
     uvsmtp_connection_cb lost;
     uvsmtp_connection_close_cb closed; /* if `closing` or `quitting` */
   } cb;
+  uvsmtp_connection_room_cb on_room;
 
   uvsmtp__ends_t *ends; /* NULL while it is ready */
   uv_stream_t *stream;

@@ -165,6 +165,7 @@ typedef struct uvsmtp__pump_s {
   bool due;              /* fill and give back from the loop */
   bool starved;          /* there was no memory to begin the next send */
   bool resetting;        /* RSET was issued and not answered */
+  bool ended;            /* sends have, and the owner was not asked for more since */
   uvsmtp_result_t usual; /* of a message that was accepted, all of what does not change */
   size_t id_at;          /* where the queue id began in the reply to the last message; 0: unknown */
   const uvsmtp_send_t *odd; /* its content was looked at, and is not plain; or any */

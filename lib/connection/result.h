@@ -43,6 +43,7 @@ static inline void uvsmtp__result_tell(uvsmtp_connection_t *c, uvsmtp__transacti
   if (c->pump->gather != NULL && c->pump->flying + c->pump->queued == 0)
     uvsmtp__gather_free(c);
   send->owner = NULL;
+  c->pump->ended = true;
   send->cb(send, result);
   /* The send may be gone, or be under way again. */
   if (t->carried || t->foreign || t->worded || t->doubtful)

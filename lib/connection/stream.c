@@ -250,9 +250,22 @@ static bool has_output(const uvsmtp_connection_t *c)
   return c->protocol != NULL && uvsmtp_protocol_output_len(c->protocol) != 0;
 }
 
-/* What was written made room for more. */
+/* Sends have ended: there may be more. */
+static void ask_owner(uvsmtp_connection_t *c)
+{
+  c->pump->ended = false;
+  if (c->on_room == NULL || uvsmtp__connection_closing(c))
+    return;
+  uvsmtp__hold(c, UVSMTP__HOLD_DELIVERY);
+  c->on_room(c);
+  uvsmtp__drop(c, UVSMTP__HOLD_DELIVERY);
+}
+
+/* What was read or written made room for more. */
 static void issue_more(uvsmtp_connection_t *c)
 {
+  if (c->pump->ended)
+    ask_owner(c);
   uvsmtp__pump_fill(c);
   if (c->content != NULL && uvsmtp__connection_alive(c))
     uvsmtp__request_fill(c);
@@ -373,6 +386,7 @@ static void server_ended(uvsmtp_connection_t *c)
 void uvsmtp__stream_decrypt(uvsmtp_connection_t *c)
 {
   bool heard = false;
+  c->flushing = true; /* what all that was read leads to leaves together */
   while (uvsmtp__connection_alive(c)) {
     size_t len;
     int err = uvsmtp_tls_read(c->tls, c->hub->plain, UVSMTP__PLAIN_SIZE, &len);
@@ -386,6 +400,7 @@ void uvsmtp__stream_decrypt(uvsmtp_connection_t *c)
       give_protocol(c, c->hub->plain, len);
     heard = true;
   }
+  c->flushing = false;
   if (uvsmtp__connection_alive(c))
     uvsmtp__handshake_learn(c, heard);
   uvsmtp__connection_flush(c); /* TLS has something to say by itself too */

@@ -20,6 +20,7 @@ struct uvsmtp_connection_s {
   fake_server_t *server;
   void *data;
   uvsmtp_connection_cb opened, lost;
+  uvsmtp_connection_room_cb room;
   uvsmtp_connection_close_cb closed;
   uvsmtp_request_t *noop;
   uvsmtp_reply_cb noop_cb;
@@ -137,6 +138,11 @@ void *uvsmtp_connection_get_data(const uvsmtp_connection_t *c)
 void uvsmtp_connection_on_lost(uvsmtp_connection_t *c, uvsmtp_connection_cb cb)
 {
   c->lost = cb;
+}
+
+void uvsmtp_connection_on_room(uvsmtp_connection_t *c, uvsmtp_connection_room_cb cb)
+{
+  c->room = cb;
 }
 
 uint64_t uvsmtp_connection_id(const uvsmtp_connection_t *c)
@@ -457,6 +463,8 @@ static void answer_message(uvsmtp_connection_t *c)
   complete(c, fake_dice(server->slow_percent)     ? &slow
               : fake_dice(server->reject_percent) ? &rejected
                                                   : &accepted);
+  if (uvsmtp_connection_is_open(c) && c->room != NULL)
+    c->room(c);
 }
 
 static void end_of(uvsmtp_connection_t *c)

@@ -37,6 +37,55 @@ static void sends_go_round_the_busy_ones_that_take_more_before_another_is_opened
   PLAY(&w, rows);
 }
 
+static void one_whose_sends_have_ended_goes_on_unless_another_is_idle(void **state)
+{
+  static const row_t both_busy[] = {{"+2", "o0 o1"}, {"O0 O1", "s1 s0"}, {"+4", "s1 s0 s1 s0"}},
+                     more[] = {{"", "s1 s0"}};
+  world_t w;
+  uvsmtp__pool_limits_t limits = world_limits();
+  limits.max_connections = 2;
+  world_start(&w, &limits);
+  w.room[0] = w.room[1] = 3;
+  PLAY(&w, both_busy);
+  assert_int_equal(world_go_on(&w, 0), 0); /* nothing has ended, nothing waits */
+  world_happen(&w, '+', 5);
+  assert_int_equal(world_go_on(&w, 0), 0); /* it is full */
+  world_happen(&w, 'D', 0);
+  world_happen(&w, 'D', 0);
+  world_happen(&w, 'D', 1);
+  assert_int_equal(world_go_on(&w, 0), 2); /* all that fits, though the other takes one, too */
+  world_happen(&w, 'D', 1);
+  world_happen(&w, 'D', 1);
+  world_happen(&w, 'D', 0);
+  w.waiting.sends = 2;
+  assert_int_equal(world_go_on(&w, 0), 0); /* the other is idle */
+  PLAY(&w, more);
+}
+
+static void one_that_takes_no_more_or_rests_does_not_go_on(void **state)
+{
+  static const row_t rows[] = {{"+1", "o0"}, {"O0", "s0"}};
+  world_t w;
+  uvsmtp__pool_limits_t limits = world_limits();
+  limits.max_connections = 1;
+  limits.max_messages = 4;
+  world_start(&w, &limits);
+  w.room[0] = 3;
+  PLAY(&w, rows);
+  world_happen(&w, 'D', 0);
+  world_happen(&w, '+', 9);
+  assert_int_equal(world_go_on(&w, 0), 3);
+  world_happen(&w, 'D', 0);
+  assert_int_equal(world_go_on(&w, 0), 0); /* it has had its messages */
+  limits.max_messages = 0;
+  world_start(&w, &limits);
+  w.room[0] = 3;
+  PLAY(&w, rows);
+  world_happen(&w, '+', 9);
+  world_happen(&w, 'S', 0);
+  assert_int_equal(world_go_on(&w, 0), 0); /* the server wants to be left alone */
+}
+
 static void the_idle_one_used_last_is_used_next_and_the_others_time_out(void **state)
 {
   static const row_t rows[] = {{"+3", "o0 o1 o2"}, {"O0 O1 O2", "s2 s1 s0"}, {"D0 D1 D2", ""},
@@ -487,6 +536,8 @@ static void a_random_life_keeps_the_cap_and_serves_everybody(void **state)
         uvsmtp__pool_done(&w.pool, s, fails ? UVSMTP__ENDING_DEAD : UVSMTP__ENDING_FINE, w.now);
         w.waiting.sends += fails;
         done += !fails;
+        if (rand() % 2 == 0)
+          world_go_on(&w, i);
       }
     }
     if (came != done || w.pool.count != 0)
@@ -614,6 +665,8 @@ int main(void)
       cmocka_unit_test(connections_are_opened_as_the_queue_grows_and_never_beyond_the_cap),
       cmocka_unit_test(closing_connections_count_against_the_cap),
       cmocka_unit_test(sends_go_round_the_busy_ones_that_take_more_before_another_is_opened),
+      cmocka_unit_test(one_whose_sends_have_ended_goes_on_unless_another_is_idle),
+      cmocka_unit_test(one_that_takes_no_more_or_rests_does_not_go_on),
       cmocka_unit_test(the_idle_one_used_last_is_used_next_and_the_others_time_out),
       cmocka_unit_test(a_connection_retires_after_its_messages_and_its_age),
       cmocka_unit_test(those_opened_together_become_old_one_by_one_within_a_tenth_of_the_age),

@@ -105,6 +105,19 @@ char world_step(world_t *w, size_t *slot)
   }
 }
 
+size_t world_go_on(world_t *w, size_t slot)
+{
+  uvsmtp__slot_t *s = &w->slots[slot];
+  size_t n = 0;
+  for (bool goes = w->waiting.borrows == 0 && uvsmtp__pool_goes_on(&w->pool, s, w->now);
+       goes && w->waiting.sends > 0; goes = uvsmtp__slot_takes(s)) {
+    w->waiting.sends--;
+    uvsmtp__pool_sent(&w->pool, s, w->waiting.recipients, w->waiting.bytes, w->now);
+    n++;
+  }
+  return n;
+}
+
 static void gone(world_t *w, size_t i)
 {
   uvsmtp__pool_gone(&w->pool, &w->slots[i]);

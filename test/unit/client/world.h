@@ -55,6 +55,8 @@ void world_start(world_t *w, const uvsmtp__pool_limits_t *limits);
 /* Does the next step and says its letter, '-' if there is none, and the slot. */
 char world_step(world_t *w, size_t *slot);
 void world_happen(world_t *w, char kind, unsigned n);
+/* Sends on the slot have ended: how many it gets without a step. */
+size_t world_go_on(world_t *w, size_t slot);
 void world_play(world_t *w, const row_t *rows, size_t count);
 #define PLAY(w, rows) world_play(w, rows, sizeof(rows) / sizeof((rows)[0]))
 

@@ -1280,6 +1280,66 @@ static void a_connection_says_how_many_it_takes(void **state)
   }
 }
 
+/* Three, then one at a time when there is room, so often. */
+enum { AT_FIRST = 3, IN_ROOM = 2 };
+static uvsmtp_send_t roomy[AT_FIRST + IN_ROOM];
+static size_t given;
+
+static void give_one(world_t *w)
+{
+  static const uvsmtp_recipient_t to = {.address = "b@x.example"};
+  static uvsmtp_envelope_t envelope = UVSMTP_ENVELOPE_INIT;
+  static uvsmtp_source_t sources[AT_FIRST + IN_ROOM];
+  envelope.sender = "a@x.example";
+  envelope.recipients = &to;
+  envelope.recipient_count = 1;
+  uvsmtp_source_memory(&sources[given], "Subject: x\r\n\r\nHi\r\n", 18);
+  roomy[given].data = w;
+  assert_int_equal(
+      uvsmtp_connection_send(w->connection, &roomy[given], &envelope, &sources[given], on_sent), 0);
+  given++;
+}
+
+/* What is sent here leaves at once: the session need not be run from the loop for it. */
+static void on_room(uvsmtp_connection_t *c)
+{
+  world_t *w = uvsmtp_connection_get_data(c);
+  note(w, 'R');
+  if (uvsmtp_connection_pending(c) > 0)
+    return;
+  if (given < AT_FIRST + IN_ROOM)
+    give_one(w);
+  else
+    uvsmtp_connection_quit(c, on_closed);
+  assert_false(c->pump->due);
+}
+
+static void send_three(world_t *w)
+{
+  uvsmtp_connection_on_room(w->connection, on_room);
+  for (given = 0; given < AT_FIRST;)
+    give_one(w);
+}
+
+static void who_has_more_is_asked_when_sends_have_ended(void **state)
+{
+  static const uvsmtp_tls_mode_t modes[] = {UVSMTP_TLS_NONE, UVSMTP_TLS_IMPLICIT};
+  for (size_t i = 0; i < 2; i++) {
+    world_t w;
+    init(&w);
+    w.options.no_chunking = true; /* all three leave as soon as the first may */
+    if (modes[i] != UVSMTP_TLS_NONE)
+      with_tls(&w, modes[i]);
+    w.on_open = send_three;
+    go(&w, NULL);
+    assert_int_equal(w.messages, AT_FIRST + IN_ROOM);
+    /* Each time once for all whose ends were read together. */
+    assert_null(strstr(w.order, "RR"));
+    assert_null(strstr(w.order, "OR"));
+    assert_non_null(strstr(w.order, "SRSRSRC"));
+  }
+}
+
 enum { CROWD = 30000 };
 static uvsmtp_recipient_t crowd[CROWD];
 
@@ -1423,6 +1483,7 @@ int main(void)
       cmocka_unit_test(any_allocation_may_fail),
       cmocka_unit_test(quit_lets_what_is_queued_finish),
       cmocka_unit_test(a_connection_says_how_many_it_takes),
+      cmocka_unit_test(who_has_more_is_asked_when_sends_have_ended),
   };
   return cmocka_run_group_tests(tests, set_up_group, tear_down_group);
 }
