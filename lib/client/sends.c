@@ -391,12 +391,14 @@ void uvsmtp__sends_start(uvsmtp_client_t *client, const uvsmtp__step_t *step)
 /* One whose time is up is told so in the client's turn. */
 void uvsmtp__sends_go_on(uvsmtp_client_t *client, uvsmtp__member_t *member)
 {
+  uvsmtp__slot_t *slot = &member->slot;
   uint64_t now = uv_now(client->loop);
   if (client->queue.count == 0 || client->borrows_waiting > 0 ||
-      uvsmtp__backlog_due(&client->queue) <= now)
+      uvsmtp__backlog_due(&client->queue) <= now || !uvsmtp__pool_goes_on(&client->pool, slot, now))
     return;
-  for (bool goes = uvsmtp__pool_goes_on(&client->pool, &member->slot, now);
-       goes && client->queue.count > 0; goes = uvsmtp__slot_takes(&member->slot))
-    if (!start(client, member, now))
+  while (client->queue.count > 0 && uvsmtp__slot_takes(slot)) {
+    size_t count = uvsmtp__pool_run(&client->pool, slot, client->queue.count);
+    if (!start(client, member, count, now))
       return;
+  }
 }

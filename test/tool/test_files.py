@@ -101,6 +101,7 @@ def a_large_file_is_encoded_for_a_server_that_takes_no_8_bit_bytes():
         with Sink('--no', without, '--maildir', 'inbox') as sink:
             results = send(sink.plain, *TO, '--json', '--connections', '1', 'eight', 'signed',
                            status=69).results()
+        results.sort(key=lambda r: r['status'])  # the refusal may come first
         equal([r['status'] for r in results], ['accepted', 'rejected'])
         contains(results[1]['error']['text'], '8-bit bytes under a DKIM signature')
     for stored in tool.stored('inbox'):

@@ -112,7 +112,7 @@ size_t world_go_on(world_t *w, size_t slot)
   for (bool goes = w->waiting.borrows == 0 && uvsmtp__pool_goes_on(&w->pool, s, w->now);
        goes && w->waiting.sends > 0; goes = uvsmtp__slot_takes(s)) {
     w->waiting.sends--;
-    uvsmtp__pool_sent(&w->pool, s, w->waiting.recipients, w->waiting.bytes, w->now);
+    uvsmtp__pool_sent(&w->pool, s, 1, w->waiting.recipients, w->waiting.bytes, w->now);
     n++;
   }
   return n;
