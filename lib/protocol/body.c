@@ -143,11 +143,7 @@ static int chunk_allowed(uvsmtp_protocol_t *p)
     return err;
   if (p->projected != UVSMTP_STATE_RECIPIENT_SENT)
     return UVSMTP_ESTATE;
-  if ((p->capabilities->extensions & UVSMTP_EXT_CHUNKING) == 0) {
-    p->missing = "CHUNKING";
-    return UVSMTP_EEXTENSION;
-  }
-  return 0;
+  return uvsmtp__need(p, UVSMTP_EXT_CHUNKING);
 }
 
 int uvsmtp_protocol_chunk(uvsmtp_protocol_t *p, const uvsmtp_slice_t *slices, size_t count,

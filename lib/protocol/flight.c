@@ -24,13 +24,8 @@ static int may_fly(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight)
   if (flight->data && (flight->count > 0 || flight->envelope->body == UVSMTP_BODY_BINARYMIME ||
                        (flight->needs != NULL && flight->needs->binary)))
     return UVSMTP_EINVAL;
-  if ((p->capabilities->extensions & UVSMTP_EXT_PIPELINING) == 0)
-    p->missing = "PIPELINING";
-  else if (!flight->data && (p->capabilities->extensions & UVSMTP_EXT_CHUNKING) == 0)
-    p->missing = "CHUNKING";
-  else
-    return 0;
-  return UVSMTP_EEXTENSION;
+  err = uvsmtp__need(p, UVSMTP_EXT_PIPELINING);
+  return err != 0 || flight->data ? err : uvsmtp__need(p, UVSMTP_EXT_CHUNKING);
 }
 
 static int add_recipients(uvsmtp_protocol_t *p, lines_t *lines, const uvsmtp_flight_t *flight)

@@ -80,10 +80,8 @@ int uvsmtp_protocol_start_tls(uvsmtp_protocol_t *p, void *tag)
     return err;
   if (p->projected != UVSMTP_STATE_READY || p->state != UVSMTP_STATE_READY || p->tls)
     return UVSMTP_ESTATE;
-  if ((p->capabilities->extensions & UVSMTP_EXT_STARTTLS) == 0) {
-    p->missing = "STARTTLS";
-    return UVSMTP_EEXTENSION;
-  }
+  if ((err = uvsmtp__need(p, UVSMTP_EXT_STARTTLS)) != 0)
+    return err;
   err = uvsmtp__command_issue(p, UVSMTP_COMMAND_STARTTLS, tag, 0, &line, 1, LINE_MAX_OCTETS);
   p->alone = err == 0;
   return err;

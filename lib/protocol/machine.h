@@ -139,6 +139,7 @@ struct uvsmtp_protocol_s {
   bool fresh;        /* something was issued after a silence: its time begins at the next clock */
   bool eof;
   bool error_told;
+  uint8_t missing; /* the extension that a command wanted in vain, as its number and 1; 0: none */
   last_reply_t last_reply;
   int err;                 /* that finished it */
   uint32_t accepted;       /* recipients of the confirmed transaction */
@@ -150,7 +151,6 @@ struct uvsmtp_protocol_s {
   uint64_t now_ms;
   uint64_t progress_ms; /* when a reply was read or octets were sent last */
   aside_t *aside;
-  const char *missing;
 };
 
 /* ---- rest.c ---- */
@@ -353,7 +353,13 @@ uint64_t uvsmtp__capability_number(const char *s, size_t len, uint64_t max);
 
 /* ---- parameters.c ---- */
 /* Is it offered? 0, or EEXTENSION with p->missing set. */
-int uvsmtp__need(uvsmtp_protocol_t *p, unsigned bit, const char *keyword);
+static inline int uvsmtp__need(uvsmtp_protocol_t *p, unsigned bit)
+{
+  if ((p->capabilities->extensions & bit) != 0)
+    return 0;
+  p->missing = (uint8_t)(__builtin_ctz(bit) + 1);
+  return UVSMTP_EEXTENSION;
+}
 /* Gives `err`, and keeps for uvsmtp_protocol_fault which field or limit it is about. */
 int uvsmtp__fault(uvsmtp_protocol_t *p, int err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

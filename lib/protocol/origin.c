@@ -76,10 +76,8 @@ static int begin(uvsmtp_protocol_t *p, unsigned bit, const char *verb, const cha
     return err;
   if (p->projected != UVSMTP_STATE_READY && p->projected != UVSMTP_STATE_AUTHENTICATED)
     return UVSMTP_ESTATE;
-  if ((p->capabilities->extensions & bit) == 0) {
-    p->missing = verb;
-    return UVSMTP_EEXTENSION;
-  }
+  if ((err = uvsmtp__need(p, bit)) != 0)
+    return err;
   *listed = uvsmtp_capabilities_find(p->capabilities, verb);
   uvsmtp__line_begin(p);
   if ((err = uvsmtp__aside_wake(p)) != 0)

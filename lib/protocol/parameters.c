@@ -31,14 +31,6 @@ const char *uvsmtp_protocol_fault(const uvsmtp_protocol_t *p)
                                                               : "";
 }
 
-int uvsmtp__need(uvsmtp_protocol_t *p, unsigned bit, const char *keyword)
-{
-  if ((p->capabilities->extensions & bit) != 0)
-    return 0;
-  p->missing = keyword;
-  return UVSMTP_EEXTENSION;
-}
-
 int uvsmtp__append_xtext(uvsmtp__buffer_t *line, const char *s)
 {
   int err = 0;
@@ -90,8 +82,8 @@ static int append_body(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, uvsmtp_body
 {
   int err;
   if (needs->binary || body == UVSMTP_BODY_BINARYMIME) {
-    if ((err = uvsmtp__need(p, UVSMTP_EXT_BINARYMIME, "BINARYMIME")) != 0 ||
-        (err = uvsmtp__need(p, UVSMTP_EXT_CHUNKING, "CHUNKING")) != 0)
+    if ((err = uvsmtp__need(p, UVSMTP_EXT_BINARYMIME)) != 0 ||
+        (err = uvsmtp__need(p, UVSMTP_EXT_CHUNKING)) != 0)
       return err;
     return uvsmtp__buffer_append_str(line, " BODY=BINARYMIME");
   }
@@ -100,12 +92,11 @@ static int append_body(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, uvsmtp_body
                            : uvsmtp__buffer_append_str(line, " BODY=7BIT");
   if (!needs->eightbit && body != UVSMTP_BODY_8BITMIME)
     return 0;
-  if ((p->capabilities->extensions & UVSMTP_EXT_8BITMIME) != 0)
+  if ((err = uvsmtp__need(p, UVSMTP_EXT_8BITMIME)) == 0)
     return uvsmtp__buffer_append_str(line, " BODY=8BITMIME");
   if (utf8)
     return 0; /* RFC 6531 section 3.1 has 8BITMIME included, whatever the server lists */
-  p->missing = "8BITMIME";
-  return body == UVSMTP_BODY_8BITMIME ? UVSMTP_EEXTENSION : UVSMTP_E8BIT;
+  return body == UVSMTP_BODY_8BITMIME ? err : UVSMTP_E8BIT;
 }
 
 static int append_utf8(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, bool utf8)
@@ -113,7 +104,7 @@ static int append_utf8(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, bool utf8)
   int err;
   if (!utf8)
     return 0;
-  err = uvsmtp__need(p, UVSMTP_EXT_SMTPUTF8, "SMTPUTF8");
+  err = uvsmtp__need(p, UVSMTP_EXT_SMTPUTF8);
   return err != 0 ? err : uvsmtp__buffer_append_str(line, " SMTPUTF8");
 }
 
@@ -122,7 +113,7 @@ static int append_dsn(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const uvsmtp
   int err = 0;
   if (e->ret == UVSMTP_RET_UNSAID && e->envid == NULL)
     return 0;
-  if ((err = uvsmtp__need(p, UVSMTP_EXT_DSN, "DSN")) != 0)
+  if ((err = uvsmtp__need(p, UVSMTP_EXT_DSN)) != 0)
     return err;
   if (e->ret != UVSMTP_RET_UNSAID)
     err = uvsmtp__buffer_append_str(line, e->ret == UVSMTP_RET_FULL ? " RET=FULL" : " RET=HDRS");
@@ -144,7 +135,7 @@ static int append_requiretls(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, unsig
   if (p->doubted)
     return uvsmtp__fault(p, UVSMTP_ETLSREQUIRED,
                          "requiretls is for a server that has shown who it is");
-  err = uvsmtp__need(p, UVSMTP_EXT_REQUIRETLS, "REQUIRETLS");
+  err = uvsmtp__need(p, UVSMTP_EXT_REQUIRETLS);
   return err != 0 ? err : uvsmtp__buffer_append_str(line, " REQUIRETLS");
 }
 
@@ -155,7 +146,7 @@ static int append_priority(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const u
     return 0;
   if (e->priority < -9 || e->priority > 9)
     return uvsmtp__fault(p, UVSMTP_EINVAL, "priority is not within -9 and 9");
-  err = uvsmtp__need(p, UVSMTP_EXT_MT_PRIORITY, "MT-PRIORITY");
+  err = uvsmtp__need(p, UVSMTP_EXT_MT_PRIORITY);
   return err != 0 ? err : uvsmtp__buffer_printf(line, " MT-PRIORITY=%d", e->priority);
 }
 
@@ -167,7 +158,7 @@ static int append_auth(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const char 
   int err;
   if (auth == NULL)
     return 0;
-  if ((err = uvsmtp__need(p, UVSMTP_EXT_AUTH, "AUTH")) != 0 ||
+  if ((err = uvsmtp__need(p, UVSMTP_EXT_AUTH)) != 0 ||
       (err = uvsmtp__buffer_append_str(line, " AUTH=")) != 0)
     return err;
   if (strcmp(auth, "<>") == 0)
@@ -267,7 +258,7 @@ static int append_notify(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, unsigned 
     return 0;
   if (((notify & UVSMTP_NOTIFY_NEVER) != 0 && notify != UVSMTP_NOTIFY_NEVER) || notify > 15)
     return uvsmtp__fault(p, UVSMTP_EINVAL, "notify is neither NEVER alone nor any of the others");
-  if ((err = uvsmtp__need(p, UVSMTP_EXT_DSN, "DSN")) != 0)
+  if ((err = uvsmtp__need(p, UVSMTP_EXT_DSN)) != 0)
     return err;
   for (size_t i = 0; i < 4; i++) {
     if ((notify & words[i].bit) == 0)
@@ -308,7 +299,7 @@ static int append_orcpt(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const char
   int err;
   if (orcpt == NULL)
     return 0;
-  if ((err = uvsmtp__need(p, UVSMTP_EXT_DSN, "DSN")) != 0)
+  if ((err = uvsmtp__need(p, UVSMTP_EXT_DSN)) != 0)
     return err;
   if (!uvsmtp__is_utf8(orcpt, strlen(orcpt)))
     return uvsmtp__fault(p, UVSMTP_ECHARSET, "orcpt is not UTF-8");
@@ -339,7 +330,7 @@ static int append_rrvs(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, int64_t sec
     return 0;
   if (seconds < 0 || seconds > 253402300799)
     return uvsmtp__fault(p, UVSMTP_EINVAL, "rrvs is not within the years 1970 and 9999");
-  if ((err = uvsmtp__need(p, UVSMTP_EXT_RRVS, "RRVS")) != 0 ||
+  if ((err = uvsmtp__need(p, UVSMTP_EXT_RRVS)) != 0 ||
       (err = uvsmtp__buffer_append_str(line, " RRVS=")) != 0)
     return err;
   return uvsmtp__rfc3339_append(line, seconds);
@@ -349,7 +340,7 @@ int uvsmtp__rcpt_parameters(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line,
                             const uvsmtp_recipient_t *r, bool utf8)
 {
   int err;
-  if (utf8 && (err = uvsmtp__need(p, UVSMTP_EXT_SMTPUTF8, "SMTPUTF8")) != 0)
+  if (utf8 && (err = uvsmtp__need(p, UVSMTP_EXT_SMTPUTF8)) != 0)
     return err;
   if ((err = append_notify(p, line, r->notify)) != 0 ||
       (err = append_orcpt(p, line, r->orcpt)) != 0 || (err = append_rrvs(p, line, r->rrvs)) != 0)

@@ -150,7 +150,12 @@ bool uvsmtp_protocol_is_closing(const uvsmtp_protocol_t *p)
 
 const char *uvsmtp_protocol_missing(const uvsmtp_protocol_t *p)
 {
-  return p->missing != NULL ? p->missing : "";
+  static const char *const keywords[] = {"",
+#define X(name, keyword) keyword,
+                                         UVSMTP_EXTENSION_MAP(X)
+#undef X
+  };
+  return keywords[p->missing];
 }
 
 const char *uvsmtp_protocol_error_text(const uvsmtp_protocol_t *p)

@@ -26,7 +26,7 @@ static int check_by(uvsmtp_protocol_t *p, const uvsmtp_envelope_t *e, unsigned m
     return uvsmtp__fault(p, UVSMTP_EINVAL, "by_seconds has to be positive with BY_RETURN");
   if (e->by_seconds > SECONDS_MAX || e->by_seconds < -SECONDS_MAX)
     return uvsmtp__fault(p, UVSMTP_EINVAL, "by_seconds has over nine digits");
-  return uvsmtp__need(p, UVSMTP_EXT_DELIVERBY, "DELIVERBY");
+  return uvsmtp__need(p, UVSMTP_EXT_DELIVERBY);
 }
 
 int uvsmtp__append_by(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const uvsmtp_envelope_t *e)
@@ -87,7 +87,7 @@ int uvsmtp__append_hold(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const uvsm
   if (e->hold_until != NULL &&
       (strlen(e->hold_until) > TIME_MAX || !uvsmtp__rfc3339_read(e->hold_until, &until)))
     return uvsmtp__fault(p, UVSMTP_EINVAL, "hold_until is no time as RFC 3339 has it");
-  if ((err = uvsmtp__need(p, UVSMTP_EXT_FUTURERELEASE, "FUTURERELEASE")) != 0)
+  if ((err = uvsmtp__need(p, UVSMTP_EXT_FUTURERELEASE)) != 0)
     return err;
   if (e->hold_until == NULL) {
     err = check_hold_for(p, e->hold_seconds);
