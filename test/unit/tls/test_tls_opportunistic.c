@@ -135,6 +135,8 @@ static void a_session_keeps_what_was_overlooked_and_is_not_for_strict_engines(vo
     shake(&pair);
     assert_true(uvsmtp_tls_resumed(pair.client.tls));
     check(&pair, "resumed", "is self-signed by", false);
+    uvsmtp_tls_idle(pair.client.tls);
+    check(&pair, "idle", "is self-signed by", false);
     close_pair(&pair);
     free_identity(&server);
   }
