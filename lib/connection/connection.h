@@ -130,52 +130,23 @@ typedef struct uvsmtp__ends_s {
  * pointer, and flags stand together.
  */
 struct uvsmtp_connection_s {
-  const uvsmtp_mem_t *mem; /* that of `config` */
-  uv_loop_t *loop;
-  void *data;
-  uint64_t id;
-  uvsmtp_connection_info_t info;
-  uvsmtp_connection_settings_t *config; /* one use of it */
-  union {                               /* an owner who wants it gone is not told that it is lost */
-    uvsmtp_connection_cb lost;
-    uvsmtp_connection_close_cb closed; /* if `closing` or `quitting` */
-  } cb;
-  uvsmtp_connection_room_cb on_room;
-
-  uvsmtp__ends_t *ends; /* NULL while it is ready */
-  uv_stream_t *stream;
-  char *peer; /* "mx.example:587 (192.0.2.1)"; NULL before there is a stream */
+  /* What each message needs stands together, in few lines of the cache. */
   uvsmtp_protocol_t *protocol;
-  uvsmtp__pump_t *pump; /* never NULL: at rest while nothing is sent */
-  uvsmtp__terms_t terms;
-  uvsmtp_manners_t *manners;  /* the history's; without one its own */
-  uvsmtp__link_t requests;    /* uvsmtp_request_t, oldest first */
-  uvsmtp__content_t *content; /* NULL: none */
-
-  uvsmtp__hub_t *hub;
-  uvsmtp__place_t in_hub;
-  uv_write_t *write; /* NULL: the kernel has taken all since the buffers were given back */
-  uvsmtp_tls_t *tls;
-  uvsmtp__secure_t *secure; /* NULL: no record was made since the buffers were given back */
-  /* Of its own, beside those of the protocol, the handshake and the exchange; 0: none. For all of
-   * opening (the connector keeps to it by itself); then, the buffers of an idle connection are
-   * given back; of QUIT; and with `write_err`, it is over. */
-  uint64_t deadline;
-  int err;
-  int write_err; /* writing failed: what the server still says is read, then it is over */
-
-  unsigned jobs; /* computations in worker threads; above 0: HOLD_OFFLOAD */
+  uvsmtp__pump_t *pump;                 /* never NULL: at rest while nothing is sent */
+  uvsmtp_connection_settings_t *config; /* one use of it */
+  uvsmtp_manners_t *manners;            /* the history's; without one its own */
+  uvsmtp_connection_room_cb on_room;
   uint8_t phase; /* uvsmtp__phase_t */
   uint8_t holds;
   uint8_t security; /* uvsmtp_security_t */
   uint8_t answered; /* uvsmtp_command_t: what the last reply was to, while it opens */
-  bool working;     /* `work` is one of the jobs, and has the TLS engine */
   bool quitting;    /* QUIT as soon as nothing is under way */
   bool closing;     /* the owner wants it gone */
   bool was_idle;    /* when it failed */
   bool finishing;   /* it leaves its hub, the last thing */
   bool due;         /* its turn comes (hub.h) */
   /* stream.c */
+  bool working;    /* `work` is one of the jobs, and has the TLS engine */
   bool writing;    /* `write` is with libuv */
   bool octet_owed; /* it has left, and the TLS engine, in a worker thread, does not know */
   bool flushing;   /* guards against uvsmtp__connection_flush inside itself */
@@ -187,6 +158,34 @@ struct uvsmtp_connection_s {
   /* timer.c */
   bool trimmed; /* the buffers are given back, and nothing was under way since */
   bool settle_due;
+  int write_err; /* writing failed: what the server still says is read, then it is over */
+  /* Of its own, beside those of the protocol, the handshake and the exchange; 0: none. For all of
+   * opening (the connector keeps to it by itself); then, the buffers of an idle connection are
+   * given back; of QUIT; and with `write_err`, it is over. */
+  uint64_t deadline;
+  uvsmtp__terms_t terms;
+  uvsmtp__link_t requests;    /* uvsmtp_request_t, oldest first */
+  uvsmtp__content_t *content; /* NULL: none */
+  uv_loop_t *loop;
+  uvsmtp__hub_t *hub;
+  uvsmtp__place_t in_hub;
+  char *peer; /* "mx.example:587 (192.0.2.1)"; NULL before there is a stream */
+  uint64_t id;
+  void *data;
+  uv_stream_t *stream;
+  uvsmtp_tls_t *tls;
+  uvsmtp__secure_t *secure; /* NULL: no record was made since the buffers were given back */
+  uv_write_t *write;        /* NULL: the kernel has taken all since the buffers were given back */
+  uvsmtp_connection_info_t info;
+
+  const uvsmtp_mem_t *mem; /* that of `config` */
+  union {                  /* an owner who wants it gone is not told that it is lost */
+    uvsmtp_connection_cb lost;
+    uvsmtp_connection_close_cb closed; /* if `closing` or `quitting` */
+  } cb;
+  uvsmtp__ends_t *ends; /* NULL while it is ready */
+  int err;
+  unsigned jobs; /* computations in worker threads; above 0: HOLD_OFFLOAD */
 };
 
 /* ---- connection.c ---- */
