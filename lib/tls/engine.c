@@ -148,6 +148,10 @@ void uvsmtp_tls_idle(uvsmtp_tls_t *e)
     uvsmtp__tls_session_unref(e->offered);
     e->offered = NULL;
   }
+  if (e->check != NULL) { /* it has the name, too */
+    uvsmtp__free(uvsmtp__tls_mem(e), e->name);
+    e->name = NULL;
+  }
 }
 
 /* ---- input ---- */

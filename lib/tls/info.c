@@ -109,12 +109,13 @@ static void add_strings(strings_t *s, struct offsets *at, const uvsmtp_tls_t *en
                         const mbedtls_x509_crt *crt)
 {
   const char *alpn = mbedtls_ssl_get_alpn_protocol(&engine->ssl);
+  const char *name = uvsmtp__tls_name_of(engine);
   char cipher[96];
   uvsmtp__tls_iana_name(cipher, sizeof(cipher), mbedtls_ssl_get_ciphersuite(&engine->ssl));
   at->version = add_string(s, mbedtls_ssl_get_version(&engine->ssl));
   at->cipher = add_string(s, cipher);
   at->alpn = add_string(s, alpn != NULL ? alpn : "");
-  at->server_name = add_string(s, engine->name != NULL ? engine->name : "");
+  at->server_name = add_string(s, name != NULL ? name : "");
   at->subject = crt != NULL ? add_dn(s, &crt->subject) : add_string(s, "");
   at->issuer = crt != NULL ? add_dn(s, &crt->issuer) : add_string(s, "");
   at->names = crt != NULL ? add_names(s, crt) : add_string(s, "");

@@ -51,7 +51,8 @@ struct uvsmtp_tls_context_s {
  */
 typedef struct uvsmtp__tls_check_s {
   uvsmtp_mem_t mem;
-  atomic_uint refs; /* of sessions, and of engines that resumed one */
+  atomic_uint refs;  /* of sessions, and of engines that resumed one */
+  char *server_name; /* NULL: none */
   bool verified;
   char *overlooked;   /* see uvsmtp_tls_overlooked; NULL: nothing */
   int64_t checked_at; /* when the peer's certificate was seen and checked; seconds since 1970 */
@@ -65,7 +66,6 @@ struct uvsmtp_tls_session_s {
   uvsmtp_mem_t mem;
   atomic_uint refs; /* the caller's and one for each engine that was given it */
   uint64_t context_id;
-  char *server_name; /* NULL: none */
   uvsmtp__tls_check_t *check;
   mbedtls_ssl_session session;
 };
@@ -73,7 +73,8 @@ struct uvsmtp_tls_session_s {
 struct uvsmtp_tls_s {
   uvsmtp_tls_context_t *context; /* one reference */
   mbedtls_ssl_context ssl;
-  char *name; /* wanted of the server; for a server, what the client said; NULL: none */
+  char *name; /* wanted of the server; for a server, what the client said; NULL: none, or idle since
+                 it resumed: see uvsmtp__tls_name_of */
 
   /* Ciphertext in: first what was copied, then the caller's bytes. */
   uvsmtp__buffer_t *kept; /* NULL: nothing was since the engine was idle */
@@ -160,6 +161,11 @@ const mbedtls_x509_crt *uvsmtp__tls_peer(const uvsmtp_tls_t *engine, mbedtls_x50
                                          int *err);
 /* Seconds since 1970. */
 int64_t uvsmtp__tls_seconds(const mbedtls_x509_time *t);
+
+static inline const char *uvsmtp__tls_name_of(const uvsmtp_tls_t *engine)
+{
+  return engine->check != NULL ? engine->check->server_name : engine->name;
+}
 
 /* session.c */
 void uvsmtp__tls_session_unref(uvsmtp_tls_session_t *session);

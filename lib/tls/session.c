@@ -39,6 +39,7 @@ void uvsmtp__tls_check_unref(uvsmtp__tls_check_t *check)
   if (check == NULL || atomic_fetch_sub(&check->refs, 1) != 1)
     return;
   mem = check->mem;
+  uvsmtp__free(&mem, check->server_name);
   uvsmtp__free(&mem, check->overlooked);
   uvsmtp__free(&mem, check->peer);
   uvsmtp__free(&mem, check);
@@ -51,6 +52,9 @@ static int fill_check(uvsmtp__tls_check_t *check, const uvsmtp_tls_t *engine)
   check->verified = uvsmtp_tls_verified(engine);
   check->checked_at = engine->checked_at;
   check->not_after = INT64_MAX;
+  if (engine->name != NULL &&
+      (check->server_name = uvsmtp__strdup(&check->mem, engine->name)) == NULL)
+    return UVSMTP_ENOMEM;
   if (overlooked != NULL && (check->overlooked = uvsmtp__strdup(&check->mem, overlooked)) == NULL)
     return UVSMTP_ENOMEM;
   if (crt == NULL)
@@ -82,11 +86,6 @@ static int take_check(uvsmtp__tls_check_t **out, const uvsmtp_tls_t *engine)
 
 static int fill(uvsmtp_tls_session_t *s, const uvsmtp_tls_t *engine)
 {
-  if (engine->name != NULL) {
-    s->server_name = uvsmtp__strdup(&s->mem, engine->name);
-    if (s->server_name == NULL)
-      return UVSMTP_ENOMEM;
-  }
   if (mbedtls_ssl_get_session(&engine->ssl, &s->session) != 0)
     return UVSMTP_ENOMEM;
   if (!uvsmtp__tls_compat_resumable(&s->session))
@@ -131,9 +130,9 @@ static bool fits(const uvsmtp_tls_t *engine, const uvsmtp_tls_session_t *s)
   if (s->context_id != engine->context->id ||
       (s->check->overlooked != NULL && !engine->opportunistic))
     return false;
-  if (s->server_name == NULL || engine->name == NULL)
-    return s->server_name == engine->name;
-  return strcmp(s->server_name, engine->name) == 0;
+  if (s->check->server_name == NULL || engine->name == NULL)
+    return s->check->server_name == engine->name;
+  return strcmp(s->check->server_name, engine->name) == 0;
 }
 
 int uvsmtp_tls_session_set(uvsmtp_tls_t *engine, uvsmtp_tls_session_t *session)
@@ -158,7 +157,6 @@ void uvsmtp__tls_session_unref(uvsmtp_tls_session_t *s)
   if (atomic_fetch_sub(&s->refs, 1) != 1)
     return;
   mbedtls_ssl_session_free(&s->session); /* wipes */
-  uvsmtp__free(&mem, s->server_name);
   uvsmtp__tls_check_unref(s->check);
   uvsmtp__free(&mem, s);
 }

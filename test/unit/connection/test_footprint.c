@@ -24,7 +24,7 @@
  * has for itself. That it takes from malloc, past this allocator, but for its context, which lies
  * in the engine. */
 #define PLAIN_BOUND 832
-#define TLS_BOUND 1008
+#define TLS_BOUND 976
 #define MBEDTLS_OWN sizeof(mbedtls_ssl_context)
 #define COUNT 16
 

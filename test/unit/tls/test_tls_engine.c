@@ -529,8 +529,10 @@ static void sessions_are_resumed_with_all_that_is_known_of_the_peer(void **state
     assert_int_equal(pair.server.handshake, 0);
     uvsmtp_tls_idle(pair.client.tls);
     assert_null(pair.client.tls->offered); /* the session is not kept for it */
+    assert_null(pair.client.tls->name);
     assert_int_equal(uvsmtp_tls_info(pair.client.tls, &second), 0);
     assert_true(second.resumed);
+    assert_string_equal(second.server_name, "mail.example.org");
     assert_true(second.verified);
     assert_true(second.has_peer);
     assert_string_equal(second.names, "mail.example.org, 192.0.2.1");
