@@ -115,6 +115,7 @@ static size_t flights(size_t times)
   uvsmtp_protocol_t *p = session();
   uvsmtp_slice_t slice = {content, 1024};
   uvsmtp_flight_t flight = {&envelope, &needs, &slice, 1, true, NULL, NULL, 0};
+  uvsmtp_envelope_look(&envelope, &flight.lengths);
   for (size_t i = 0; i < times; i++) {
     uvsmtp_protocol_flight(p, &flight);
     sum += write_out(p) + hear(p, "250 ok\r\n250 ok\r\n250 ok\r\n250 ok\r\n", 32);

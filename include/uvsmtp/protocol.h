@@ -407,6 +407,18 @@ UVSMTP_EXTERN int uvsmtp_protocol_cancel_authentication(uvsmtp_protocol_t *proto
  */
 UVSMTP_EXTERN int uvsmtp_envelope_check(const uvsmtp_envelope_t *envelope);
 
+/** The octets of both addresses of an envelope that has one recipient and asks for nothing. */
+typedef struct uvsmtp_address_lengths_s {
+  unsigned char sender, recipient; /* 0: it is any other, or one of them is long */
+} uvsmtp_address_lengths_t;
+
+/**
+ * The same, and fills in what makes a flight of such an envelope cheap, see uvsmtp_flight_t.
+ * Since 0.1
+ */
+UVSMTP_EXTERN int uvsmtp_envelope_look(const uvsmtp_envelope_t *envelope,
+                                       uvsmtp_address_lengths_t *lengths);
+
 /** What a message needs, for MAIL. */
 typedef struct uvsmtp_mail_needs_s {
   uint64_t size;   /* octets with CRLF, without dots (RFC 1870); UVSMTP_SIZE_UNKNOWN */
@@ -494,6 +506,8 @@ typedef struct uvsmtp_flight_s {
   void *recipient_tag;     /* of the first RCPT, */
   size_t recipient_stride; /* and how many octets that of the next lies behind it */
   bool data;               /* it ends with DATA: the content follows once 354 has come */
+  uvsmtp_address_lengths_t lengths; /* by uvsmtp_envelope_look, of the envelope as it still is; zeros
+                                       are right, but cost more */
 } uvsmtp_flight_t;
 
 /**

@@ -1,9 +1,13 @@
 #ifndef UVSMTP_BASE_OCTETS_H
 #define UVSMTP_BASE_OCTETS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+/* Inline also where the compiler would not, for it is on the way of every message. */
+#define UVSMTP__INLINE __attribute__((always_inline)) static inline
 
 /*
  * Sixteen octets at a time, for lines and addresses: vectors of the compiler, which compares them
@@ -97,6 +101,19 @@ static inline size_t uvsmtp__octets_find(const char *s, size_t len, char octet)
   while (at < len && s[at] != octet)
     at++;
   return at;
+}
+
+/* Are the `len` octets at `a` those at `b`? */
+UVSMTP__INLINE bool uvsmtp__octets_same(const char *a, const char *b, size_t len)
+{
+  size_t at = len - UVSMTP__OCTETS; /* the last ones may be some of the others once more */
+  uvsmtp__octets_t same;
+  if (len < UVSMTP__OCTETS)
+    return memcmp(a, b, len) == 0;
+  same = (uvsmtp__octets_t)(uvsmtp__octets_load(a + at) == uvsmtp__octets_load(b + at));
+  for (size_t i = 0; i < at; i += UVSMTP__OCTETS)
+    same &= (uvsmtp__octets_t)(uvsmtp__octets_load(a + i) == uvsmtp__octets_load(b + i));
+  return uvsmtp__octets_mask(same) == 0xffff;
 }
 
 #endif

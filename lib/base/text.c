@@ -97,13 +97,14 @@ bool uvsmtp__has_8bit(const char *s, size_t len)
   return false;
 }
 
+const char uvsmtp__two_digits[] = "00010203040506070809101112131415161718192021222324"
+                                  "25262728293031323334353637383940414243444546474849"
+                                  "50515253545556575859606162636465666768697071727374"
+                                  "75767778798081828384858687888990919293949596979899";
+
 static void two_digits(char *out, unsigned number)
 {
-  static const char pairs[] = "00010203040506070809101112131415161718192021222324"
-                              "25262728293031323334353637383940414243444546474849"
-                              "50515253545556575859606162636465666768697071727374"
-                              "75767778798081828384858687888990919293949596979899";
-  memcpy(out, pairs + number * 2, 2);
+  memcpy(out, uvsmtp__two_digits + number * 2, 2);
 }
 
 static size_t large_decimal(char *out, uint64_t number)

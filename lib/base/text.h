@@ -33,6 +33,8 @@ bool uvsmtp__breaks_line(const char *s, size_t len);
 size_t uvsmtp__copy_text(char *out, const char *s, size_t len);
 /* Has a byte above 127. */
 bool uvsmtp__has_8bit(const char *s, size_t len);
+/* The two digits of each number below a hundred. */
+extern const char uvsmtp__two_digits[];
 /* Writes `number` in decimal; returns how many digits. There is room for 20; no NUL. */
 size_t uvsmtp__decimal(char *out, uint64_t number);
 /* "mx.example:587", "[2001:db8::1]:587"; returns `out`. */

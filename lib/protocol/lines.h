@@ -8,25 +8,32 @@
  */
 #include <string.h>
 
+#include "base/octets.h"
 #include "base/text.h"
 #include "protocol/machine.h"
 
 #define UVSMTP__LINES_ROOM 512 /* for lines as they usually are */
 #define UVSMTP__LINES_MOST 4096
 
+/* Of the last MAIL is kept "RSET", "MAIL FROM:<sender>" and " SIZE=", and room behind them so that
+ * they can be copied many octets at a time; nothing, if the sender did not stand there as given. */
+#define UVSMTP__MAIL_RSET "RSET\r\n"
 #define UVSMTP__MAIL_VERB "MAIL FROM:"
+#define UVSMTP__MAIL_SIZE " SIZE="
+#define UVSMTP__MAIL_RSET_LEN (sizeof(UVSMTP__MAIL_RSET) - 1)
 #define UVSMTP__MAIL_VERB_LEN (sizeof(UVSMTP__MAIL_VERB) - 1)
+#define UVSMTP__MAIL_SIZE_LEN (sizeof(UVSMTP__MAIL_SIZE) - 1)
+#define UVSMTP__MAIL_AROUND                                                                        \
+  (UVSMTP__MAIL_RSET_LEN + UVSMTP__MAIL_VERB_LEN + 2 + UVSMTP__MAIL_SIZE_LEN)
+#define UVSMTP__MAIL_BEHIND 64
 
-/* The length of "MAIL FROM:<sender>" in p->talk->mail if the last MAIL had the same sender; else 0.
- */
-static inline size_t uvsmtp__mail_known(const uvsmtp_protocol_t *p, const char *sender)
+/* Had the last MAIL this sender? */
+UVSMTP__INLINE bool uvsmtp__mail_known(const uvsmtp_protocol_t *p, const char *sender, size_t len)
 {
-  size_t known = uvsmtp__buffer_len(&p->talk->mail), len = known - UVSMTP__MAIL_VERB_LEN - 2;
-  return known > 0 && sender != NULL &&
-                 strncmp(sender, p->talk->mail.base + UVSMTP__MAIL_VERB_LEN + 1, len) == 0 &&
-                 sender[len] == '\0'
-             ? known
-             : 0;
+  const uvsmtp__buffer_t *mail = &p->talk->mail;
+  return mail->end == len + UVSMTP__MAIL_AROUND &&
+         uvsmtp__octets_same(sender, mail->base + UVSMTP__MAIL_RSET_LEN + UVSMTP__MAIL_VERB_LEN + 1,
+                             len);
 }
 
 typedef struct {

@@ -72,7 +72,7 @@ typedef struct {
 typedef struct {
   output_t out;
   reader_t reader;
-  uvsmtp__buffer_t mail; /* "MAIL FROM:<sender>" as last said, if it stood there as given */
+  uvsmtp__buffer_t mail; /* the last MAIL as it usually begins, see lines.h */
   char last[16];    /* what begins with the last reply to a command, to be read when asked for */
   uint8_t last_len; /* 0: nothing, it has been read */
   bool line_start, after_cr; /* framing of the content, see body.c */
@@ -121,14 +121,14 @@ struct uvsmtp_protocol_s {
   queue_t queue;
   uint8_t state;      /* confirmed */
   uint8_t projected;  /* after all that is queued, if nothing is refused */
-  bool tracing;       /* as the options say */
   bool tls;           /* the stream is TLS */
   bool doubted;       /* and who the server is, is not known */
+  bool tracing;       /* as the options say */
+  bool closing;       /* the server has said so, QUIT was issued, or there is an error */
   bool tls_pending;   /* 220 to STARTTLS was read: the handshake is due */
   bool alone;         /* nothing may follow STARTTLS before its reply: it would leave in the clear
                          (RFC 3207); behind XCLIENT all begins anew */
   bool authenticated; /* an AUTH has succeeded */
-  bool closing;       /* the server has said so, or QUIT was issued */
   bool needs_reset;
   bool in_chunks;    /* projected: a BDAT that was not the last one has been issued */
   bool binary;       /* projected: the transaction is BODY=BINARYMIME, DATA cannot follow */
@@ -252,14 +252,20 @@ static inline void uvsmtp__queue_put_back(uvsmtp_protocol_t *p, const expectatio
 int uvsmtp__out_grow(uvsmtp_protocol_t *p, size_t octets, size_t segments);
 void uvsmtp__out_free(uvsmtp_protocol_t *p);
 
-/* Makes room: 0, EQUEUEFULL, ENOMEM. */
-static inline int uvsmtp__out_reserve(uvsmtp_protocol_t *p, size_t octets, size_t segments)
+/* Something is to be written; if that ends a silence, time begins anew. */
+static inline void uvsmtp__out_begin(uvsmtp_protocol_t *p)
 {
-  const output_t *out = &p->talk->out;
   if (p->issued == p->sent && p->queue.count == 0) {
     p->progress_ms = p->now_ms;
     p->fresh = true;
   }
+}
+
+/* Makes room: 0, EQUEUEFULL, ENOMEM. */
+static inline int uvsmtp__out_reserve(uvsmtp_protocol_t *p, size_t octets, size_t segments)
+{
+  const output_t *out = &p->talk->out;
+  uvsmtp__out_begin(p);
   return octets <= out->size - out->used && segments <= out->capacity - out->count
              ? 0
              : uvsmtp__out_grow(p, octets, segments);
@@ -275,10 +281,10 @@ static inline void uvsmtp__out_filled(uvsmtp_protocol_t *p, size_t len)
 {
   output_t *out = &p->talk->out;
   const char *at = out->bytes + out->used;
-  uvsmtp_slice_t *last = out->segments + out->count - (out->count > out->first);
+  uvsmtp_slice_t *last = out->segments + out->count - (out->used > 0);
   assert(len <= out->size - out->used);
-  /* What ends behind octets of the buffer is one of its own. */
-  if (out->count > out->first && out->used > 0 && last->base + last->len == at)
+  /* While octets of the buffer are used there is a segment; what ends behind them is of them. */
+  if (out->used > 0 && last->base + last->len == at)
     last->len += len;
   else
     out->segments[out->count++] = (uvsmtp_slice_t){at, len};
@@ -305,7 +311,7 @@ static inline void uvsmtp__out_ref(uvsmtp_protocol_t *p, const char *bytes, size
 /* May a command be issued at all: 0, ECLOSING, ESTATE. */
 static inline int uvsmtp__command_ready(const uvsmtp_protocol_t *p)
 {
-  if (p->closing || p->err != 0)
+  if (p->closing)
     return UVSMTP_ECLOSING;
   return p->tls_pending || p->alone ? UVSMTP_ESTATE : 0;
 }
@@ -321,6 +327,10 @@ int uvsmtp__command_line(uvsmtp_protocol_t *p, uvsmtp_command_t command, void *t
                          const char *line, size_t len);
 void uvsmtp__trace_sent(uvsmtp_protocol_t *p, const char *line, size_t len);
 void uvsmtp__trace_received(uvsmtp_protocol_t *p, const uvsmtp_reply_t *reply);
+
+/* ---- flight.c ---- */
+/* A flight that is not as most are: line by line. */
+int uvsmtp__any_flight(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight);
 
 /* ---- the judges: what the reply to the front command means; each may set event->last ---- */
 void uvsmtp__judge_greeting(uvsmtp_protocol_t *p, expectation_t *e, uvsmtp_event_t *event);
@@ -410,12 +420,6 @@ static inline void uvsmtp__line_begin(uvsmtp_protocol_t *p)
 }
 
 /* ---- path.c ---- */
-/*
- * Writes "<address>" to `out` if the address is short and plain, as most are: the length, or 0: it
- * has to be looked at well. There is room for UVSMTP__USUAL_PATH octets.
- */
-#define UVSMTP__USUAL_PATH (64 + 32)
-size_t uvsmtp__path_usual(char *out, const char *address);
 /* Appends "<address>", its local part quoted if need be; `*utf8` is set if it has UTF-8. */
 int uvsmtp__path_append(const uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const char *address,
                         bool *utf8);

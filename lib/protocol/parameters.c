@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "protocol/address.h"
 #include "protocol/lines.h"
 
 /* The words stand where the line was to be, which is lost anyway. */
@@ -191,26 +192,39 @@ static bool any_utf8(const uvsmtp_protocol_t *p, const uvsmtp_envelope_t *e)
   return false;
 }
 
-/* "MAIL FROM:" and a sender that was not the one before. */
-static int append_new_sender(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const char *sender,
-                             bool *utf8)
+/* Keeps "MAIL FROM:<sender>" for the next MAIL. Without memory for it, that one is looked at again.
+ */
+static void keep_mail(uvsmtp_protocol_t *p, const char *text, size_t len)
 {
-  size_t start = uvsmtp__buffer_len(line), len;
+  uvsmtp__buffer_t *mail = &p->talk->mail;
+  uvsmtp__buffer_clear(mail);
+  if (uvsmtp__buffer_reserve(mail, UVSMTP__MAIL_RSET_LEN + len + UVSMTP__MAIL_SIZE_LEN +
+                                       UVSMTP__MAIL_BEHIND) != 0)
+    return;
+  uvsmtp__buffer_append(mail, UVSMTP__MAIL_RSET, UVSMTP__MAIL_RSET_LEN);
+  uvsmtp__buffer_append(mail, text, len);
+  uvsmtp__buffer_append(mail, UVSMTP__MAIL_SIZE, UVSMTP__MAIL_SIZE_LEN);
+}
+
+/* "MAIL FROM:" and a sender of `len` octets that was not the one before. */
+static int append_new_sender(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const char *sender,
+                             size_t len, bool *utf8)
+{
+  size_t start = uvsmtp__buffer_len(line), end;
   bool high = false;
   int err = uvsmtp__buffer_append(line, UVSMTP__MAIL_VERB, UVSMTP__MAIL_VERB_LEN);
   if (err != 0)
     return err;
-  if (sender == NULL || *sender == '\0')
+  if (len == 0)
     return uvsmtp__buffer_append(line, "<>", 2);
   if ((err = uvsmtp__path_append(p, line, sender, &high)) != 0)
     return err;
   *utf8 |= high;
-  len = uvsmtp__buffer_len(line) - start;
-  uvsmtp__buffer_clear(&p->talk->mail);
-  if (high || len != UVSMTP__MAIL_VERB_LEN + strlen(sender) + 2)
-    return 0;
-  /* Without memory to remember it, the next one is looked at again. */
-  (void)uvsmtp__buffer_append(&p->talk->mail, uvsmtp__buffer_data(line) + start, len);
+  end = uvsmtp__buffer_len(line) - start;
+  if (!high && end == UVSMTP__MAIL_VERB_LEN + len + 2)
+    keep_mail(p, uvsmtp__buffer_data(line) + start, end);
+  else
+    uvsmtp__buffer_clear(&p->talk->mail);
   return 0;
 }
 
@@ -218,9 +232,11 @@ static int append_new_sender(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const
 static int append_sender(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const char *sender,
                          bool *utf8)
 {
-  size_t known = uvsmtp__mail_known(p, sender);
-  return known > 0 ? uvsmtp__buffer_append(line, p->talk->mail.base, known)
-                   : append_new_sender(p, line, sender, utf8);
+  size_t len = sender != NULL ? strlen(sender) : 0;
+  if (len > 0 && uvsmtp__mail_known(p, sender, len))
+    return uvsmtp__buffer_append(line, p->talk->mail.base + UVSMTP__MAIL_RSET_LEN,
+                                 UVSMTP__MAIL_VERB_LEN + len + 2);
+  return append_new_sender(p, line, sender, len, utf8);
 }
 
 int uvsmtp__mail_append(uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const uvsmtp_envelope_t *e,
@@ -371,5 +387,30 @@ int uvsmtp_envelope_check(const uvsmtp_envelope_t *e)
     if (breaks(r->address) || breaks(r->orcpt) || breaks(r->params))
       return UVSMTP_EINJECTION;
   }
+  return 0;
+}
+
+/* Does it ask for more than that a message goes from one address to another one? */
+static bool asks_for_more(const uvsmtp_envelope_t *e)
+{
+  static const uvsmtp_mail_needs_t none = {0};
+  return e->recipient_count != 1 || e->sender == NULL || e->recipients->address == NULL ||
+         e->forward != NULL || uvsmtp__mail_needs_more(e, &none) ||
+         uvsmtp__rcpt_needs_more(e->recipients);
+}
+
+int uvsmtp_envelope_look(const uvsmtp_envelope_t *e, uvsmtp_address_lengths_t *lengths)
+{
+  size_t sender, recipient;
+  *lengths = (uvsmtp_address_lengths_t){0, 0};
+  if (asks_for_more(e))
+    return uvsmtp_envelope_check(e);
+  sender = strlen(e->sender);
+  recipient = strlen(e->recipients->address);
+  if (uvsmtp__breaks_line(e->sender, sender) ||
+      uvsmtp__breaks_line(e->recipients->address, recipient))
+    return UVSMTP_EINJECTION;
+  if (sender - 1 < UVSMTP__SHORT_ADDRESS && recipient - 1 < UVSMTP__SHORT_ADDRESS)
+    *lengths = (uvsmtp_address_lengths_t){(unsigned char)sender, (unsigned char)recipient};
   return 0;
 }

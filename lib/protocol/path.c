@@ -5,8 +5,8 @@
  */
 #include <string.h>
 
-#include "base/octets.h"
 #include "base/text.h"
+#include "protocol/address.h"
 #include "protocol/machine.h"
 
 static bool is_atext(char c)
@@ -113,29 +113,6 @@ static size_t plain_len(const char *address)
   return end != NULL && *end == '\0' && end - at <= 256 ? (size_t)(end - address) : 0;
 }
 
-/*
- * Most of them are short and have no other octets than letters, digits, hyphens and underscores
- * beside dots and the one "@". Is it so for the `len` at `s`, up to 64, with zeros behind them up
- * to a multiple of sixteen?
- */
-static bool is_usual(const char *s, size_t len)
-{
-  uint64_t label = 0, dot = 0, at = 0, cut, last = UINT64_C(1) << (len - 1);
-  for (size_t i = 0; i < len; i += UVSMTP__OCTETS) {
-    uvsmtp__octets_t v = uvsmtp__octets_load(s + i);
-    label |= (uint64_t)uvsmtp__octets_mask(
-                 uvsmtp__octets_within(v | 0x20, 'a', 26) | uvsmtp__octets_within(v, '0', 10) |
-                 uvsmtp__octets_equal(v, '-') | uvsmtp__octets_equal(v, '_'))
-             << i;
-    dot |= (uint64_t)uvsmtp__octets_mask(uvsmtp__octets_equal(v, '.')) << i;
-    at |= (uint64_t)uvsmtp__octets_mask(uvsmtp__octets_equal(v, '@')) << i;
-  }
-  /* Words are cut by dots and the "@"; none of them is empty. */
-  cut = dot | at;
-  return at != 0 && (at & (at - 1)) == 0 && (label | cut) == (last | (last - 1)) &&
-         (cut & (cut << 1 | 1 | last)) == 0;
-}
-
 static int append_plain(uvsmtp__buffer_t *line, const char *address, size_t len)
 {
   int err = uvsmtp__buffer_reserve(line, len + 2);
@@ -148,19 +125,17 @@ static int append_plain(uvsmtp__buffer_t *line, const char *address, size_t len)
   return 0;
 }
 
-/* Looks at it where it will stand. */
-size_t uvsmtp__path_usual(char *out, const char *address)
+/* The same for one that is short and as most are; false, with nothing done, for any other. */
+static bool append_usual(uvsmtp__buffer_t *line, const char *address, size_t len)
 {
-  size_t len = strlen(address);
-  if (len - 1 >= 64)
-    return 0;
-  memcpy(out + 1, address, len);
-  memset(out + 1 + len, 0, UVSMTP__OCTETS);
-  if (!is_usual(out + 1, len))
-    return 0;
-  out[0] = '<';
-  out[len + 1] = '>';
-  return len + 2;
+  char *at = line->base + line->end;
+  if (line->size - line->end < UVSMTP__SHORT_ADDRESS + 2 ||
+      !uvsmtp__put_address(at + 1, address, len))
+    return false;
+  at[0] = '<';
+  at[len + 1] = '>';
+  line->end += len + 2;
+  return true;
 }
 
 static int append_any(uvsmtp__buffer_t *line, const char *address, bool *utf8)
@@ -214,16 +189,11 @@ static int append_a_labels(const uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, c
 int uvsmtp__path_append(const uvsmtp_protocol_t *p, uvsmtp__buffer_t *line, const char *address,
                         bool *utf8)
 {
-  size_t len = 0, local;
-  if (line->size - line->end >= UVSMTP__USUAL_PATH)
-    len = uvsmtp__path_usual(line->base + line->end, address);
-  if (len != 0) {
-    line->end += len;
+  size_t len = strlen(address), plain, local;
+  if (append_usual(line, address, len))
     return 0;
-  }
-  if ((len = plain_len(address)) != 0)
-    return append_plain(line, address, len);
-  len = strlen(address);
+  if ((plain = plain_len(address)) != 0)
+    return append_plain(line, address, plain);
   local = local_len(address, len);
   if (needs_a_labels(p, address, len, local) && uvsmtp__is_utf8(address, len))
     return append_a_labels(p, line, address, local, utf8);

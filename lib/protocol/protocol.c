@@ -145,7 +145,7 @@ uvsmtp_last_reply_t uvsmtp_protocol_last_reply(const uvsmtp_protocol_t *p)
 
 bool uvsmtp_protocol_is_closing(const uvsmtp_protocol_t *p)
 {
-  return p->closing || p->err != 0;
+  return p->closing;
 }
 
 const char *uvsmtp_protocol_missing(const uvsmtp_protocol_t *p)
@@ -180,6 +180,7 @@ void uvsmtp__protocol_fail(uvsmtp_protocol_t *p, int err, const char *what, cons
   if (p->err != 0)
     return;
   p->err = err;
+  p->closing = true;
   p->whole_room = SIZE_MAX;
   p->state = p->projected = UVSMTP_STATE_FINISHED;
   uvsmtp__buffer_init(&text, &p->shared->mem, 1024);

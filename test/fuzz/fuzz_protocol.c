@@ -98,6 +98,7 @@ static void transact(session_t *s, unsigned what)
     uvsmtp_protocol_end_data(s->p, s);
     break;
   case 5:
+    uvsmtp_envelope_look(&envelope, &flight.lengths);
     uvsmtp_protocol_flight(s->p, &flight);
     break;
   default:

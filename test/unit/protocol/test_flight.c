@@ -120,6 +120,7 @@ static void what_flies_is_what_its_commands_say(void **state)
       envelope.recipient_count = 1 + i / 2;
       flight.needs = &needs[i > 0 ? round / COUNT(addresses) / COUNT(addresses) / 2 : 0];
       recipients[0].notify = i == 3 ? UVSMTP_NOTIFY_NEVER : 0;
+      uvsmtp_envelope_look(&envelope, &flight.lengths);
       err = uvsmtp_protocol_flight(pair.flying.protocol, &flight);
       assert_int_equal(err, walk(pair.walking.protocol, &flight));
       if (err != 0) {
@@ -132,6 +133,175 @@ static void what_flies_is_what_its_commands_say(void **state)
         break;
     }
     pair_end(&pair);
+  }
+}
+
+/* What makes a flight another one than most are, or one that cannot be. */
+enum { TWO, EIGHTBIT, UTF8, BINARY, CONTENT_OF_DATA, TWO_PIECES, NOTHING, WAYS };
+
+static void a_flight_that_is_not_as_most_are_is_what_its_commands_say(void **state)
+{
+  static const char *const offers[] = {
+      "250-8BITMIME\r\n" KEYWORDS, "250-PIPELINING\r\n250-SMTPUTF8\r\n250 SIZE 5000",
+      "250-CHUNKING\r\n250 SIZE 5000", "250-PIPELINING\r\n250-BINARYMIME\r\n250 CHUNKING"};
+  for (size_t i = 0; i < COUNT(offers) * WAYS; i++) {
+    size_t way = i % WAYS;
+    uvsmtp_slice_t pieces[] = {content, content};
+    uvsmtp_mail_needs_t usual = {.size = 8}, needs = {.size = way == TWO_PIECES ? 16 : 8};
+    uvsmtp_recipient_t recipients[2] = {{.address = "b@y.example"}, {.address = "c@y.example"}};
+    uvsmtp_envelope_t envelope = UVSMTP_ENVELOPE_INIT;
+    uvsmtp_flight_t flight = {.envelope = &envelope, .needs = &usual, .slices = pieces, .count = 1};
+    pair_t pair = {.due = 0};
+    int err;
+    session_ready(&pair.flying, NULL, offers[i / WAYS]);
+    session_ready(&pair.walking, NULL, offers[i / WAYS]);
+    envelope.sender = "a@x.example";
+    envelope.recipients = recipients;
+    envelope.recipient_count = 1;
+    assert_int_equal(uvsmtp_envelope_look(&envelope, &flight.lengths), 0);
+    err = uvsmtp_protocol_flight(pair.flying.protocol, &flight);
+    assert_int_equal(err, i / WAYS == 1 || i / WAYS == 2 ? UVSMTP_EEXTENSION : 0);
+    if (err != 0) { /* then the sender is made known so */
+      uvsmtp_protocol_mail(pair.flying.protocol, &envelope, &usual, NULL);
+      uvsmtp_protocol_reset(pair.flying.protocol, NULL);
+      uvsmtp_protocol_mail(pair.walking.protocol, &envelope, &usual, NULL);
+      uvsmtp_protocol_reset(pair.walking.protocol, NULL);
+    } else {
+      assert_int_equal(walk(pair.walking.protocol, &flight), 0);
+    }
+    written(&pair);
+    envelope.recipient_count += way == TWO; /* though it was looked at before */
+    needs.eightbit = way == EIGHTBIT;
+    needs.utf8 = way == UTF8;
+    needs.binary = way == BINARY;
+    flight.needs = &needs;
+    flight.data = i / WAYS == 1 || way == CONTENT_OF_DATA;
+    flight.count = way == CONTENT_OF_DATA ? 1 : flight.data ? 0 : way == TWO_PIECES ? 2 : 1;
+    err = uvsmtp_protocol_flight(pair.flying.protocol, &flight);
+    if (i / WAYS == 2)
+      assert_int_equal(err, way == CONTENT_OF_DATA ? UVSMTP_EINVAL : UVSMTP_EEXTENSION);
+    else if (flight.data && (way == CONTENT_OF_DATA || way == BINARY))
+      assert_int_equal(err, UVSMTP_EINVAL);
+    else
+      assert_int_equal(err, walk(pair.walking.protocol, &flight));
+    if (err == 0)
+      written(&pair);
+    else
+      assert_int_equal(uvsmtp_protocol_output_len(pair.flying.protocol), 0);
+    pair_end(&pair);
+  }
+}
+
+static void flights_find_room_or_wait(void **state)
+{
+  static const char octets[300];
+  for (size_t i = 0; i < 8; i++) {
+    size_t count = 1 + i / 2, len = i % 2 == 0 ? 4 : sizeof(octets); /* copied, or not */
+    uvsmtp_slice_t piece = {octets, len}, pieces[4] = {piece, piece, piece, piece};
+    uvsmtp_mail_needs_t needs = {.size = len * count};
+    uvsmtp_recipient_t recipient = {.address = "recipient@y.example"};
+    uvsmtp_envelope_t envelope = UVSMTP_ENVELOPE_INIT;
+    uvsmtp_protocol_options_t options = UVSMTP_PROTOCOL_OPTIONS_INIT;
+    uvsmtp_flight_t flight = {
+        .envelope = &envelope, .needs = &needs, .slices = pieces, .count = count, .reset = true};
+    size_t flights = 0;
+    session_t s;
+    int err;
+    options.max_output = 4096;
+    envelope.sender = "sender@x.example";
+    envelope.recipients = &recipient;
+    envelope.recipient_count = 1;
+    session_ready(&s, &options, KEYWORDS);
+    assert_int_equal(uvsmtp_envelope_look(&envelope, &flight.lengths), 0);
+    while ((err = uvsmtp_protocol_flight(s.protocol, &flight)) == 0) {
+      const output_t *out = &s.protocol->talk->out;
+      assert_true(out->used <= out->size && out->count <= out->capacity);
+      assert_true(uvsmtp_protocol_outstanding(s.protocol) <= s.protocol->queue.limit);
+      flights++;
+    }
+    assert_int_equal(err, UVSMTP_EQUEUEFULL);
+    assert_in_range(flights, 20, 60);
+    session_free(&s);
+  }
+}
+
+/* An envelope must not change, and yet if it does, no line is added. */
+static void what_changed_since_it_was_looked_at_adds_no_line(void **state)
+{
+  for (size_t len = 8; len <= 64; len++) {
+    for (unsigned octet = 0; octet < 256; octet++) {
+      uvsmtp_mail_needs_t needs = {.size = 8};
+      char sender[] = "sender@x.example", address[65], *changed;
+      uvsmtp_recipient_t recipient = {.address = address};
+      uvsmtp_envelope_t envelope = UVSMTP_ENVELOPE_INIT;
+      uvsmtp_flight_t flight = {
+          .envelope = &envelope, .needs = &needs, .slices = &content, .count = 1};
+      session_t s;
+      int err;
+      envelope.sender = sender;
+      envelope.recipients = &recipient;
+      envelope.recipient_count = 1;
+      memset(address, 'a', len);
+      memcpy(address + len - 3, "@b", 3);
+      address[len - 1] = 'c';
+      address[len] = '\0';
+      session_ready(&s, NULL, KEYWORDS);
+      assert_int_equal(uvsmtp_envelope_look(&envelope, &flight.lengths), 0);
+      assert_int_equal(uvsmtp_protocol_flight(s.protocol, &flight), 0);
+      session_write(&s);
+      changed = octet % 2 == 0 ? &address[octet % (len - 3)] : &sender[octet % 6];
+      s.out_len = 0;
+      *changed = (char)octet;
+      err = uvsmtp_protocol_flight(s.protocol, &flight);
+      session_write(&s);
+      if (octet == '\r' || octet == '\n')
+        assert_int_equal(err, UVSMTP_EINJECTION);
+      if (err != 0)
+        assert_int_equal(s.out_len, 0);
+      else
+        assert_true(memchr(s.out, (int)octet, s.out_len) != NULL || octet == 0);
+      session_free(&s);
+    }
+  }
+}
+
+/* ---- sizes ---- */
+
+static void sizes_are_written_whatever_they_are(void **state)
+{
+  static const char few[256];
+  static const uint64_t sizes[] = {
+      0,    1,     9,     10,    99,       100,      999,       1000,      1001,          4096,
+      9999, 10000, 12345, 99999, 12345678, 99999999, 100000000, 123456789, UINT64_MAX / 2};
+  for (size_t i = 0; i < COUNT(sizes) * 2; i++) {
+    uvsmtp_slice_t slice = {content.base, (size_t)sizes[i / 2]}; /* is not read if it is long */
+    uvsmtp_mail_needs_t needs = {.size = 8}, other = {.size = sizes[i / 2] + i % 2};
+    uvsmtp_recipient_t recipient = {.address = "recipient@y.example"};
+    uvsmtp_envelope_t envelope = UVSMTP_ENVELOPE_INIT;
+    uvsmtp_flight_t flight = {
+        .envelope = &envelope, .needs = &needs, .slices = &content, .count = 1};
+    uvsmtp_slice_t out;
+    char want[256];
+    session_t s;
+    if (sizes[i / 2] > content.len && sizes[i / 2] < 256)
+      slice.base = few;
+    envelope.sender = "sender@x.example";
+    envelope.recipients = &recipient;
+    envelope.recipient_count = 1;
+    session_ready(&s, NULL, "250-PIPELINING\r\n250-CHUNKING\r\n250 SIZE");
+    assert_int_equal(uvsmtp_envelope_look(&envelope, &flight.lengths), 0);
+    assert_int_equal(uvsmtp_protocol_flight(s.protocol, &flight), 0);
+    session_write(&s);
+    flight.needs = &other;
+    flight.slices = &slice;
+    assert_int_equal(uvsmtp_protocol_flight(s.protocol, &flight), 0);
+    snprintf(want, sizeof(want),
+             "MAIL FROM:<sender@x.example> SIZE=%llu\r\nRCPT TO:<recipient@y.example>\r\n"
+             "BDAT %llu LAST\r\n",
+             (unsigned long long)other.size, (unsigned long long)slice.len);
+    assert_true(uvsmtp_protocol_output(s.protocol, &out, 1) == 1 && out.len >= strlen(want));
+    assert_memory_equal(out.base, want, strlen(want));
+    session_free(&s);
   }
 }
 
@@ -159,6 +329,7 @@ static void issue(pair_t *pair, chance_t *chance)
   flight.reset = uvsmtp_protocol_projected_state(pair->flying.protocol) > UVSMTP_STATE_READY ||
                  chance_below(chance, 2) == 0;
   ahead = flight.reset + 1 + envelope.recipient_count;
+  assert_int_equal(uvsmtp_envelope_look(&envelope, &flight.lengths), 0);
   if (pair->due + ahead + 1 >= COUNT(pair->quiet) ||
       uvsmtp_protocol_flight(pair->flying.protocol, &flight) != 0)
     return;
@@ -356,6 +527,10 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_flies_is_what_its_commands_say),
+      cmocka_unit_test(a_flight_that_is_not_as_most_are_is_what_its_commands_say),
+      cmocka_unit_test(flights_find_room_or_wait),
+      cmocka_unit_test(what_changed_since_it_was_looked_at_adds_no_line),
+      cmocka_unit_test(sizes_are_written_whatever_they_are),
       cmocka_unit_test(what_is_said_to_a_flight_means_what_it_means_to_its_commands),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -486,6 +486,7 @@ static void line_breaks_of_a_gateway_are_refused_with_the_envelope(void **state)
 
 static void line_breaks_are_refused_wherever_they_stand_in_an_envelope(void **state)
 {
+  uvsmtp_address_lengths_t lengths;
   uvsmtp_recipient_t recipient;
   uvsmtp_envelope_t e;
   const char **const places[] = {&e.sender,        &e.envid,         &e.hold_until,
@@ -498,8 +499,40 @@ static void line_breaks_are_refused_wherever_they_stand_in_an_envelope(void **st
     e.recipient_count = 1;
     *places[i] = "well";
     assert_int_equal(uvsmtp_envelope_check(&e), 0);
+    assert_int_equal(uvsmtp_envelope_look(&e, &lengths), 0);
     *places[i] = "not\nwell";
     assert_int_equal(uvsmtp_envelope_check(&e), UVSMTP_EINJECTION);
+    assert_int_equal(uvsmtp_envelope_look(&e, &lengths), UVSMTP_EINJECTION);
+    assert_int_equal(lengths.sender + lengths.recipient, 0);
+  }
+}
+
+/* Strings of each length with a line break at each place. */
+static void a_line_break_is_seen_at_every_place_of_two_addresses(void **state)
+{
+  uvsmtp_recipient_t recipient = {0};
+  uvsmtp_envelope_t e = UVSMTP_ENVELOPE_INIT;
+  e.recipients = &recipient;
+  e.recipient_count = 1;
+  for (size_t len = 1; len <= 80; len++) {
+    for (size_t i = 0; i <= len; i++) {
+      char text[81], *copies[2];
+      uvsmtp_address_lengths_t lengths;
+      bool is_short = i == len && len <= 64;
+      memset(text, 'a', len);
+      text[i] = i % 2 == 0 ? '\r' : '\n';
+      text[len] = '\0';
+      for (size_t k = 0; k < 2; k++) { /* of just their length, so that no more can be read */
+        const char *other = "b@y.example";
+        copies[k] = strdup(text);
+        e.sender = k == 0 ? copies[k] : other;
+        recipient.address = k == 0 ? other : copies[k];
+        assert_int_equal(uvsmtp_envelope_look(&e, &lengths), i == len ? 0 : UVSMTP_EINJECTION);
+        assert_int_equal(lengths.sender, !is_short ? 0 : k == 0 ? len : strlen(other));
+        assert_int_equal(lengths.recipient, !is_short ? 0 : k == 0 ? strlen(other) : len);
+        free(copies[k]);
+      }
+    }
   }
 }
 
@@ -524,6 +557,7 @@ int main(void)
       cmocka_unit_test(the_field_of_a_recipient_is_named_until_the_next_command),
       cmocka_unit_test(line_breaks_of_a_gateway_are_refused_with_the_envelope),
       cmocka_unit_test(line_breaks_are_refused_wherever_they_stand_in_an_envelope),
+      cmocka_unit_test(a_line_break_is_seen_at_every_place_of_two_addresses),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,6 +36,7 @@ static void fly(uvsmtp_protocol_t *p)
   envelope.sender = "a@x.example";
   envelope.recipients = &recipient;
   envelope.recipient_count = 1;
+  assert_int_equal(uvsmtp_envelope_look(&envelope, &flight.lengths), 0);
   assert_int_equal(uvsmtp_protocol_flight(p, &flight), 0);
 }
 

@@ -508,8 +508,8 @@ static void read_origin(uvsmtp_origin_t *origin, const word_t *args, size_t coun
   const struct {
     const char *key;
     const char **field;
-  } rows[] = {{"name", &origin->name},   {"addr", &origin->addr},     {"port", &origin->port},
-              {"helo", &origin->helo},   {"ident", &origin->ident},   {"proto", &origin->proto},
+  } rows[] = {{"name", &origin->name},   {"addr", &origin->addr},    {"port", &origin->port},
+              {"helo", &origin->helo},   {"ident", &origin->ident},  {"proto", &origin->proto},
               {"login", &origin->login}, {"source", &origin->source}};
   for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
     *rows[i].field = value_of(args, count, rows[i].key);
@@ -615,6 +615,7 @@ static int do_flight(play_t *play, const word_t *args, size_t count)
   envelope.sender = strcmp(args[0].base, "<>") != 0 ? args[0].base : NULL;
   envelope.recipients = recipients;
   envelope.ret = has_word(args + 3, count - 3, "dsn") ? UVSMTP_RET_FULL : UVSMTP_RET_UNSAID;
+  uvsmtp_envelope_look(&envelope, &flight.lengths);
   return uvsmtp_protocol_flight(play->protocol, &flight);
 }
 
@@ -690,29 +691,15 @@ static void line_do(play_t *play, char *text)
     const char *verb;
     size_t min_args;
     int (*run)(play_t *play, const word_t *args, size_t count);
-  } rows[] = {{"greeting", 1, do_greeting},
-              {"mail", 1, do_mail},
-              {"rcpt", 1, do_rcpt},
-              {"data", 0, do_data},
-              {"body", 1, do_body},
-              {"end", 0, do_end},
-              {"clean", 1, do_clean},
-              {"bdat", 1, do_bdat},
-              {"flight", 3, do_flight},
-              {"starttls", 0, do_starttls},
-              {"auth", 1, do_auth},
-              {"tls_started", 0, do_tls_started},
-              {"respond", 1, do_respond},
-              {"cancel", 0, do_cancel},
-              {"rset", 0, do_rset},
-              {"noop", 0, do_noop},
-              {"quit", 0, do_quit},
-              {"vrfy", 1, do_vrfy},
-              {"command", 1, do_command},
-              {"eof", 0, do_eof},
-              {"xclient", 1, do_xclient},
-              {"xforward", 1, do_xforward},
-              {"expire", 1, do_expire}};
+  } rows[] = {
+      {"greeting", 1, do_greeting}, {"mail", 1, do_mail},     {"rcpt", 1, do_rcpt},
+      {"data", 0, do_data},         {"body", 1, do_body},     {"end", 0, do_end},
+      {"clean", 1, do_clean},       {"bdat", 1, do_bdat},     {"flight", 3, do_flight},
+      {"starttls", 0, do_starttls}, {"auth", 1, do_auth},     {"tls_started", 0, do_tls_started},
+      {"respond", 1, do_respond},   {"cancel", 0, do_cancel}, {"rset", 0, do_rset},
+      {"noop", 0, do_noop},         {"quit", 0, do_quit},     {"vrfy", 1, do_vrfy},
+      {"command", 1, do_command},   {"eof", 0, do_eof},       {"xclient", 1, do_xclient},
+      {"xforward", 1, do_xforward}, {"expire", 1, do_expire}};
   word_t words[WORD_MAX];
   size_t count = split_words(play, text, words);
   no_event_left(play);
@@ -893,7 +880,8 @@ static void line_start(play_t *play, char *text)
 /* Stands in for libidn2: one domain that it knows, all others it refuses. */
 static int to_ascii(char *out, size_t size, const char *domain)
 {
-  if (strcmp(domain, "b\xc3\xbc" "cher.example") != 0)
+  if (strcmp(domain, "b\xc3\xbc"
+                     "cher.example") != 0)
     return UVSMTP_EADDRESS;
   snprintf(out, size, "xn--bcher-kva.example");
   return 0;
