@@ -476,6 +476,7 @@ struct uvsmtp_send_s {
   unsigned char client_priority;
   bool client_again;
   unsigned char client_spared, unused;
+  uvsmtp_address_lengths_t lengths; /* of the envelope; not the client's alone */
 };
 
 /**

@@ -116,7 +116,7 @@ int uvsmtp__sends_describe(uvsmtp_send_t *send, const uvsmtp_envelope_t *envelop
   send->client_spared = send->unused = 0;
   if (options != NULL)
     err = read_options(send, options);
-  if (uvsmtp_envelope_check(envelope) != 0)
+  if (uvsmtp_envelope_look(envelope, &send->lengths) != 0)
     return UVSMTP_EINJECTION;
   return err;
 }

@@ -168,7 +168,8 @@ int uvsmtp__content_fly(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
                             .tag = t,
                             .recipient_tag = t->results,
                             .recipient_stride = sizeof(*t->results),
-                            .data = !t->chunked};
+                            .data = !t->chunked,
+                            .lengths = t->send->lengths};
   int err = t->kept_all || flight.data ? 0 : keep_pieces(t), again;
   if (err != 0) {
     again = uvsmtp__content_rewind(c, t);

@@ -53,7 +53,7 @@ int uvsmtp_connection_send(uvsmtp_connection_t *c, uvsmtp_send_t *send,
     return UVSMTP_EINVAL;
   if (envelope->recipient_count == 0 || envelope->recipients == NULL)
     return UVSMTP_ENORECIPIENTS;
-  if ((err = uvsmtp_envelope_check(envelope)) != 0)
+  if ((err = uvsmtp_envelope_look(envelope, &send->lengths)) != 0)
     return err;
   send->envelope = envelope;
   send->source = source;
