@@ -20,12 +20,14 @@ typedef uint8_t uvsmtp__octets_t __attribute__((vector_size(16)));
 #include <emmintrin.h>
 #define UVSMTP__MOVEMASK(v) ((uint32_t)_mm_movemask_epi8((__m128i)(v)))
 #define UVSMTP__LARGER(a, b) ((uvsmtp__octets_t)_mm_max_epu8((__m128i)(a), (__m128i)(b)))
+#define UVSMTP__SMALLER(a, b) ((uvsmtp__octets_t)_mm_min_epu8((__m128i)(a), (__m128i)(b)))
 #else
-#define UVSMTP__LARGER(a, b) uvsmtp__octets_choose(a, b)
-static inline uvsmtp__octets_t uvsmtp__octets_choose(uvsmtp__octets_t a, uvsmtp__octets_t b)
+#define UVSMTP__LARGER(a, b) uvsmtp__octets_choose((uvsmtp__octets_t)((a) > (b)), a, b)
+#define UVSMTP__SMALLER(a, b) uvsmtp__octets_choose((uvsmtp__octets_t)((a) < (b)), a, b)
+static inline uvsmtp__octets_t uvsmtp__octets_choose(uvsmtp__octets_t which, uvsmtp__octets_t a,
+                                                     uvsmtp__octets_t b)
 {
-  uvsmtp__octets_t larger = (uvsmtp__octets_t)(a > b);
-  return (a & larger) | (b & ~larger);
+  return (a & which) | (b & ~which);
 }
 #define UVSMTP__MOVEMASK(v) uvsmtp__octets_gather(v)
 /* One multiplication brings the highest bits of eight octets together. */
@@ -57,10 +59,14 @@ static inline uint32_t uvsmtp__octets_mask(uvsmtp__octets_t v)
   return UVSMTP__MOVEMASK(v);
 }
 
-/* The larger one of each two. */
+/* The larger one of each two, and the smaller one. */
 static inline uvsmtp__octets_t uvsmtp__octets_larger(uvsmtp__octets_t a, uvsmtp__octets_t b)
 {
   return UVSMTP__LARGER(a, b);
+}
+static inline uvsmtp__octets_t uvsmtp__octets_smaller(uvsmtp__octets_t a, uvsmtp__octets_t b)
+{
+  return UVSMTP__SMALLER(a, b);
 }
 
 static inline uvsmtp__octets_t uvsmtp__octets_equal(uvsmtp__octets_t v, char octet)
@@ -106,13 +112,14 @@ static inline size_t uvsmtp__octets_find(const char *s, size_t len, char octet)
 /* Are the `len` octets at `a` those at `b`? */
 UVSMTP__INLINE bool uvsmtp__octets_same(const char *a, const char *b, size_t len)
 {
-  size_t at = len - UVSMTP__OCTETS; /* the last ones may be some of the others once more */
+  size_t last = len - UVSMTP__OCTETS;
   uvsmtp__octets_t same;
   if (len < UVSMTP__OCTETS)
     return memcmp(a, b, len) == 0;
-  same = (uvsmtp__octets_t)(uvsmtp__octets_load(a + at) == uvsmtp__octets_load(b + at));
-  for (size_t i = 0; i < at; i += UVSMTP__OCTETS)
+  same = (uvsmtp__octets_t)(uvsmtp__octets_load(a) == uvsmtp__octets_load(b));
+  for (size_t i = UVSMTP__OCTETS; i < last; i += UVSMTP__OCTETS)
     same &= (uvsmtp__octets_t)(uvsmtp__octets_load(a + i) == uvsmtp__octets_load(b + i));
+  same &= (uvsmtp__octets_t)(uvsmtp__octets_load(a + last) == uvsmtp__octets_load(b + last));
   return uvsmtp__octets_mask(same) == 0xffff;
 }
 

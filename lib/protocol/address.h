@@ -10,9 +10,11 @@
 
 #define UVSMTP__SHORT_ADDRESS 64 /* octets at most, a bit for each */
 
-/* A bit for each octet that is a part of a word, a dot, or an "@". */
+/* What was seen of one: a bit for each dot or "@", one for each "@", and whether each octet is one
+ * of these or a part of a word. */
 typedef struct {
-  uint64_t word, dot, at;
+  uint64_t cut, at;
+  uvsmtp__octets_t well;
 } marks_t;
 
 UVSMTP__INLINE void uvsmtp__mark(marks_t *marks, uvsmtp__octets_t v, size_t place)
@@ -20,17 +22,18 @@ UVSMTP__INLINE void uvsmtp__mark(marks_t *marks, uvsmtp__octets_t v, size_t plac
   uvsmtp__octets_t word = uvsmtp__octets_within(v | 0x20, 'a', 26) |
                           uvsmtp__octets_within(v, '0', 10) | uvsmtp__octets_equal(v, '-') |
                           uvsmtp__octets_equal(v, '_');
-  marks->word |= (uint64_t)uvsmtp__octets_mask(word) << place;
-  marks->dot |= (uint64_t)uvsmtp__octets_mask(uvsmtp__octets_equal(v, '.')) << place;
-  marks->at |= (uint64_t)uvsmtp__octets_mask(uvsmtp__octets_equal(v, '@')) << place;
+  uvsmtp__octets_t at = uvsmtp__octets_equal(v, '@'), cut = at | uvsmtp__octets_equal(v, '.');
+  marks->well &= word | cut;
+  marks->cut |= (uint64_t)uvsmtp__octets_mask(cut) << place;
+  marks->at |= (uint64_t)uvsmtp__octets_mask(at) << place;
 }
 
 /* Words are cut by dots and the one "@"; none of them is empty. */
 UVSMTP__INLINE bool uvsmtp__is_address(const marks_t *marks, size_t len)
 {
-  uint64_t last = UINT64_C(1) << (len - 1), cut = marks->dot | marks->at;
-  return marks->at != 0 && (marks->at & (marks->at - 1)) == 0 &&
-         (marks->word | cut) == (last | (last - 1)) && (cut & (cut << 1 | 1 | last)) == 0;
+  uint64_t ends = UINT64_C(1) << (len - 1) | 1;
+  return uvsmtp__octets_mask(marks->well) == 0xffff && marks->at != 0 &&
+         (marks->at & (marks->at - 1)) == 0 && (marks->cut & (marks->cut << 1 | ends)) == 0;
 }
 
 UVSMTP__INLINE void uvsmtp__put_sixteen(char *out, const char *s, size_t place, marks_t *marks)
@@ -43,20 +46,21 @@ UVSMTP__INLINE void uvsmtp__put_sixteen(char *out, const char *s, size_t place, 
 /* Its first eight octets and its last ones, which may be the same. */
 UVSMTP__INLINE void uvsmtp__put_few(char *out, const char *s, size_t len, marks_t *marks)
 {
-  const size_t half = UVSMTP__OCTETS / 2;
-  uvsmtp__octets_t v = {0};
+  const size_t half = UVSMTP__OCTETS / 2, last = len - half;
+  uvsmtp__octets_t v;
   memcpy(&v, s, half);
+  memcpy((char *)&v + half, s + last, half);
   memcpy(out, s, half);
+  memcpy(out + last, s + last, half);
   uvsmtp__mark(marks, v, 0);
-  memcpy(&v, s + len - half, half);
-  memcpy(out + len - half, s + len - half, half);
-  uvsmtp__mark(marks, v, len - half);
+  marks->cut = (marks->cut & 0xff) | marks->cut >> half << last;
+  marks->at = (marks->at & 0xff) | marks->at >> half << last;
 }
 
 /* Writes an address of `len` octets if it is such a one; there is room for any. */
 UVSMTP__INLINE bool uvsmtp__put_address(char *out, const char *s, size_t len)
 {
-  marks_t marks = {0};
+  marks_t marks = {.well = ~(uvsmtp__octets_t){0}};
   if (len < UVSMTP__OCTETS / 2 || len > UVSMTP__SHORT_ADDRESS)
     return false;
   if (len < UVSMTP__OCTETS) {

@@ -399,18 +399,36 @@ static bool asks_for_more(const uvsmtp_envelope_t *e)
          uvsmtp__rcpt_needs_more(e->recipients);
 }
 
+/* The smallest of its first sixteen octets and its last ones, at each place. */
+static inline uvsmtp__octets_t smallest(const char *s, size_t len)
+{
+  return uvsmtp__octets_smaller(uvsmtp__octets_load(s),
+                                uvsmtp__octets_load(s + len - UVSMTP__OCTETS));
+}
+
+/* Both at once, where that is all of them, as it is of most; CR and LF are below 14. */
+static inline bool either_breaks(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+  if (a_len - UVSMTP__OCTETS <= UVSMTP__OCTETS && b_len - UVSMTP__OCTETS <= UVSMTP__OCTETS &&
+      uvsmtp__octets_mask(uvsmtp__octets_within(
+          uvsmtp__octets_smaller(smallest(a, a_len), smallest(b, b_len)), 0, 14)) == 0)
+    return false;
+  return uvsmtp__breaks_line(a, a_len) || uvsmtp__breaks_line(b, b_len);
+}
+
 int uvsmtp_envelope_look(const uvsmtp_envelope_t *e, uvsmtp_address_lengths_t *lengths)
 {
-  size_t sender, recipient;
+  const char *sender = e->sender, *recipient;
+  size_t sender_len, recipient_len;
   *lengths = (uvsmtp_address_lengths_t){0, 0};
   if (asks_for_more(e))
     return uvsmtp_envelope_check(e);
-  sender = strlen(e->sender);
-  recipient = strlen(e->recipients->address);
-  if (uvsmtp__breaks_line(e->sender, sender) ||
-      uvsmtp__breaks_line(e->recipients->address, recipient))
+  recipient = e->recipients->address;
+  sender_len = strlen(sender);
+  recipient_len = strlen(recipient);
+  if (either_breaks(sender, sender_len, recipient, recipient_len))
     return UVSMTP_EINJECTION;
-  if (sender - 1 < UVSMTP__SHORT_ADDRESS && recipient - 1 < UVSMTP__SHORT_ADDRESS)
-    *lengths = (uvsmtp_address_lengths_t){(unsigned char)sender, (unsigned char)recipient};
+  if (sender_len - 1 < UVSMTP__SHORT_ADDRESS && recipient_len - 1 < UVSMTP__SHORT_ADDRESS)
+    *lengths = (uvsmtp_address_lengths_t){(unsigned char)sender_len, (unsigned char)recipient_len};
   return 0;
 }

@@ -122,17 +122,20 @@ static void every_octet_has_its_bit(void **state)
   }
 }
 
-static void of_two_octets_the_larger_is_taken(void **state)
+static void of_two_octets_the_larger_is_taken_or_the_smaller(void **state)
 {
   for (unsigned a = 0; a < 256; a++) {
     char all_a[UVSMTP__OCTETS], some[UVSMTP__OCTETS];
-    uvsmtp__octets_t larger;
+    uvsmtp__octets_t larger, smaller;
     memset(all_a, (int)a, sizeof(all_a));
     for (size_t i = 0; i < sizeof(some); i++)
       some[i] = (char)(i * 17);
     larger = uvsmtp__octets_larger(uvsmtp__octets_load(all_a), uvsmtp__octets_load(some));
-    for (unsigned i = 0; i < sizeof(some); i++)
+    smaller = uvsmtp__octets_smaller(uvsmtp__octets_load(all_a), uvsmtp__octets_load(some));
+    for (unsigned i = 0; i < sizeof(some); i++) {
       assert_int_equal(larger[i], a > i * 17 ? a : i * 17);
+      assert_int_equal(smaller[i], a < i * 17 ? a : i * 17);
+    }
   }
 }
 
@@ -144,7 +147,7 @@ int main(void)
       cmocka_unit_test(any_mixture_is_judged_as_octet_by_octet),
       cmocka_unit_test(an_octet_is_found_at_every_place),
       cmocka_unit_test(every_octet_has_its_bit),
-      cmocka_unit_test(of_two_octets_the_larger_is_taken),
+      cmocka_unit_test(of_two_octets_the_larger_is_taken_or_the_smaller),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* Paths: what an address becomes on the line, and that it cannot leave its brackets. */
 #include "session.h"
 
+#include "protocol/address.h"
 #include "protocol/machine.h"
 
 #define LABEL_50 "12345678901234567890123456789012345678901234567890"
@@ -120,11 +121,49 @@ static void no_address_of_odd_characters_closes_its_path_early(void **state)
   session_free(&s);
 }
 
+/* Words with single dots and one "@" between them. */
+static bool is_short_address(const char *s, size_t len)
+{
+  size_t ats = 0, word = 0;
+  for (size_t i = 0; i < len; i++) {
+    bool cut = s[i] == '.' || s[i] == '@';
+    if (cut ? word == 0
+            : strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_", s[i]) ==
+                      NULL ||
+                  s[i] == '\0')
+      return false;
+    ats += s[i] == '@';
+    word = cut ? 0 : word + 1;
+  }
+  return ats == 1 && word > 0;
+}
+
+static void a_short_address_is_judged_octet_by_octet(void **state)
+{
+  for (size_t len = 1; len <= 66; len++) {
+    for (size_t i = 0; i < len * 256; i++) {
+      char *s = malloc(len), out[80]; /* of just that length, so that no more can be read */
+      memset(s, 'a', len);
+      s[len / 2] = '@';
+      s[len * 3 / 4] = '.';
+      s[i / 256] = (char)i;
+      memset(out, '#', sizeof(out));
+      assert_int_equal(uvsmtp__put_address(out, s, len),
+                       len >= 8 && len <= 64 && is_short_address(s, len));
+      if (len >= 8 && len <= 64)
+        assert_memory_equal(out, s, len);
+      assert_int_equal(out[len], '#');
+      free(s);
+    }
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(addresses_become_paths_or_are_refused),
       cmocka_unit_test(no_address_of_odd_characters_closes_its_path_early),
+      cmocka_unit_test(a_short_address_is_judged_octet_by_octet),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
