@@ -237,21 +237,22 @@ static __attribute__((noinline)) size_t put_lines(const uvsmtp_reply_t *reply, c
   return len;
 }
 
+/* Most are one line of some words and CRLF, behind an enhanced code of single digits or none. */
+static inline bool is_usual(const uvsmtp_reply_t *reply)
+{
+  const char *line = reply->raw.base;
+  return reply->lines == 1 && reply->raw.len > 12 && (reply->enhanced[0] == 0 || line[9] == ' ') &&
+         memcmp(line + reply->raw.len - 2, "\r\n", 2) == 0;
+}
+
 size_t uvsmtp_reply_text(const uvsmtp_reply_t *reply, char *out, size_t size)
 {
-  uvsmtp_slice_t text;
-  size_t len;
+  size_t skip = reply->enhanced[0] == 0 ? 4 : 10, len = reply->raw.len - 2 - skip;
   if (size == 0)
     return 0;
-  if (reply->lines != 1 || reply->raw.len == 0)
+  if (!is_usual(reply))
     return put_lines(reply, out, size - 1);
-  text = text_of(reply->raw.base, reply->raw.len);
-  /* Most have an enhanced code of single digits, or none. */
-  if (reply->enhanced[0] != 0 && text.len > 5 && text.base[5] == ' ')
-    text = (uvsmtp_slice_t){text.base + 6, text.len - 6};
-  else if (reply->enhanced[0] != 0)
-    return put_lines(reply, out, size - 1);
-  len = text.len < size - 1 ? text.len : size - 1;
+  len = len < size - 1 ? len : size - 1;
   out[len] = '\0';
-  return uvsmtp__copy_text(out, text.base, len);
+  return uvsmtp__copy_text(out, reply->raw.base + skip, len);
 }
