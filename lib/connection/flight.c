@@ -102,6 +102,7 @@ static int fly(uvsmtp_connection_t *c, run_t *run, uvsmtp_send_t *send)
   if (t == NULL)
     return UVSMTP_ENOMEM;
   run->flight.envelope = send->envelope;
+  run->flight.lengths = send->lengths;
   run->flight.tag = t;
   run->flight.recipient_tag = t->results;
   run->needs.size = run->content.len;
