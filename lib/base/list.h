@@ -52,6 +52,15 @@ static inline void uvsmtp__list_remove(uvsmtp__link_t *link)
   link->prev = link->next = NULL;
 }
 
+/* Takes the first one out, whose links are not set any more; there has to be one. */
+static inline uvsmtp__link_t *uvsmtp__list_shift(uvsmtp__link_t *head)
+{
+  uvsmtp__link_t *first = head->next;
+  head->next = first->next;
+  first->next->prev = head;
+  return first;
+}
+
 /* Moves all elements of `from` into the empty list `to`. */
 static inline void uvsmtp__list_move(uvsmtp__link_t *to, uvsmtp__link_t *from)
 {

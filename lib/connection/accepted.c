@@ -10,14 +10,21 @@
 #include "connection/result.h"
 #include "connection/ways.h"
 
-static bool went_well(const uvsmtp_connection_t *c, const uvsmtp__transaction_t *t,
-                      const uvsmtp_event_t *event)
+/* Of a flight of which nothing was told by now all was accepted. */
+static inline bool was_accepted(const uvsmtp__transaction_t *t, const uvsmtp_event_t *event)
 {
-  return event->type == UVSMTP_EVENT_REPLY && UVSMTP_REPLY_CLASS(&event->reply) == 2 &&
-         (event->command == UVSMTP_COMMAND_BDAT_LAST ||
+  if (t->quiet)
+    return event->command == UVSMTP_COMMAND_BDAT_LAST;
+  return (event->command == UVSMTP_COMMAND_BDAT_LAST ||
           event->command == UVSMTP_COMMAND_DATA_END) &&
-         event->last && event->index == 0 && t->end != 0 && !t->decided &&
-         (t->quiet || (t->mail_ok && t->accepted == t->count)) &&
+         t->end != 0 && !t->decided && t->mail_ok && t->accepted == t->count;
+}
+
+static inline bool went_well(const uvsmtp_connection_t *c, const uvsmtp__transaction_t *t,
+                             const uvsmtp_event_t *event)
+{
+  return was_accepted(t, event) && UVSMTP_REPLY_CLASS(&event->reply) == 2 && event->last &&
+         event->index == 0 &&
          /* in the clear the protocol has seen to it */
          (!c->tls_done || uvsmtp__connection_reached(c) >= t->end);
 }
@@ -50,7 +57,8 @@ static inline void accept_recipients(uvsmtp__transaction_t *t, const uvsmtp_even
     r->address = recipient->address;
     r->status = UVSMTP_ACCEPTED;
     r->code = event->reply.code;
-    memcpy(r->enhanced, event->reply.enhanced, sizeof(r->enhanced));
+    for (size_t i = 0; i < 3; i++)
+      r->enhanced[i] = event->reply.enhanced[i];
     r->text = text;
     r->phase = event->command;
     r->try_elsewhere = false;
@@ -65,8 +73,8 @@ static UVSMTP__RARE void prepare(const uvsmtp_connection_t *c, uvsmtp_result_t *
   uvsmtp__result_session(c, result);
 }
 
-static void give_accepted(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
-                          const uvsmtp_event_t *event)
+static inline __attribute__((always_inline)) void
+give_accepted(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsmtp_event_t *event)
 {
   char text[UVSMTP__WORDS_MAX], id[128];
   size_t len = uvsmtp_reply_text(&event->reply, text, sizeof(text));
@@ -78,17 +86,21 @@ static void give_accepted(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
     prepare(c, result);
   result->phase = event->command;
   result->code = event->reply.code;
-  memcpy(result->enhanced, event->reply.enhanced, sizeof(result->enhanced));
+  for (size_t i = 0; i < 3; i++)
+    result->enhanced[i] = event->reply.enhanced[i];
   result->text = text;
   result->queue_id = find_queue_id(c->pump, &event->reply, text, len, id, sizeof(id));
+  uvsmtp__list_shift(&c->pump->flight);
+  uvsmtp__leave_flight(c->pump, t);
   uvsmtp__result_tell(c, t, result);
 }
 
 void uvsmtp__pump_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
 {
-  uvsmtp__transaction_t *t = uvsmtp__pump_front(c);
-  if (t == NULL || !went_well(c, t, event)) {
-    uvsmtp__reply_other(c, t, event);
+  uvsmtp__link_t *oldest = c->pump->flight.next;
+  uvsmtp__transaction_t *t = UVSMTP__CONTAINER(oldest, uvsmtp__transaction_t, link);
+  if (oldest == &c->pump->flight || !went_well(c, t, event)) {
+    uvsmtp__reply_other(c, uvsmtp__pump_front(c), event);
     return;
   }
   c->terms.farewell = false;

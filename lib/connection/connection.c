@@ -208,7 +208,7 @@ static void deliver_unsolicited(uvsmtp_connection_t *c, const uvsmtp_event_t *ev
   if (c->phase == UVSMTP__PHASE_QUITTING)
     return;
   if (c->phase == UVSMTP__PHASE_READY && uvsmtp__pump_busy(c)) {
-    uvsmtp__pump_event(c, event);
+    uvsmtp__pump_unsolicited(c, event);
     return;
   }
   uvsmtp__connection_whom(c, whom, sizeof(whom));

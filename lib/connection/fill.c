@@ -57,7 +57,8 @@ static void note_begun(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   if (t->overlapped)
     t->used |= UVSMTP_WAY_OVERLAP;
   if (t->size != UVSMTP_SIZE_UNKNOWN)
-    c->pump->flying_bytes += t->size;
+    t->weight = t->size;
+  c->pump->flying_bytes += t->weight;
 }
 
 /* By BDAT goes what can: a content in place only if it needs no change, an empty one never. */

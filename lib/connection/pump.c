@@ -14,7 +14,7 @@ static unsigned avoided(const uvsmtp_connection_options_t *o)
   .list = {(uvsmtp__link_t *)&uvsmtp__pump_at_rest.list,                                           \
            (uvsmtp__link_t *)&uvsmtp__pump_at_rest.list}
 
-const uvsmtp__pump_t uvsmtp__pump_at_rest = {EMPTY(queue), EMPTY(flight), EMPTY(done), EMPTY(free)};
+const uvsmtp__pump_t uvsmtp__pump_at_rest = {EMPTY(queue), EMPTY(flight), EMPTY(done)};
 
 void uvsmtp__pump_init(uvsmtp_connection_t *c)
 {
@@ -30,7 +30,6 @@ int uvsmtp__pump_wake(uvsmtp_connection_t *c)
   uvsmtp__list_init(&pump->queue);
   uvsmtp__list_init(&pump->flight);
   uvsmtp__list_init(&pump->done);
-  uvsmtp__list_init(&pump->free);
   c->pump = pump;
   return 0;
 }
@@ -69,8 +68,9 @@ void uvsmtp__pump_ready(uvsmtp_connection_t *c)
 /* What it keeps for the next message. */
 static void free_kept(uvsmtp_connection_t *c)
 {
-  UVSMTP__LIST_EACH (link, &c->pump->free) {
-    uvsmtp__list_remove(link);
+  uvsmtp__link_t *link;
+  while ((link = c->pump->free) != NULL) {
+    c->pump->free = link->next;
     uvsmtp__free(c->mem, UVSMTP__CONTAINER(link, uvsmtp__transaction_t, link));
   }
   uvsmtp__free(c->mem, c->pump->gather);

@@ -57,18 +57,19 @@ enum {
 
 typedef struct uvsmtp__transaction_s {
   /* What stays as long as its memory is used again. */
-  uvsmtp__link_t link; /* in flight, or free */
+  uvsmtp__link_t link; /* in flight, or done; if it is free only `next` counts */
   uvsmtp_mem_t mem;    /* that it and its words are of: it may outlive its connection */
   size_t capacity;     /* recipients there is room for */
-  uvsmtp_recipient_result_t *results; /* room for `capacity` */
   char **texts;                       /* owned words for each, or NULL: `worded` */
   bool *doubts;        /* for each: it may have been delivered at a try before: `doubtful` */
   uvsmtp_slice_t kept[UVSMTP__KEPT]; /* pieces of a source whose pieces stay in place */
 
+  uvsmtp_recipient_result_t *results; /* room for `capacity` */
+
   /* What is set when it is made, and by whoever opens the source. */
+  size_t count;        /* recipients; beside `results`, as in uvsmtp_result_t */
   uvsmtp_send_t *send;
   uint64_t order;      /* of its send among those of the connection */
-  size_t count;        /* recipients */
   uint64_t size;       /* octets, UVSMTP_SIZE_UNKNOWN */
   uvsmtp_source_info_t info;
   uvsmtp_mail_needs_t needs;
@@ -76,6 +77,7 @@ typedef struct uvsmtp__transaction_s {
   size_t kept_at;      /* the next of them to be given out */
   uint64_t begin;      /* octets issued before its content; 0: not issued */
   uint64_t end;        /* octets issued up to the end of its content; 0: not issued */
+  uint64_t weight;     /* octets that it counts in flying_bytes */
 
   /* What begins at nought, and as long as it is `quiet` is not set at all, like `results`. */
   size_t next;         /* recipient to issue */
@@ -154,7 +156,7 @@ typedef struct uvsmtp__pump_s {
   uvsmtp__link_t queue;  /* sends */
   uvsmtp__link_t flight; /* transactions, oldest first */
   uvsmtp__link_t done;   /* transactions whose callback is due from the loop */
-  uvsmtp__link_t free;   /* transactions to use again */
+  uvsmtp__link_t *free;  /* transactions to use again, the one used last first; NULL: none */
   size_t queued, flying;
   size_t watched;        /* of those in flight */
   uint64_t flying_bytes;
@@ -196,8 +198,10 @@ void uvsmtp__pump_run(uvsmtp_connection_t *c);
  * change nothing. */
 int uvsmtp__pump_queue(uvsmtp_connection_t *c, uvsmtp_send_t *const *sends, size_t count,
                        uvsmtp_send_cb cb);
-/* A reply to a command of the pump, or an unsolicited one while it is busy. */
+/* A reply to a command of the pump. */
 void uvsmtp__pump_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event);
+/* A reply to no command, while it is busy. */
+void uvsmtp__pump_unsolicited(uvsmtp_connection_t *c, const uvsmtp_event_t *event);
 /*
  * The connection is over, and its stream closed: nothing that was borrowed is in use any more.
  * Settles every send with its outcome and calls the callbacks.

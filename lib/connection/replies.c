@@ -36,8 +36,7 @@ static bool is_over(const uvsmtp__transaction_t *t, const uvsmtp_event_t *event)
   return t->step != UVSMTP__STEP_RCPT && (t->accepted == 0 || t->decided);
 }
 
-/* Nobody asked for this reply. */
-static void on_unsolicited(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
+void uvsmtp__pump_unsolicited(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
 {
   uvsmtp__transaction_t *t = uvsmtp__pump_front(c);
   int klass = event->reply.code / 100;
@@ -140,10 +139,6 @@ static void on_transaction(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
 void uvsmtp__reply_other(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
                          const uvsmtp_event_t *event)
 {
-  if (event->type == UVSMTP_EVENT_UNSOLICITED) {
-    on_unsolicited(c, event);
-    return;
-  }
   note_farewell(c, &event->reply);
   if (event->command == UVSMTP_COMMAND_RSET)
     on_reset(c, t, event);

@@ -13,7 +13,8 @@
 void uvsmtp__result_later(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
 {
   uvsmtp__content_close(t);
-  uvsmtp__leave_flight(c, t);
+  uvsmtp__list_remove(&t->link);
+  uvsmtp__leave_flight(c->pump, t);
   t->due = true;
   uvsmtp__list_push_back(&c->pump->done, &t->link);
   uvsmtp__pump_run_soon(c);
@@ -120,7 +121,8 @@ void uvsmtp__result_start_over(uvsmtp__transaction_t *t)
 static void go_on(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const char *text)
 {
   uvsmtp__link_t *at = c->pump->queue.next;
-  uvsmtp__leave_flight(c, t);
+  uvsmtp__list_remove(&t->link);
+  uvsmtp__leave_flight(c->pump, t);
   if (t->read || t->kept_all)
     uvsmtp__content_close(t);
   open_again(t, text);
@@ -227,6 +229,9 @@ void uvsmtp__result_give(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const
   result.queue_id = t->taken ? uvsmtp__queue_id(text, id, sizeof(id)) : "";
   result.cancelled = t->cancelled;
   uvsmtp__result_session(c, &result);
+  uvsmtp__list_remove(&t->link);
+  if (!t->due)
+    uvsmtp__leave_flight(c->pump, t);
   uvsmtp__result_tell(c, t, &result);
 }
 

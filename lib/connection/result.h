@@ -4,19 +4,13 @@
 /* How a result is given, whatever it is. */
 #include "connection/connection.h"
 
-/* It is not under way any more. */
-static inline void uvsmtp__leave_flight(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
+/* It is not among those under way any more. */
+static inline void uvsmtp__leave_flight(uvsmtp__pump_t *pump, const uvsmtp__transaction_t *t)
 {
-  uvsmtp__pump_t *pump = c->pump;
-  uvsmtp__list_remove(&t->link);
-  if (t->due)
-    return;
   pump->flying--;
+  pump->flying_bytes -= t->weight;
   if (t->watched)
     pump->watched--;
-  t->watched = false;
-  if (t->step != UVSMTP__STEP_MAIL && t->size != UVSMTP_SIZE_UNKNOWN)
-    pump->flying_bytes -= t->size;
 }
 
 /* Where it was. */
@@ -28,7 +22,15 @@ static inline void uvsmtp__result_session(const uvsmtp_connection_t *c, uvsmtp_r
   result->connected_ms = c->info.ready_ms;
 }
 
-/* Calls back with a result of which all is filled in but the recipients and the times. */
+/* Its memory is for the next one. */
+static inline void uvsmtp__transaction_put_by(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
+{
+  t->link.next = c->pump->free;
+  c->pump->free = &t->link;
+}
+
+/* Calls back, when it is not under way any more, with a result of which all is filled in but the
+ * recipients and the times. */
 static inline void uvsmtp__result_tell(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
                                        uvsmtp_result_t *result)
 {
@@ -39,7 +41,6 @@ static inline void uvsmtp__result_tell(uvsmtp_connection_t *c, uvsmtp__transacti
   result->queued_ms = send->queued_ms;
   result->started_ms = send->started_ms;
   result->finished_ms = uv_now(c->loop);
-  uvsmtp__leave_flight(c, t);
   if (c->pump->gather != NULL && c->pump->flying + c->pump->queued == 0)
     uvsmtp__gather_free(c);
   send->owner = NULL;
@@ -49,7 +50,7 @@ static inline void uvsmtp__result_tell(uvsmtp_connection_t *c, uvsmtp__transacti
   if (t->carried || t->foreign || t->worded || t->doubtful)
     uvsmtp__transaction_release(c, t);
   else
-    uvsmtp__list_push_front(&c->pump->free, &t->link);
+    uvsmtp__transaction_put_by(c, t);
 }
 
 #endif

@@ -21,6 +21,28 @@ static UVSMTP__RARE void adopt(uvsmtp_connection_t *c, uvsmtp__transaction_t *t)
   t->foreign = true;
 }
 
+/* To the end of the queue, which is closed when all are in it. */
+static void append(uvsmtp_connection_t *c, uvsmtp_send_t *const *sends, size_t count,
+                   uvsmtp_send_cb cb)
+{
+  uvsmtp__link_t *queue = &c->pump->queue, *last = queue->prev;
+  for (size_t i = 0; i < count; i++) {
+    uvsmtp_send_t *send = sends[i];
+    uvsmtp__link_t *link = uvsmtp__send_link_of(send);
+    if (send->transaction != NULL)
+      adopt(c, send->transaction);
+    send->cb = cb;
+    send->owner = c;
+    send->started_ms = 0;
+    send->cancel_queued = NULL;
+    link->prev = last;
+    last = last->next = link;
+  }
+  last->next = queue;
+  queue->prev = last;
+  c->pump->queued += count;
+}
+
 int uvsmtp__pump_queue(uvsmtp_connection_t *c, uvsmtp_send_t *const *sends, size_t count,
                        uvsmtp_send_cb cb)
 {
@@ -28,17 +50,7 @@ int uvsmtp__pump_queue(uvsmtp_connection_t *c, uvsmtp_send_t *const *sends, size
     return UVSMTP_ECLOSING;
   if (c->pump == &uvsmtp__pump_at_rest && uvsmtp__pump_wake(c) != 0)
     return UVSMTP_ENOMEM;
-  for (size_t i = 0; i < count; i++) {
-    uvsmtp_send_t *send = sends[i];
-    if (send->transaction != NULL)
-      adopt(c, send->transaction);
-    send->cb = cb;
-    send->owner = c;
-    send->started_ms = 0;
-    send->cancel_queued = NULL;
-    uvsmtp__list_push_back(&c->pump->queue, uvsmtp__send_link_of(send));
-  }
-  c->pump->queued += count;
+  append(c, sends, count, cb);
   if (has_to_be_run(c))
     uvsmtp__pump_run_soon(c);
   return 0;

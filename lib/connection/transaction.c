@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "connection/connection.h"
+#include "connection/result.h"
 
 uvsmtp__transaction_t *uvsmtp__transaction_allocate(uvsmtp_connection_t *c, size_t count)
 {
@@ -23,10 +23,10 @@ uvsmtp__transaction_t *uvsmtp__transaction_allocate(uvsmtp_connection_t *c, size
 
 uvsmtp__transaction_t *uvsmtp__transaction_find(uvsmtp_connection_t *c, size_t count)
 {
-  UVSMTP__LIST_EACH (link, &c->pump->free) {
-    uvsmtp__transaction_t *t = UVSMTP__CONTAINER(link, uvsmtp__transaction_t, link);
+  for (uvsmtp__link_t **at = &c->pump->free; *at != NULL; at = &(*at)->next) {
+    uvsmtp__transaction_t *t = UVSMTP__CONTAINER(*at, uvsmtp__transaction_t, link);
     if (t->capacity >= count) {
-      uvsmtp__list_remove(link);
+      *at = t->link.next;
       return t;
     }
   }
@@ -69,5 +69,5 @@ void uvsmtp__transaction_release(uvsmtp_connection_t *c, uvsmtp__transaction_t *
   }
   if (t->worded || t->doubtful)
     uvsmtp__transaction_clear(t);
-  uvsmtp__list_push_front(&c->pump->free, &t->link);
+  uvsmtp__transaction_put_by(c, t);
 }

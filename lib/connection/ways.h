@@ -88,11 +88,11 @@ static inline uvsmtp__transaction_t *uvsmtp__pump_youngest(const uvsmtp_connecti
 /* uvsmtp__transaction_find, which as a rule is the one that was used last. */
 static inline uvsmtp__transaction_t *uvsmtp__transaction_take(uvsmtp_connection_t *c, size_t count)
 {
-  uvsmtp__link_t *link = c->pump->free.next;
+  uvsmtp__link_t *link = c->pump->free;
   uvsmtp__transaction_t *t = UVSMTP__CONTAINER(link, uvsmtp__transaction_t, link);
-  if (link == &c->pump->free || t->capacity < count)
+  if (link == NULL || t->capacity < count)
     return uvsmtp__transaction_find(c, count);
-  uvsmtp__list_remove(link);
+  c->pump->free = link->next;
   return t;
 }
 
