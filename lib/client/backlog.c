@@ -130,7 +130,9 @@ static void cut(uvsmtp__backlog_t *queue, uvsmtp__line_t *line, uvsmtp_send_t **
 void uvsmtp__backlog_take_run(uvsmtp__backlog_t *queue, uvsmtp_send_t **sends, size_t count)
 {
   assert(queue->count >= count && count > 0);
-  uvsmtp__line_t *line = line_in_turn(queue);
+  uvsmtp__line_t *line = &queue->lines[UVSMTP_PRIORITY_NORMAL];
+  if (line->count != queue->count)
+    line = line_in_turn(queue);
   if (line->count == queue->count && line->again.root == NULL && queue->deadlines.root == NULL) {
     cut(queue, line, sends, count);
     return;

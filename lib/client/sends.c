@@ -208,14 +208,11 @@ static void note_retry(const uvsmtp__member_t *member, const uvsmtp_send_t *send
                                        .tries = send->client_tries});
 }
 
-/* It is over on its connection. */
-static void leave_connection(uvsmtp_client_t *client, uvsmtp__member_t *member)
+/* It was the last on its connection: if the server takes no more there, it is told goodbye. */
+static void note_last(uvsmtp__member_t *member)
 {
-  client->in_flight--;
-  /* The last one: if the server takes no more on it, it is told goodbye. */
-  if (member->slot.in_flight == 1 && uvsmtp_connection_is_spent(member->connection))
+  if (uvsmtp_connection_is_spent(member->connection))
     member->slot.retiring = true;
-  uvsmtp__client_wake(client);
 }
 
 /* A session that ended under a message after it had served others may have taken all that it takes.
@@ -238,7 +235,10 @@ static bool may_go_back(uvsmtp_client_t *client, uvsmtp_send_t *send, uvsmtp__at
   if (attempt->code != 0)
     member->slot.unproven = false; /* it was not dead: the server has said a word */
   bool served = member->slot.delivered > 0;
-  leave_connection(client, member);
+  client->in_flight--;
+  uvsmtp__client_wake(client);
+  if (member->slot.in_flight == 1)
+    note_last(member);
   bool innocent = uvsmtp__pool_done(&client->pool, &member->slot, uvsmtp__attempt_ending(attempt),
                                     uv_now(client->loop));
   /* What the session's limit left is no failure either: the next session takes some of it. */
@@ -323,6 +323,14 @@ static UVSMTP__RARE void on_not_delivered(uvsmtp_client_t *client, uvsmtp_send_t
   uvsmtp__sends_give(client, send, result);
 }
 
+/* A delivered one changes more than numbers. */
+static void note_delivered(uvsmtp_client_t *client, uvsmtp__member_t *member)
+{
+  if (member->slot.in_flight == 0)
+    note_last(member);
+  uvsmtp__pool_delivered(&client->pool, &member->slot, uv_now(client->loop));
+}
+
 static void on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
 {
   uvsmtp_client_t *client = send->client;
@@ -331,9 +339,10 @@ static void on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
     on_not_delivered(client, send, result);
     return;
   }
-  leave_connection(client, member);
+  client->in_flight--;
+  uvsmtp__client_wake(client);
   if (!uvsmtp__slot_delivered(&member->slot))
-    uvsmtp__pool_delivered(&client->pool, &member->slot, uv_now(client->loop));
+    note_delivered(client, member);
   uvsmtp__stats_accepted(client, result);
   send->client_cb(send, result);
 }

@@ -33,19 +33,42 @@ static inline bool went_well(const uvsmtp_connection_t *c, const uvsmtp__transac
 static const char mark[] = "queued as ";
 #define MARK (sizeof(mark) - 1)
 
-/* The queue id, in place if it stands where it did last time, or else where the mark is found. */
-static const char *find_queue_id(uvsmtp__pump_t *pump, const uvsmtp_reply_t *reply,
-                                 const char *text, size_t len, char *out, size_t size)
+/* The words of a reply; what is behind them may be loaded with them. */
+typedef struct {
+  size_t len;
+  char text[UVSMTP__WORDS_MAX + UVSMTP__OCTETS];
+} words_t;
+
+/* Nothing but the queue id follows the place behind the mark. */
+static inline bool is_queue_id(const words_t *words, size_t at)
 {
-  size_t at = pump->id_at;
-  if (at < MARK || at >= len || memcmp(text + at - MARK, mark, MARK) != 0)
-    at = uvsmtp__octets_find(text, len, mark[0]) + MARK;
-  if (reply->lines == 1 && at < len && memcmp(text + at - MARK, mark, MARK) == 0 &&
-      uvsmtp__octets_find(text + at, len - at, ' ') == len - at) {
-    pump->id_at = at;
-    return text + at;
-  }
-  return uvsmtp__queue_id(text, out, size);
+  size_t len = words->len - at;
+  uvsmtp__octets_t first = uvsmtp__octets_load(words->text + at);
+  uint32_t blanks = uvsmtp__octets_mask(uvsmtp__octets_equal(first, ' '));
+  if (len < UVSMTP__OCTETS)
+    return (blanks & ((1u << len) - 1)) == 0;
+  return uvsmtp__octets_find(words->text + at, len, ' ') == len;
+}
+
+static inline bool is_marked(const words_t *words, size_t at)
+{
+  return at >= MARK && at < words->len && memcmp(words->text + at - MARK, mark, MARK) == 0 &&
+         is_queue_id(words, at);
+}
+
+/* The queue id in place, in the only line, where it stood last time or behind the first letter of
+ * the mark; or in `out`. */
+static inline const char *find_queue_id(uvsmtp__pump_t *pump, const words_t *words, bool one_line,
+                                        char *out, size_t size)
+{
+  if (!one_line)
+    return uvsmtp__queue_id(words->text, out, size);
+  if (is_marked(words, pump->id_at))
+    return words->text + pump->id_at;
+  pump->id_at = uvsmtp__octets_find(words->text, words->len, mark[0]) + MARK;
+  if (is_marked(words, pump->id_at))
+    return words->text + pump->id_at;
+  return uvsmtp__queue_id(words->text, out, size);
 }
 
 static inline void accept_recipients(uvsmtp__transaction_t *t, const uvsmtp_event_t *event,
@@ -76,10 +99,11 @@ static UVSMTP__RARE void prepare(const uvsmtp_connection_t *c, uvsmtp_result_t *
 static inline __attribute__((always_inline)) void
 give_accepted(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsmtp_event_t *event)
 {
-  char text[UVSMTP__WORDS_MAX], id[128];
-  size_t len = uvsmtp_reply_text(&event->reply, text, sizeof(text));
+  words_t words;
+  char id[128];
   uvsmtp_result_t *result = &c->pump->usual;
-  accept_recipients(t, event, text);
+  words.len = uvsmtp_reply_text(&event->reply, words.text, UVSMTP__WORDS_MAX);
+  accept_recipients(t, event, words.text);
   if (t->open || t->opening)
     uvsmtp__content_close(t);
   if (result->peer == NULL)
@@ -88,8 +112,8 @@ give_accepted(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsmtp_eve
   result->code = event->reply.code;
   for (size_t i = 0; i < 3; i++)
     result->enhanced[i] = event->reply.enhanced[i];
-  result->text = text;
-  result->queue_id = find_queue_id(c->pump, &event->reply, text, len, id, sizeof(id));
+  result->text = words.text;
+  result->queue_id = find_queue_id(c->pump, &words, event->reply.lines == 1, id, sizeof(id));
   uvsmtp__list_shift(&c->pump->flight);
   uvsmtp__leave_flight(c->pump, t);
   uvsmtp__result_tell(c, t, result);

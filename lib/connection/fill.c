@@ -304,8 +304,13 @@ void uvsmtp__pump_fill(uvsmtp_connection_t *c)
 {
   uvsmtp__transaction_t *t;
   bool closing;
-  if (c->phase != UVSMTP__PHASE_READY || c->pump->queued + c->pump->flying == 0)
+  if (c->phase != UVSMTP__PHASE_READY)
     return;
+  if (c->pump->queued + c->pump->flying == 0) {
+    if (c->pump->gather != NULL)
+      uvsmtp__gather_free(c);
+    return;
+  }
   c->pump->stalled = false;
   closing = uvsmtp_protocol_is_closing(c->protocol);
   if (closing && uvsmtp_protocol_outstanding(c->protocol) == 0) {

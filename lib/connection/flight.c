@@ -38,9 +38,12 @@ static void overlap(run_t *run)
 
 static void begin_run(uvsmtp_connection_t *c, run_t *run)
 {
-  *run = (run_t){.used = UVSMTP_WAY_PIPELINING, .now = uv_now(c->loop)};
+  run->needs = (uvsmtp_mail_needs_t){.size = 0};
   run->chunked = uvsmtp__goes(c, UVSMTP_WAY_CHUNKING);
-  run->used |= run->chunked ? UVSMTP_WAY_CHUNKING : UVSMTP_WAY_GROUPED_DATA;
+  run->used = UVSMTP_WAY_PIPELINING |
+              (run->chunked ? (unsigned)UVSMTP_WAY_CHUNKING : UVSMTP_WAY_GROUPED_DATA);
+  run->overlapped = false;
+  run->now = uv_now(c->loop);
   run->flight = (uvsmtp_flight_t){.needs = &run->needs,
                                   .slices = &run->content,
                                   .count = run->chunked,

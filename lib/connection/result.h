@@ -41,8 +41,6 @@ static inline void uvsmtp__result_tell(uvsmtp_connection_t *c, uvsmtp__transacti
   result->queued_ms = send->queued_ms;
   result->started_ms = send->started_ms;
   result->finished_ms = uv_now(c->loop);
-  if (c->pump->gather != NULL && c->pump->flying + c->pump->queued == 0)
-    uvsmtp__gather_free(c);
   send->owner = NULL;
   c->pump->ended = true;
   send->cb(send, result);
