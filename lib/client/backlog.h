@@ -18,7 +18,8 @@ typedef struct uvsmtp__line_s {
   uvsmtp__link_t fresh; /* never on a connection yet, in their order */
   uvsmtp__heap_t again; /* those that came back, by ticket: all are older than those above */
   size_t count;
-  uint64_t pass; /* how far it has come: the one that is least far is next */
+  uint64_t pass;   /* how far it has come: the one that is least far is next */
+  uint64_t stride; /* how far a turn takes it */
 } uvsmtp__line_t;
 
 typedef struct uvsmtp__backlog_s {

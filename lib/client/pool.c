@@ -208,8 +208,8 @@ void uvsmtp__pool_gave_up(uvsmtp__pool_t *pool, uint64_t now)
 #define SHARE_UNIT ((uint64_t)1 << 32)
 
 /* What it counts where it is not all plain. */
-static void account(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t recipients, uint64_t bytes,
-                    uint64_t now)
+static __attribute__((noinline)) void account(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot,
+                                              uint64_t recipients, uint64_t bytes, uint64_t now)
 {
   slot->bytes += bytes;
   slot->endpoint->share += SHARE_UNIT / slot->endpoint->weight;
