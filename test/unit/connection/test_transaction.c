@@ -869,6 +869,34 @@ static void a_source_that_is_one_piece_is_not_opened(void **state)
   }
 }
 
+static bool whole_text_of_one_cancelled(const uvsmtp_source_t *source, uvsmtp_slice_t *piece)
+{
+  mail_t *mail = source->data;
+  if (mail == &mail->world->mails[1])
+    uvsmtp_send_cancel(&mail->send);
+  return whole_text(source, piece);
+}
+
+static void a_send_that_its_source_cancels_is_not_sent_and_the_others_are(void **state)
+{
+  uvsmtp_source_ops_t ops = {
+      .size = sizeof(ops), .open = opened_all_the_same, .whole = whole_text_of_one_cancelled};
+  for (flow_t mode = GROUP; mode <= CHUNKS; mode++) {
+    world_t w;
+    init(&w, mode, 3, 1);
+    for (size_t i = 0; i < 3; i++) {
+      body_in_pieces(&w, i, SHORT, strlen(SHORT), 0, 0);
+      w.mails[i].source.ops = &ops;
+    }
+    go(&w, NULL);
+    for (size_t i = 0; i < 3; i++) {
+      assert_int_equal(w.mails[i].calls, 1);
+      assert_int_equal(w.mails[i].stored[0], i != 1);
+      assert_int_equal(w.mails[i].err, i != 1 ? 0 : UVSMTP_ECANCELED);
+    }
+  }
+}
+
 static void one_that_cannot_give_itself_whole_is_opened(void **state)
 {
   uvsmtp_source_ops_t ops = {.size = sizeof(ops), .open = opened_all_the_same, .whole = whole_text};
@@ -1523,6 +1551,7 @@ int main(int argc, char **argv)
       cmocka_unit_test(who_cannot_be_sent_for_want_of_memory_is_told),
       cmocka_unit_test(contents_in_buffers_arrive_as_one),
       cmocka_unit_test(a_source_that_is_one_piece_is_not_opened),
+      cmocka_unit_test(a_send_that_its_source_cancels_is_not_sent_and_the_others_are),
       cmocka_unit_test(one_that_cannot_give_itself_whole_is_opened),
       cmocka_unit_test(a_missing_extension_is_told_by_who_misses_it),
       cmocka_unit_test(what_cannot_be_asked_for_is_named),
