@@ -127,11 +127,13 @@ UVSMTP_EXTERN int uvsmtp_raw_source(uvsmtp_raw_t *raw, uvsmtp_source_t *source);
 
 /**
  * Makes `source` the bytes of `whole` without the omitted ones; `whole` gives the very message
- * that was read or fed, from its first byte on. For a server that takes no 8-bit bytes it is read
- * into memory first, up to max_held_bytes, and treated as by uvsmtp_raw_source. A longer one, and any
- * for other servers, is not encoded anew: reading fails with UVSMTP_ELINETOOLONG at a line of over
- * 998 octets, and the sender treats bare CR and LF of binary parts like all others: it changes or
- * refuses them (uvsmtp_connection_options_t.lines).
+ * that was read or fed, from its first byte on. For a server that takes no 8-bit bytes opening looks
+ * through it first; if it has such, or lines of over 998 octets, it is read into memory, up to
+ * max_held_bytes, and treated as by uvsmtp_raw_source. (What can be read only once is held without a
+ * look, and if it is too long for that, goes on as it stands.) For other servers it is not encoded
+ * anew: reading fails with UVSMTP_ELINETOOLONG at a line of over 998 octets, and the sender treats
+ * bare CR and LF of binary parts like all others: it changes or refuses them
+ * (uvsmtp_connection_options_t.lines).
  * Ownership  `source` borrows `raw` and `whole`, each until the send's callback. One such source
  *            at a time, read by one reader at a time.
  * Returns    0; UVSMTP_ESTATE: the header is not complete                            Since 0.1

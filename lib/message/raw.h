@@ -7,15 +7,20 @@
 #include "message/fields.h"
 #include "uvsmtp/message.h"
 
+/* What a filter is about. */
+typedef enum {
+  UVSMTP__FILTER_CLOSED = 0,
+  UVSMTP__FILTER_LOOKING, /* the whole message is read to see what is in it */
+  UVSMTP__FILTER_HOLDING, /* it is read into `bytes` */
+  UVSMTP__FILTER_HELD,    /* and is given from there, by `held` */
+  UVSMTP__FILTER_PASSING  /* it is given as it comes */
+} uvsmtp__filter_phase_t;
+
 /* A reading by uvsmtp_raw_filter. */
 typedef struct uvsmtp__filter_s {
-  enum {
-    UVSMTP__FILTER_CLOSED = 0,
-    UVSMTP__FILTER_HOLDING, /* the whole message is read into `bytes` */
-    UVSMTP__FILTER_HELD,    /* and is given from there, by `held` */
-    UVSMTP__FILTER_PASSING  /* it is given as it comes */
-  } phase;
+  uvsmtp__filter_phase_t phase, next; /* after it has been opened once more */
   bool whole_open, held_open;
+  int fault;                 /* why it cannot go as it stands */
   uvsmtp_source_info_t info; /* what the whole message, or `held`, says of itself */
   uvsmtp__buffer_t bytes;
   uvsmtp_raw_t *held_raw;

@@ -3,10 +3,10 @@
 /*
  * A filter that leaves out of another source what is not sent of a raw message.
  *
- * For a server that takes no 8-bit bytes the message is read into memory first, all of it while the
- * filter is being opened, and then is like one that was read (raw_source.c): its parts are encoded
- * anew where that is needed. One that is too long to be held goes as it stands, if it has no such
- * bytes as far as it was held, and that part is given from memory.
+ * For a server that takes no 8-bit bytes the message is looked through first, while the filter is
+ * being opened. One that has such, or lines that are too long, is then read into memory, and is
+ * like one that was read (raw_source.c): its parts are encoded anew. One that can be read only once
+ * is read into memory at once; if it is too long for that, what there is of it is given from there.
  */
 #include <string.h>
 
@@ -19,14 +19,20 @@ static void filter_wake(void *reader)
   uvsmtp_source_wake(reader);
 }
 
+static void close_whole(uvsmtp_raw_t *raw, uvsmtp_source_t *whole)
+{
+  if (!raw->filter.whole_open)
+    return;
+  raw->filter.whole_open = false;
+  whole->wake = NULL;
+  whole->ops->close(whole);
+}
+
 /* Ends a reading, wherever it stands. */
 static void filter_stop(uvsmtp_raw_t *raw, uvsmtp_source_t *whole)
 {
   uvsmtp__filter_t *f = &raw->filter;
-  if (f->whole_open) {
-    whole->wake = NULL;
-    whole->ops->close(whole);
-  }
+  close_whole(raw, whole);
   if (f->held_open)
     f->held.ops->close(&f->held);
   uvsmtp_raw_free(f->held_raw);
@@ -40,6 +46,25 @@ static int whole_failed(uvsmtp_raw_t *raw, uvsmtp_source_t *whole, int err)
   return uvsmtp__detail(raw->detail, sizeof(raw->detail), err, "%s", uvsmtp__source_detail(whole));
 }
 
+/* Counts how long the lines of the next piece are; false if one is too long. */
+static bool filter_fits(uvsmtp_raw_t *raw, uvsmtp_slice_t piece)
+{
+  uvsmtp__filter_t *f = &raw->filter;
+  size_t first = 0, last = piece.len;
+  if ((raw->flags & UVSMTP_RAW_LONG_LINES) != 0)
+    return true;
+  while (first < piece.len && first <= UVSMTP__RAW_LINE && piece.base[first] != '\r' &&
+         piece.base[first] != '\n')
+    first++;
+  if (f->column + first > UVSMTP__RAW_LINE ||
+      uvsmtp__long_line(piece.base + first, piece.len - first, UVSMTP__RAW_LINE) != 0)
+    return false;
+  while (last > first && piece.base[last - 1] != '\r' && piece.base[last - 1] != '\n')
+    last--;
+  f->column = piece.len - last + (first == piece.len ? f->column + first : 0);
+  return true;
+}
+
 /* ---- Opening ---- */
 
 static bool is_7bit(const uvsmtp_source_info_t *info)
@@ -47,11 +72,13 @@ static bool is_7bit(const uvsmtp_source_info_t *info)
   return (info->content & (UVSMTP_CONTENT_KNOWN | UVSMTP_CONTENT_8BIT)) == UVSMTP_CONTENT_KNOWN;
 }
 
+/* Opens the whole message, for the first time to see what has to be done. */
 static int open_whole(uvsmtp_source_t *source, unsigned target)
 {
   uvsmtp_raw_t *raw = source->data;
   uvsmtp_source_t *whole = source->impl;
   uvsmtp__filter_t *f = &raw->filter;
+  bool pass = (target & UVSMTP_TARGET_8BITMIME) != 0;
   int err;
   raw->detail[0] = '\0';
   whole->wake = filter_wake;
@@ -65,8 +92,11 @@ static int open_whole(uvsmtp_source_t *source, unsigned target)
   if (err == UVSMTP_PENDING)
     return err;
   uvsmtp__buffer_init(&f->bytes, &raw->mem, raw->max_held);
-  f->phase = (target & UVSMTP_TARGET_8BITMIME) != 0 || is_7bit(&f->info) ? UVSMTP__FILTER_PASSING
-                                                                         : UVSMTP__FILTER_HOLDING;
+  f->column = 0;
+  f->phase = f->next != UVSMTP__FILTER_CLOSED               ? f->next
+             : pass || is_7bit(&f->info)                    ? UVSMTP__FILTER_PASSING
+             : (f->info.content & UVSMTP_CONTENT_ONCE) != 0 ? UVSMTP__FILTER_HOLDING
+                                                            : UVSMTP__FILTER_LOOKING;
   return 0;
 }
 
@@ -110,19 +140,41 @@ static int open_held(uvsmtp_raw_t *raw, unsigned target)
   return 0;
 }
 
-/* It is too long to be held: goes on as it stands, with what there is of it in front. */
+/* It is too long to be held: goes on as it stands if it can, with what there is of it in front. */
 static int give_up_holding(uvsmtp_raw_t *raw, uvsmtp_slice_t piece)
 {
   uvsmtp__filter_t *f = &raw->filter;
   uvsmtp_slice_t held = {f->bytes.base, uvsmtp__buffer_len(&f->bytes)};
   if (uvsmtp__has_8bit(held.base, held.len) || uvsmtp__has_8bit(piece.base, piece.len))
-    return uvsmtp__detail(raw->detail, sizeof(raw->detail), UVSMTP_E8BIT,
-                          "8-bit bytes in a message of over %zu octets, which is too long to be "
-                          "held and encoded anew",
+    f->fault = UVSMTP_E8BIT;
+  if (f->fault != 0)
+    return uvsmtp__detail(raw->detail, sizeof(raw->detail), f->fault,
+                          "%s in a message of over %zu octets, which is too long to be held and "
+                          "encoded anew",
+                          f->fault == UVSMTP_E8BIT ? "8-bit bytes" : "a line of over 998 octets",
                           raw->max_held);
   f->rest = held;
   f->after = piece;
   f->phase = UVSMTP__FILTER_PASSING;
+  return 0;
+}
+
+/* Looks whether it can go as it stands, and has it opened anew for what is to be done then. */
+static int look_on(uvsmtp_raw_t *raw, uvsmtp_source_t *whole)
+{
+  uvsmtp__filter_t *f = &raw->filter;
+  uvsmtp_slice_t piece = {NULL, 1};
+  while (f->fault == 0 && piece.len > 0) {
+    int err = whole->ops->next(whole, &piece);
+    if (err != 0)
+      return err == UVSMTP_PENDING ? err : whole_failed(raw, whole, err);
+    f->fault = uvsmtp__has_8bit(piece.base, piece.len) ? UVSMTP_E8BIT
+               : !filter_fits(raw, piece)              ? UVSMTP_ELINETOOLONG
+                                                       : 0;
+  }
+  close_whole(raw, whole);
+  f->next = f->fault != 0 ? UVSMTP__FILTER_HOLDING : UVSMTP__FILTER_PASSING;
+  f->phase = UVSMTP__FILTER_CLOSED;
   return 0;
 }
 
@@ -165,10 +217,10 @@ static int filter_open(uvsmtp_source_t *source, unsigned target, uvsmtp_source_i
 {
   uvsmtp_raw_t *raw = source->data;
   int err = 0;
-  if (raw->filter.phase == UVSMTP__FILTER_CLOSED)
-    err = open_whole(source, target);
-  if (err == 0 && raw->filter.phase == UVSMTP__FILTER_HOLDING)
-    err = hold_on(raw, source->impl, target);
+  while (err == 0 && raw->filter.phase < UVSMTP__FILTER_HELD)
+    err = raw->filter.phase == UVSMTP__FILTER_CLOSED    ? open_whole(source, target)
+          : raw->filter.phase == UVSMTP__FILTER_LOOKING ? look_on(raw, source->impl)
+                                                        : hold_on(raw, source->impl, target);
   if (err == 0)
     err = fill_info(raw, info);
   if (err != 0 && err != UVSMTP_PENDING)
@@ -202,25 +254,6 @@ static uvsmtp_slice_t filter_cut(uvsmtp_raw_t *raw)
   rest->len -= (size_t)take;
   f->at += take;
   return kept;
-}
-
-/* Counts how long the lines of the next piece are; false if one is too long. */
-static bool filter_fits(uvsmtp_raw_t *raw, uvsmtp_slice_t piece)
-{
-  uvsmtp__filter_t *f = &raw->filter;
-  size_t first = 0, last = piece.len;
-  if ((raw->flags & UVSMTP_RAW_LONG_LINES) != 0)
-    return true;
-  while (first < piece.len && first <= UVSMTP__RAW_LINE && piece.base[first] != '\r' &&
-         piece.base[first] != '\n')
-    first++;
-  if (f->column + first > UVSMTP__RAW_LINE ||
-      uvsmtp__long_line(piece.base + first, piece.len - first, UVSMTP__RAW_LINE) != 0)
-    return false;
-  while (last > first && piece.base[last - 1] != '\r' && piece.base[last - 1] != '\n')
-    last--;
-  f->column = piece.len - last + (first == piece.len ? f->column + first : 0);
-  return true;
 }
 
 /* The next piece of the whole message: perhaps one that was too much to be held. */

@@ -667,7 +667,7 @@ typedef struct {
   size_t step, at;
   bool ready;
   unsigned content;
-  int open;
+  int open, opened;
 } pieces_t;
 
 static int pieces_open(uvsmtp_source_t *source, unsigned target, uvsmtp_source_info_t *info)
@@ -676,6 +676,7 @@ static int pieces_open(uvsmtp_source_t *source, unsigned target, uvsmtp_source_i
   p->at = 0;
   p->ready = false;
   p->open++;
+  p->opened++;
   *info = (uvsmtp_source_info_t){.length = UVSMTP_LENGTH_UNKNOWN, .content = p->content};
   return 0;
 }
@@ -748,26 +749,33 @@ static void a_filter_encodes_what_it_can_hold(void **state)
       sent = filter_slowly(&p, 0, &err);
       assert_int_equal(err, 0);
       assert_string_equal(sent, recoded[i].sent);
+      assert_int_equal(p.opened, p.content != 0 ? 1 : 2);
       free(sent);
     }
 }
+
+#define FORTY "0123456789012345678901234567890123456789"
 
 static void a_filter_gives_what_it_cannot_hold_as_it_stands(void **state)
 {
   static const struct {
     const char *message;
+    unsigned content;
     int err;
     const char *sent;
   } rows[] = {
-      {"Bcc: x@y\r\nFrom: a@b\r\n\r\n0123456789", 0, "From: a@b\r\n\r\n0123456789"},
-      {"From: a@b\r\n\r\n" AE "0123456789", UVSMTP_E8BIT,
+      {"Bcc: x@y\r\nFrom: a@b\r\n\r\n" FORTY, UVSMTP_CONTENT_ONCE, 0, "From: a@b\r\n\r\n" FORTY},
+      {"Bcc: x@y\r\nFrom: a@b\r\n\r\n" FORTY, 0, 0, "From: a@b\r\n\r\n" FORTY},
+      {"From: a@b\r\n\r\n" AE FORTY, UVSMTP_CONTENT_ONCE, UVSMTP_E8BIT,
        "8-bit bytes in a message of over 20 octets, which is too long to be held and encoded anew"},
-      {"From: a@b\r\n\r\n0123456789012345678901234567890123456789" AE, 0, /* the sender sees it */
-       "From: a@b\r\n\r\n0123456789012345678901234567890123456789" AE},
+      {"From: a@b\r\n\r\n" FORTY AE, 0, UVSMTP_E8BIT,
+       "8-bit bytes in a message of over 20 octets, which is too long to be held and encoded anew"},
+      {"From: a@b\r\n\r\n" FORTY AE, UVSMTP_CONTENT_ONCE, 0, /* the sender will see it */
+       "From: a@b\r\n\r\n" FORTY AE},
   };
   for (size_t i = 0; i < COUNT(rows); i++)
     for (size_t step = 1; step < 20; step++) {
-      pieces_t p = {.message = rows[i].message, .step = step, .content = UVSMTP_CONTENT_ONCE};
+      pieces_t p = {.message = rows[i].message, .step = step, .content = rows[i].content};
       int err;
       char *sent = filter_slowly(&p, 20, &err);
       assert_int_equal(err, rows[i].err);
@@ -892,6 +900,21 @@ static int filter_in_steps(const char *message, size_t step, unsigned flags)
     assert_string_equal(source.ops->detail(&source), "a line has over 998 octets");
   uvsmtp_raw_free(raw);
   return err;
+}
+
+static void a_filter_encodes_lines_that_are_too_long_where_it_looks(void **state)
+{
+  pieces_t p = {.message = "From: a@b\n\n" L998 "9\n", .step = 100};
+  int err;
+  char *sent = filter_slowly(&p, 0, &err);
+  assert_int_equal(err, 0);
+  assert_non_null(strstr(sent, "\r\nContent-Transfer-Encoding: quoted-printable\r\n\n012"));
+  free(sent);
+  sent = filter_slowly(&p, 1000, &err);
+  assert_int_equal(err, UVSMTP_ELINETOOLONG);
+  assert_string_equal(sent, "a line of over 998 octets in a message of over 1000 octets, which is "
+                            "too long to be held and encoded anew");
+  free(sent);
 }
 
 static void a_filter_refuses_lines_that_are_too_long(void **state)
@@ -1051,6 +1074,7 @@ int main(void)
       cmocka_unit_test(a_filter_gives_what_it_cannot_hold_as_it_stands),
       cmocka_unit_test(a_filter_may_be_closed_while_it_reads),
       cmocka_unit_test(a_line_that_is_too_long_is_encoded_or_refused),
+      cmocka_unit_test(a_filter_encodes_lines_that_are_too_long_where_it_looks),
       cmocka_unit_test(a_filter_refuses_lines_that_are_too_long),
       cmocka_unit_test(what_only_binarymime_would_carry_is_encoded),
       cmocka_unit_test(a_long_8bit_part_is_encoded_in_pieces),
