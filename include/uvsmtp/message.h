@@ -396,8 +396,9 @@ UVSMTP_EXTERN int uvsmtp_message_copy(uvsmtp_message_t **copy, uvsmtp_message_t 
 
 /**
  * Gives "{{key}}" its value in this message; in HTML with "&", "<", ">" and quotes escaped, in URLs
- * percent-encoded, but as it stands for "{{{key}}}". A key consists of letters, digits, "_", "-"
- * and ".".
+ * percent-encoded, in an invitation as a TEXT of iCalendar (RFC 5545: line ends, commas, semicolons
+ * and backslashes escaped), but as it stands for "{{{key}}}". A key consists of letters, digits,
+ * "_", "-" and ".".
  * Returns    0; UVSMTP_EINVAL: not a key, or the message is no template; UVSMTP_ECHARSET,
  *            UVSMTP_ESTATE, UVSMTP_ENOMEM                                            Since 0.1
  */

@@ -88,6 +88,7 @@ struct uvsmtp_part_s {
 typedef enum uvsmtp__escape_e {
   UVSMTP__ESCAPE_NONE,
   UVSMTP__ESCAPE_HTML,
+  UVSMTP__ESCAPE_CALENDAR, /* a TEXT of iCalendar */
   UVSMTP__ESCAPE_URL
 } uvsmtp__escape_t;
 

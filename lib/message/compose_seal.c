@@ -143,8 +143,10 @@ static int render_header(uvsmtp_message_t *m)
 /* How a value is written in a text; types have no case (RFC 2045 section 5.1). */
 static uvsmtp__escape_t escape_of(const uvsmtp_part_t *part)
 {
-  bool html = uvsmtp__ascii_equal(part->type, strlen(part->type), "text/html", 9);
-  return html ? UVSMTP__ESCAPE_HTML : UVSMTP__ESCAPE_NONE;
+  size_t len = strlen(part->type);
+  return uvsmtp__ascii_equal(part->type, len, "text/html", 9)        ? UVSMTP__ESCAPE_HTML
+         : uvsmtp__ascii_equal(part->type, len, "text/calendar", 13) ? UVSMTP__ESCAPE_CALENDAR
+                                                                     : UVSMTP__ESCAPE_NONE;
 }
 
 /* Renders and scans the marked texts. */

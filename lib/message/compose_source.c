@@ -61,7 +61,7 @@ uvsmtp__cte_t uvsmtp__choose_cte(const uvsmtp_message_t *m, const uvsmtp_part_t 
   if (part->kind == UVSMTP__PART_MEMORY)
     return choose_memory(m, part, target, binary);
   /* What cannot be searched for the boundary beforehand needs one that nobody can foresee. */
-  return binary && m->crypto != NULL ? UVSMTP__BINARY : UVSMTP__BASE64;
+  return binary && m->crypto != NULL && m->crypto->random != NULL ? UVSMTP__BINARY : UVSMTP__BASE64;
 }
 
 /* ---- Laying the message out ---- */

@@ -1,9 +1,9 @@
 #include "message/builder.h"
 
 /*
- * Marks in templates: "{{key}}" and, where a value is to stand in HTML or a URL as it is,
- * "{{{key}}}".
- * Blanks inside the braces are allowed; braces around anything but a key are text.
+ * Marks in templates: "{{key}}" and, where a value is to stand in HTML, a URL or an invitation as
+ * it is, "{{{key}}}". Blanks inside the braces are allowed; braces around anything but a key are
+ * text.
  */
 #include <string.h>
 
@@ -71,6 +71,20 @@ static int put_escaped(uvsmtp__buffer_t *out, const char *value)
   return err;
 }
 
+/* RFC 5545 section 3.3.11. */
+static int put_calendar(uvsmtp__buffer_t *out, const char *value)
+{
+  int err = 0;
+  for (; err == 0 && *value != '\0'; value++) {
+    value += value[0] == '\r' && value[1] == '\n'; /* one line end */
+    if (*value == '\r' || *value == '\n')
+      err = uvsmtp__buffer_append(out, "\\n", 2);
+    else if (strchr("\\;,", *value) == NULL || (err = uvsmtp__buffer_append(out, "\\", 1)) == 0)
+      err = uvsmtp__buffer_append(out, value, 1);
+  }
+  return err;
+}
+
 /* RFC 3986 section 2.1: all but the unreserved characters. */
 static int put_percent(uvsmtp__buffer_t *out, const char *value)
 {
@@ -84,9 +98,10 @@ static int put_percent(uvsmtp__buffer_t *out, const char *value)
 
 static int put_value(uvsmtp__buffer_t *out, const char *value, uvsmtp__escape_t escape)
 {
-  return escape == UVSMTP__ESCAPE_HTML  ? put_escaped(out, value)
-         : escape == UVSMTP__ESCAPE_URL ? put_percent(out, value)
-                                        : uvsmtp__buffer_append_str(out, value);
+  return escape == UVSMTP__ESCAPE_HTML       ? put_escaped(out, value)
+         : escape == UVSMTP__ESCAPE_URL      ? put_percent(out, value)
+         : escape == UVSMTP__ESCAPE_CALENDAR ? put_calendar(out, value)
+                                             : uvsmtp__buffer_append_str(out, value);
 }
 
 /* Copies `text` to `out` with its marks replaced. */

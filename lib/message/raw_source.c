@@ -75,15 +75,20 @@ static uint64_t raw_length(const uvsmtp_source_t *source)
 static int raw_open(uvsmtp_source_t *source, unsigned target, uvsmtp_source_info_t *info)
 {
   uvsmtp_raw_t *raw = source->data;
+  uvsmtp__recode_t *recode = NULL;
   unsigned why = raw->has;
+  int err;
   raw->detail[0] = '\0';
   source->at = 0;
   if ((target & UVSMTP_TARGET_8BITMIME) != 0)
     why &= ~(unsigned)UVSMTP__RAW_8BIT;
   *info = (uvsmtp_source_info_t){.length = 0};
   /* The body of a message that was fed is not here: the sender judges it. */
-  if (!raw->fed && why != 0)
-    return uvsmtp__recode_open((uvsmtp__recode_t **)&source->impl, raw, why, &info->length);
+  if (!raw->fed && why != 0) {
+    err = uvsmtp__recode_open(&recode, raw, why, &info->length);
+    source->impl = recode;
+    return err;
+  }
   info->content = UVSMTP_CONTENT_STABLE;
   info->length = raw_length(source);
   return 0;

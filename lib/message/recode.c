@@ -48,7 +48,8 @@ static int canonical(uvsmtp__recode_t *rc, const uvsmtp__entity_t *e, const char
   uvsmtp__scan(&scan, *bytes, *len);
   if (scan.lines || strcmp(e->encoding, "binary") == 0)
     return 0;
-  if (*len > SIZE_MAX / 2 - 2 || (copy = uvsmtp__arena_alloc(&rc->arena, 2 * *len + 2)) == NULL)
+  copy = uvsmtp__arena_alloc(&rc->arena, uvsmtp__to_crlf(NULL, *bytes, *len));
+  if (copy == NULL)
     return UVSMTP_ENOMEM;
   *len = uvsmtp__to_crlf(copy, *bytes, *len);
   if (e->end[-1] != '\n' && e->end[-1] != '\r')

@@ -125,6 +125,8 @@ int uvsmtp__recode_read_entity(uvsmtp__recode_t *rc, uvsmtp__entity_t *e, const 
   }
   if (found < 0 && uvsmtp__recode_must_change(rc, start, end))
     return uvsmtp__recode_refuse(rc, start, end, "in a part whose header cannot be read");
+  if (found < 0) /* nor is there any saying where its content begins */
+    e->encoding[0] = '\0';
   if (uvsmtp__recode_must_change(rc, e->start, e->body))
     return uvsmtp__recode_refuse(rc, e->start, e->body, "in a header");
   return 0;

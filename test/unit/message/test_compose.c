@@ -1199,6 +1199,21 @@ static void marks_are_escaped_in_html_however_that_is_written(void **state)
   uvsmtp_message_free(m);
 }
 
+/* RFC 5545 section 3.3.11: a line break would end the property, and begin another one. */
+static void a_mark_adds_no_line_to_an_invitation(void **state)
+{
+  uvsmtp_message_t *m = minimal(UVSMTP_MESSAGE_TEMPLATE);
+  char *got;
+  assert_int_equal(
+      uvsmtp_message_invitation(m, "REQUEST", "SUMMARY:{{v}}\nX-RAW:{{{v}}}\n", SIZE_MAX), 0);
+  assert_int_equal(uvsmtp_message_mark(m, "v", "a\\b; c, d\r\nATTENDEE:e\nf\rg"), 0);
+  got = render_text(m, 0);
+  assert_non_null(
+      strstr(got, "\r\nSUMMARY:a\\\\b\\; c\\, d\\nATTENDEE:e\\nf\\ng\r\nX-RAW:a\\b; c, d\r\n"));
+  free(got);
+  uvsmtp_message_free(m);
+}
+
 static void a_mark_that_holds_the_boundary_gets_encoded(void **state)
 {
   uvsmtp_message_t *p = pattern(), *copy;
@@ -1370,6 +1385,7 @@ int main(void)
       cmocka_unit_test(marks_in_urls_are_encoded_and_stay_urls),
       cmocka_unit_test(marks_cannot_inject_or_be_forgotten),
       cmocka_unit_test(marks_are_escaped_in_html_however_that_is_written),
+      cmocka_unit_test(a_mark_adds_no_line_to_an_invitation),
       cmocka_unit_test(a_mark_that_holds_the_boundary_gets_encoded),
       cmocka_unit_test(a_copy_has_no_parts_of_its_own),
       cmocka_unit_test(running_out_of_memory_is_an_error_without_a_leak),

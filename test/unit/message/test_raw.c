@@ -954,6 +954,11 @@ static void what_only_binarymime_would_carry_is_encoded(void **state)
          "Content-Transfer-Encoding: base64\r\n\r\n/wr+\r\n--b--\r\n"},
       {"lines that only say so", V "Content-Type: a/b\r\n" BIN "\r\n" AE "\r\nx\r\n",
        V "Content-Type: a/b\r\n" BIN "\r\n" AE "\r\nx\r\n"},
+      {"a part whose header cannot be read",
+       V "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: a/b\r\n" BIN
+         "no field\r\n\r\na\nb\r\n--b--\r\n",
+       V "Content-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: 7bit\r\n\r\n"
+         "--b\r\nContent-Type: a/b\r\n" BIN "no field\r\n\r\na\nb\r\n--b--\r\n"},
       {"text", V BIN "\r\n" AE "\nx\n", V BIN "\r\n" AE "\nx\n"},
       {"text that speaks of it", V "\r\n" BIN AE "\n", V "\r\n" BIN AE "\n"},
       {"signed lines", V "DKIM-Signature: x\r\nContent-Type: a/b\r\n" BIN "\r\n" AE "\r\n",
