@@ -163,14 +163,17 @@ static int give_up_holding(uvsmtp_raw_t *raw, uvsmtp_slice_t piece)
 static int look_on(uvsmtp_raw_t *raw, uvsmtp_source_t *whole)
 {
   uvsmtp__filter_t *f = &raw->filter;
-  uvsmtp_slice_t piece = {NULL, 1};
-  while (f->fault == 0 && piece.len > 0) {
+  while (f->fault == 0) {
+    uvsmtp_slice_t piece;
     int err = whole->ops->next(whole, &piece);
     if (err != 0)
       return err == UVSMTP_PENDING ? err : whole_failed(raw, whole, err);
-    f->fault = uvsmtp__has_8bit(piece.base, piece.len) ? UVSMTP_E8BIT
-               : !filter_fits(raw, piece)              ? UVSMTP_ELINETOOLONG
-                                                       : 0;
+    if (piece.len == 0)
+      break;
+    if (uvsmtp__has_8bit(piece.base, piece.len))
+      f->fault = UVSMTP_E8BIT;
+    else if (!filter_fits(raw, piece))
+      f->fault = UVSMTP_ELINETOOLONG;
   }
   close_whole(raw, whole);
   f->next = f->fault != 0 ? UVSMTP__FILTER_HOLDING : UVSMTP__FILTER_PASSING;
