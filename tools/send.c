@@ -210,6 +210,7 @@ static int make_tls(run_t *run)
   if (s->ca == NULL && s->cert == NULL && !s->insecure && s->pins.count == 0 && s->tls_max == NULL)
     return STATUS_OK;
   options.ca_file = s->ca;
+  options.trust_optional = s->tls != NULL && strcmp(s->tls, "opportunistic") == 0;
   options.cert_file = s->cert;
   options.key_file = s->key;
   options.pins = s->pins.at;

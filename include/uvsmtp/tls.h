@@ -120,6 +120,11 @@ typedef struct uvsmtp_tls_options_s {
   /* Most ciphertext that an engine holds back for sending; 0: 64 KiB and a bit (four records). */
   size_t max_output_bytes;
   const uvsmtp_mem_t *mem; /* NULL: malloc; mbedTLS itself always uses calloc */
+  /*
+   * Not 0: a system without trusted certificates that can be used is no error yet. Opportunistic
+   * engines then trust nobody, and all others end with UVSMTP_ETLSCONFIG.
+   */
+  int trust_optional;
 } uvsmtp_tls_options_t;
 
 #define UVSMTP_TLS_OPTIONS_INIT UVSMTP__SIZED(uvsmtp_tls_options_t)

@@ -56,12 +56,14 @@ static void init_shared(void)
 static void shared_acquire(uv_work_t *work)
 {
   uvsmtp_connection_t *c = work->data;
+  uvsmtp_tls_options_t options = UVSMTP_TLS_OPTIONS_INIT;
+  options.trust_optional = c->config->o.tls == UVSMTP_TLS_OPPORTUNISTIC;
   c->ends->work->err = 0;
   uv_once(&shared_once, init_shared);
   uv_mutex_lock(&shared_mutex);
   if (shared_users == 0)
-    c->ends->work->err =
-        uvsmtp_tls_context_new(&shared, NULL, c->ends->work->detail, sizeof(c->ends->work->detail));
+    c->ends->work->err = uvsmtp_tls_context_new(&shared, &options, c->ends->work->detail,
+                                                sizeof(c->ends->work->detail));
   if (c->ends->work->err == 0) {
     shared_users++;
     c->ends->work->context = shared;

@@ -366,6 +366,7 @@ void uvsmtp__tls_context_unref(uvsmtp_tls_context_t *c)
   uvsmtp__free(&mem, c->suites);
   uvsmtp__free(&mem, c->alpn);
   uvsmtp__free(&mem, c->pins);
+  uvsmtp__free(&mem, c->no_trust);
   uvsmtp__free(&mem, c);
 }
 

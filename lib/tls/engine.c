@@ -514,6 +514,8 @@ static int make(uvsmtp_tls_t **engine, uvsmtp_tls_context_t *context, const char
   e->opportunistic = opportunistic;
   mbedtls_ssl_init(&e->ssl);
   err = set_up(e, server_name);
+  if (err == 0 && context->no_trust != NULL && !opportunistic)
+    uvsmtp__tls_fail(e, UVSMTP_ETLSCONFIG, context->no_trust);
   if (err != 0)
     uvsmtp_tls_free(e);
   else

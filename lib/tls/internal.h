@@ -30,6 +30,7 @@ struct uvsmtp_tls_context_s {
                                  that a certificate does not end the handshake; never freed */
   mbedtls_x509_crt trusted;
   bool has_trusted;
+  char *no_trust; /* why there are none to trust, though engines need some; NULL: there are */
   mbedtls_x509_crt own;
   mbedtls_pk_context key;
   bool has_own;

@@ -213,6 +213,11 @@ int uvsmtp__tls_load_trusted(uvsmtp_tls_context_t *context, const uvsmtp_tls_opt
   }
   if (err == 0 && !given && needed)
     err = load_system(context, say);
+  if (err == UVSMTP_ETLSCONFIG && !given && options->trust_optional) {
+    context->no_trust = uvsmtp__strdup(&context->mem, say->text);
+    err = context->no_trust == NULL ? UVSMTP_ENOMEM : 0;
+    *say = (uvsmtp__tls_say_t){0};
+  }
   context->has_trusted = context->trusted.version != 0;
   return err;
 }

@@ -274,8 +274,14 @@ def opportunistic_tls_takes_any_certificate_and_that_failing_is_done_without():
         runs = [send(sink.url, *TO, '--tls', mode, '--ca', f'{certs}/{ca}.crt', '--json', 'letter')
                 for mode, ca in (('opportunistic', 'ca'), ('opportunistic', 'other-ca'),
                                  ('none', 'ca'))]
-    equal([run.result()['tls'] for run in runs], ['verified', 'unverified', 'none'])
-    equal([message['tls'] for message in sink.messages], [True, True, False])
+        # A system that trusts nobody is no reason to go in the clear.
+        nobody = {'SSL_CERT_FILE': f'{certs}/no-such-file'}
+        runs.append(send(sink.url, *TO, '--tls', 'opportunistic', '--json', 'letter', env=nobody))
+        refused = send(sink.url, *TO, '--json', 'letter', env=nobody, status=78).result()
+    equal([run.result()['tls'] for run in runs], ['verified', 'unverified', 'none', 'unverified'])
+    equal([message['tls'] for message in sink.messages], [True, True, False, True])
+    equal((refused['tls'], refused['error']['name']), ('none', 'UVSMTP_ETLSCONFIG'))
+    contains(refused['error']['text'], 'no-such-file')
     for ending in ('reply "220 Go", close', 'reply "454 4.7.0 Not now"', 'reply "502 5.5.1 What?"'):
         with Sink('--tls-cert', f'{certs}/server.crt', '--tls-key', f'{certs}/server.key',
                   '--rule', f'starttls : {ending}') as sink:

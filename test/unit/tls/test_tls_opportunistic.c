@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -142,6 +143,29 @@ static void a_session_keeps_what_was_overlooked_and_is_not_for_strict_engines(vo
   }
 }
 
+static void without_anybody_to_trust_others_do_not_even_begin(void **state)
+{
+  pair_t pair = {0};
+  uvsmtp_tls_options_t o = UVSMTP_TLS_OPTIONS_INIT;
+  uvsmtp_tls_context_t *context;
+  uvsmtp_slice_t slice;
+  setenv("SSL_CERT_FILE", "/nonexistent/uvsmtp", 1);
+  assert_int_equal(uvsmtp_tls_context_new(&context, &o, NULL, 0), UVSMTP_ETLSCONFIG);
+  o.trust_optional = 1;
+  open_to(&pair, &o, &world.server);
+  unsetenv("SSL_CERT_FILE");
+  shake(&pair);
+  check(&pair, "nobody is trusted", "which is not trusted", false);
+  renew(&pair, false);
+  assert_int_equal(uvsmtp_tls_handshake(pair.client.tls), UVSMTP_ETLSCONFIG);
+  assert_non_null(strstr(uvsmtp_tls_error_detail(pair.client.tls), "(named by SSL_CERT_FILE)"));
+  uvsmtp_tls_output(pair.client.tls, &slice);
+  assert_int_equal(slice.len, 0);
+  close_pair(&pair);
+  o.ca_file = "/nonexistent/uvsmtp"; /* what is named must be there */
+  assert_int_equal(uvsmtp_tls_context_new(&context, &o, NULL, 0), UVSMTP_ETLSCONFIG);
+}
+
 static void servers_are_not_opportunistic(void **state)
 {
   uvsmtp_tls_options_t s = server_options();
@@ -161,6 +185,7 @@ int main(void)
       cmocka_unit_test(what_the_verify_mode_does_not_heed_is_not_overlooked),
       cmocka_unit_test(a_wrong_pin_is_overlooked_too),
       cmocka_unit_test(a_session_keeps_what_was_overlooked_and_is_not_for_strict_engines),
+      cmocka_unit_test(without_anybody_to_trust_others_do_not_even_begin),
       cmocka_unit_test(servers_are_not_opportunistic),
   };
   return cmocka_run_group_tests(tests, make_world, free_world);
