@@ -358,14 +358,18 @@ uvsmtp__slot_t *uvsmtp__pool_look_again(uvsmtp__pool_t *pool, uint64_t now)
 }
 
 /* Others may be tried, or be owed a share, where there are several endpoints: that takes a step. */
-bool uvsmtp__pool_goes_on(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now)
+size_t uvsmtp__pool_goes_on(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, size_t waiting,
+                            uint64_t now)
 {
   size_t idle = pool->counts[UVSMTP__SLOT_IDLE] - (slot->state == UVSMTP__SLOT_IDLE);
-  if (pool->endpoint_count > 1 || pool->paced || pool->aborting || idle > 0 ||
+  size_t most = pool->plain ? UVSMTP__RUN_MAX : 1;
+  if (waiting == 0 || pool->endpoint_count > 1 || pool->paced || pool->aborting || idle > 0 ||
+      (slot->state != UVSMTP__SLOT_IDLE && slot->state != UVSMTP__SLOT_BUSY) ||
       now < slot->endpoint->rest_until_ms)
-    return false;
+    return 0;
   slot->room = pool->room(pool->ctx, slot);
-  return uvsmtp__slot_takes(slot);
+  most = waiting < most ? waiting : most;
+  return slot->room < most ? slot->room : most;
 }
 
 static uvsmtp__step_t choose(uvsmtp__pool_t *pool, const uvsmtp__waiting_t *waiting, uint64_t now)

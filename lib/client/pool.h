@@ -154,11 +154,12 @@ uvsmtp__step_t uvsmtp__pool_next(uvsmtp__pool_t *pool, const uvsmtp__waiting_t *
                                  uint64_t now);
 
 /*
- * Sends on the slot have ended: does the next one go there without a step? Unless another is idle
- * it does, for all that are busy are as good, and this one is still in the processor's caches. Then
- * uvsmtp__slot_takes tells whether one more goes there.
+ * Sends on the slot have ended: how many of those `waiting` go there together without a step?
+ * Unless another is idle some do, for all that are busy are as good, and this one is still in the
+ * processor's caches. Again until it is none.
  */
-bool uvsmtp__pool_goes_on(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, uint64_t now);
+size_t uvsmtp__pool_goes_on(uvsmtp__pool_t *pool, uvsmtp__slot_t *slot, size_t waiting,
+                            uint64_t now);
 
 /* How a send on a connection ended, as far as the pool is concerned. */
 typedef enum uvsmtp__ending_e {
@@ -232,12 +233,6 @@ static inline void uvsmtp__slot_blame(uvsmtp__slot_t *slot, uvsmtp_retire_t caus
   if (!slot->has_cause)
     slot->cause = cause;
   slot->has_cause = true;
-}
-
-/* It gets sends, and has room for one more, as far as it has said. */
-static inline bool uvsmtp__slot_takes(const uvsmtp__slot_t *slot)
-{
-  return (slot->state == UVSMTP__SLOT_IDLE || slot->state == UVSMTP__SLOT_BUSY) && slot->room > 0;
 }
 
 /* ---- between the files of the policy ---- */

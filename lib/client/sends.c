@@ -400,14 +400,11 @@ void uvsmtp__sends_start(uvsmtp_client_t *client, const uvsmtp__step_t *step)
 /* One whose time is up is told so in the client's turn. */
 void uvsmtp__sends_go_on(uvsmtp_client_t *client, uvsmtp__member_t *member)
 {
-  uvsmtp__slot_t *slot = &member->slot;
   uint64_t now = uv_now(client->loop);
-  if (client->queue.count == 0 || client->borrows_waiting > 0 ||
-      uvsmtp__backlog_due(&client->queue) <= now || !uvsmtp__pool_goes_on(&client->pool, slot, now))
+  size_t count;
+  if (client->borrows_waiting > 0 || uvsmtp__backlog_due(&client->queue) <= now)
     return;
-  while (client->queue.count > 0 && uvsmtp__slot_takes(slot)) {
-    size_t count = uvsmtp__pool_run(&client->pool, slot, client->queue.count);
-    if (!start(client, member, count, now))
-      return;
-  }
+  do
+    count = uvsmtp__pool_goes_on(&client->pool, &member->slot, client->queue.count, now);
+  while (count > 0 && start(client, member, count, now));
 }

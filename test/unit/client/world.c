@@ -108,14 +108,14 @@ char world_step(world_t *w, size_t *slot)
 size_t world_go_on(world_t *w, size_t slot)
 {
   uvsmtp__slot_t *s = &w->slots[slot];
-  size_t n = 0;
-  for (bool goes = w->waiting.borrows == 0 && uvsmtp__pool_goes_on(&w->pool, s, w->now);
-       goes && w->waiting.sends > 0; goes = uvsmtp__slot_takes(s)) {
-    w->waiting.sends--;
-    uvsmtp__pool_sent(&w->pool, s, 1, w->waiting.recipients, w->waiting.bytes, w->now);
-    n++;
+  size_t n, all = 0;
+  while (w->waiting.borrows == 0 &&
+         (n = uvsmtp__pool_goes_on(&w->pool, s, w->waiting.sends, w->now)) > 0) {
+    w->waiting.sends -= n;
+    uvsmtp__pool_sent(&w->pool, s, n, w->waiting.recipients, w->waiting.bytes, w->now);
+    all += n;
   }
-  return n;
+  return all;
 }
 
 static void gone(world_t *w, size_t i)
