@@ -87,15 +87,37 @@ static int list_attached(uvsmtp__reader_t *r)
   return 0;
 }
 
+/* The same source among those that are open already; NULL: it is not. */
+static const uvsmtp__attached_t *opened_before(const uvsmtp__reader_t *r,
+                                               const uvsmtp__attached_t *a)
+{
+  for (size_t i = 0; i < r->attached_open; i++)
+    if (r->attached[i].part->source == a->part->source)
+      return &r->attached[i];
+  return NULL;
+}
+
+static int open_attached(uvsmtp__reader_t *r, uvsmtp__attached_t *a)
+{
+  int err;
+  if (a->part->reading && !a->open)
+    return content_failed(r, a->part, UVSMTP_EBUSY, "another reading goes on");
+  err = open_source(r, a->part, a->part->source, &a->info, &a->open);
+  a->part->reading = a->open;
+  a->ready = err == 0;
+  return err;
+}
+
 int uvsmtp__attached_open(uvsmtp__reader_t *r)
 {
   int err = list_attached(r);
   for (; err == 0 && r->attached_open < r->attached_count; r->attached_open += err == 0) {
     uvsmtp__attached_t *a = &r->attached[r->attached_open];
-    if (a->part->reading && !a->open)
-      return content_failed(r, a->part, UVSMTP_EBUSY, "another reading goes on");
-    err = open_source(r, a->part, a->part->source, &a->info, &a->open);
-    a->part->reading = a->open;
+    const uvsmtp__attached_t *before = opened_before(r, a);
+    if (before == NULL)
+      err = open_attached(r, a);
+    else
+      a->info = before->info; /* it is opened again when its turn comes */
   }
   return err;
 }
@@ -130,6 +152,15 @@ void uvsmtp__attached_close(uvsmtp__reader_t *r)
 
 /* ---- Contents ---- */
 
+/* A source that is attached twice is opened now, and has to give what it said the first time. */
+static int begin_source(uvsmtp__reader_t *r, uvsmtp__attached_t *a)
+{
+  uint64_t length = a->info.length;
+  int err = a->ready ? 0 : open_attached(r, a);
+  a->info.length = length;
+  return err;
+}
+
 static int begin_file(uvsmtp__reader_t *r, const uvsmtp_part_t *part)
 {
   const uvsmtp_message_t *m = r->message;
@@ -162,7 +193,9 @@ int uvsmtp__part_begin(uvsmtp__reader_t *r, const uvsmtp__laid_t *stretch)
     return UVSMTP_ENOMEM;
   if (part->kind == UVSMTP__PART_FILE) {
     err = begin_file(r, part);
-  } else if (part->kind == UVSMTP__PART_MEMORY) {
+  } else if (part->kind == UVSMTP__PART_SOURCE) {
+    err = begin_source(r, attached_of(r, part));
+  } else {
     r->in = (uvsmtp_slice_t){v->bytes, v->len};
     r->qp = (uvsmtp__qp_t){.text = v->bytes, .len = v->len};
   }

@@ -28,7 +28,8 @@ typedef struct {
 typedef struct {
   uvsmtp_part_t *part;
   uvsmtp_source_info_t info;
-  bool open; /* to be closed */
+  bool open;  /* to be closed */
+  bool ready; /* to be read */
 } uvsmtp__attached_t;
 
 typedef struct uvsmtp__reader_s {

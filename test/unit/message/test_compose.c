@@ -488,6 +488,32 @@ static void what_attached_sources_say_is_known_before_anything_is_sent(void **st
   uvsmtp_message_free(m);
 }
 
+static void one_source_may_be_attached_twice(void **state)
+{
+  slow_t slow = {.pieces = 3};
+  uvsmtp_source_t inner = {.data = &slow, .ops = &slow_ops}, source;
+  uvsmtp_attachment_t a = UVSMTP_ATTACHMENT_INIT;
+  uvsmtp_message_t *m = minimal(0);
+  uvsmtp_source_info_t info;
+  uvsmtp_slice_t piece = {NULL, 1};
+  char all[2000] = "";
+  a.source = &inner;
+  uvsmtp_message_attach(m, &a);
+  uvsmtp_message_attach(m, &a);
+  assert_int_equal(uvsmtp_message_source(m, &source), 0);
+  assert_int_equal(source.ops->open(&source, 0, &info), 0);
+  while (piece.len > 0) {
+    while (source.ops->next(&source, &piece) == UVSMTP_PENDING)
+      assert_int_equal(slow.opened, slow.closed + 1);
+    strncat(all, piece.base, piece.len);
+  }
+  source.ops->close(&source);
+  assert_int_equal(slow.opened, 2);
+  assert_int_equal(slow.closed, 2);
+  assert_non_null(strstr(strstr(all, "\r\n\r\neHh4\r\n--") + 1, "\r\n\r\neHh4\r\n--"));
+  uvsmtp_message_free(m);
+}
+
 static void an_attached_source_of_another_length_fails_the_message(void **state)
 {
   static const uvsmtp_source_ops_t ops = {sizeof(ops), once_open, slow_next, slow_close};
@@ -1373,6 +1399,7 @@ int main(void)
       cmocka_unit_test(a_pipe_is_read_whole_and_once),
       cmocka_unit_test(an_attached_source_may_keep_the_reader_waiting),
       cmocka_unit_test(what_attached_sources_say_is_known_before_anything_is_sent),
+      cmocka_unit_test(one_source_may_be_attached_twice),
       cmocka_unit_test(an_attached_source_of_another_length_fails_the_message),
       cmocka_unit_test(a_source_that_fails_is_named),
       cmocka_unit_test(what_the_parts_hold_is_known_before_it_is_opened),
