@@ -33,6 +33,7 @@ static void free_ends(uvsmtp_connection_t *c)
 {
   if (c->ends == NULL)
     return;
+  assert(!c->ends->visit.leads && !uvsmtp__link_in_list(&c->ends->visit.link));
   uvsmtp__free(c->mem, c->ends->ehlo_name);
   uvsmtp__free(c->mem, c->ends->work);
   uvsmtp__free(c->mem, c->ends->text);
@@ -295,6 +296,8 @@ void uvsmtp__connection_ready(uvsmtp_connection_t *c)
   c->info.ready_ms = uv_now(c->loop);
   if (c->write_err == 0)
     c->deadline = 0;
+  if (c->tls_done)
+    uvsmtp__handshake_learn(c, true); /* nobody waits for it from now on */
   free_ends(c);
   if (cb != NULL)
     cb(c, &none);

@@ -117,7 +117,7 @@ static void complete(uvsmtp_connection_t *c)
   uvsmtp__stream_decrypt(c); /* what came with the last message of the handshake */
 }
 
-/* The server has sent something by the time that the session is ready, so nobody waits then. */
+/* Once the session is ready the server has sent something, so nobody waits. */
 void uvsmtp__handshake_learn(uvsmtp_connection_t *c, bool heard)
 {
   uvsmtp__visit_t late = {.history = c->config->history,
