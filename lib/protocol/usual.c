@@ -23,8 +23,10 @@ UVSMTP__INLINE uint64_t two_digits(uint32_t number)
 
 UVSMTP__INLINE void put_eight(char *out, uint64_t octets)
 {
-  for (unsigned i = 0; i < 8; i++)
-    out[i] = (char)(octets >> (8 * i));
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+  octets = __builtin_bswap64(octets);
+#endif
+  memcpy(out, &octets, sizeof(octets));
 }
 
 static __attribute__((noinline)) number_t any_number(uint64_t value)
