@@ -128,9 +128,11 @@ static int append_plain(uvsmtp__buffer_t *line, const char *address, size_t len)
 /* The same for one that is short and as most are; false, with nothing done, for any other. */
 static bool append_usual(uvsmtp__buffer_t *line, const char *address, size_t len)
 {
-  char *at = line->base + line->end;
-  if (line->size - line->end < UVSMTP__SHORT_ADDRESS + 2 ||
-      !uvsmtp__put_address(at + 1, address, len))
+  char *at;
+  if (line->size - line->end < UVSMTP__SHORT_ADDRESS + 2)
+    return false;
+  at = line->base + line->end;
+  if (!uvsmtp__put_address(at + 1, address, len))
     return false;
   at[0] = '<';
   at[len + 1] = '>';
