@@ -193,6 +193,36 @@ static void a_flight_that_is_not_as_most_are_is_what_its_commands_say(void **sta
   }
 }
 
+static void addresses_of_every_length_fly(void **state)
+{
+  for (size_t i = 0; i < 70 * 70; i++) {
+    static const uvsmtp_mail_needs_t needs = {.size = 8};
+    char texts[2][72];
+    uvsmtp_recipient_t recipient = {.address = texts[0]};
+    uvsmtp_envelope_t envelope = UVSMTP_ENVELOPE_INIT;
+    uvsmtp_flight_t flight = {.envelope = &envelope,
+                              .needs = &needs,
+                              .slices = &content,
+                              .count = 1,
+                              .reset = i % 3 != 0};
+    pair_t pair;
+    pair_begin(&pair, NULL);
+    for (size_t k = 0; k < 2; k++)
+      snprintf(texts[k], sizeof(texts[k]), "%.*s@x", (int)(1 + (k == 0 ? i % 70 : i / 70) % 68),
+               LONG_LABEL "-and-long");
+    envelope.sender = texts[1];
+    envelope.recipients = &recipient;
+    envelope.recipient_count = 1;
+    assert_int_equal(uvsmtp_envelope_look(&envelope, &flight.lengths), 0);
+    for (size_t k = 0; k < 3; k++) {
+      assert_int_equal(uvsmtp_protocol_flight(pair.flying.protocol, &flight), 0);
+      assert_int_equal(walk(pair.walking.protocol, &flight), 0);
+    }
+    written(&pair);
+    pair_end(&pair);
+  }
+}
+
 static void flights_find_room_or_wait(void **state)
 {
   static const char octets[300];
@@ -529,6 +559,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_flies_is_what_its_commands_say),
       cmocka_unit_test(a_flight_that_is_not_as_most_are_is_what_its_commands_say),
+      cmocka_unit_test(addresses_of_every_length_fly),
       cmocka_unit_test(flights_find_room_or_wait),
       cmocka_unit_test(what_changed_since_it_was_looked_at_adds_no_line),
       cmocka_unit_test(sizes_are_written_whatever_they_are),
