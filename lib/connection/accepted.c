@@ -10,21 +10,12 @@
 #include "connection/result.h"
 #include "connection/ways.h"
 
-/* Of a flight of which nothing was told by now all was accepted. */
-static inline bool was_accepted(const uvsmtp__transaction_t *t, const uvsmtp_event_t *event)
-{
-  if (t->quiet)
-    return event->command == UVSMTP_COMMAND_BDAT_LAST;
-  return (event->command == UVSMTP_COMMAND_BDAT_LAST ||
-          event->command == UVSMTP_COMMAND_DATA_END) &&
-         t->end != 0 && !t->decided && t->mail_ok && t->accepted == t->count;
-}
-
+/* `t->quiet`: of a flight of which nothing was told by now all was accepted. */
 static inline bool went_well(const uvsmtp_connection_t *c, const uvsmtp__transaction_t *t,
                              const uvsmtp_event_t *event)
 {
-  return was_accepted(t, event) && UVSMTP_REPLY_CLASS(&event->reply) == 2 && event->last &&
-         event->index == 0 &&
+  return (t->quiet || (t->end != 0 && !t->decided && t->mail_ok && t->accepted == t->count)) &&
+         UVSMTP_REPLY_CLASS(&event->reply) == 2 && event->last && event->index == 0 &&
          /* in the clear the protocol has seen to it */
          (!c->tls_done || uvsmtp__connection_reached(c) >= t->end);
 }
@@ -119,12 +110,12 @@ give_accepted(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsmtp_eve
   uvsmtp__result_tell(c, t, result);
 }
 
-void uvsmtp__pump_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
+void uvsmtp__pump_end(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
 {
   uvsmtp__link_t *oldest = c->pump->flight.next;
   uvsmtp__transaction_t *t = UVSMTP__CONTAINER(oldest, uvsmtp__transaction_t, link);
   if (oldest == &c->pump->flight || !went_well(c, t, event)) {
-    uvsmtp__reply_other(c, uvsmtp__pump_front(c), event);
+    uvsmtp__pump_reply(c, event);
     return;
   }
   c->terms.farewell = false;

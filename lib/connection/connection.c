@@ -232,8 +232,10 @@ static void deliver_reply(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
   else if (oldest != &c->requests &&
            event->tag == UVSMTP__CONTAINER(oldest, uvsmtp_request_t, links))
     uvsmtp__request_event(c, event);
+  else if (event->command == UVSMTP_COMMAND_BDAT_LAST || event->command == UVSMTP_COMMAND_DATA_END)
+    uvsmtp__pump_end(c, event);
   else
-    uvsmtp__pump_event(c, event);
+    uvsmtp__pump_reply(c, event);
 }
 
 void uvsmtp__connection_deliver(uvsmtp_connection_t *c)

@@ -198,9 +198,11 @@ void uvsmtp__pump_run(uvsmtp_connection_t *c);
  * change nothing. */
 int uvsmtp__pump_queue(uvsmtp_connection_t *c, uvsmtp_send_t *const *sends, size_t count,
                        uvsmtp_send_cb cb);
-/* A reply to a command of the pump. */
-void uvsmtp__pump_event(uvsmtp_connection_t *c, const uvsmtp_event_t *event);
-/* A reply to no command, while it is busy. */
+/* A reply to the end of a content. */
+void uvsmtp__pump_end(uvsmtp_connection_t *c, const uvsmtp_event_t *event);
+/* A reply to any other command of the pump, */
+void uvsmtp__pump_reply(uvsmtp_connection_t *c, const uvsmtp_event_t *event);
+/* and one to no command, while it is busy. */
 void uvsmtp__pump_unsolicited(uvsmtp_connection_t *c, const uvsmtp_event_t *event);
 /*
  * The connection is over, and its stream closed: nothing that was borrowed is in use any more.
@@ -353,10 +355,7 @@ void uvsmtp__outcome_local(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, int
 void uvsmtp__verdict(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, const uvsmtp_event_t *event,
                      const char *text);
 
-/* replies.c: any reply but the usual yes; `t`: whose replies are due, or NULL. */
-void uvsmtp__reply_other(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
-                         const uvsmtp_event_t *event);
-/* From now on it says of each recipient of a flight what is known. */
+/* replies.c: from now on it says of each recipient of a flight what is known. */
 void uvsmtp__transaction_speak(uvsmtp__transaction_t *t);
 /* Of the first `count` recipients of a flight nothing was told, so they were accepted. */
 void uvsmtp__transaction_catch_up(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, size_t count);

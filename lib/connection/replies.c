@@ -136,9 +136,9 @@ static void on_transaction(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
     uvsmtp__result_over(c, t, false, text);
 }
 
-void uvsmtp__reply_other(uvsmtp_connection_t *c, uvsmtp__transaction_t *t,
-                         const uvsmtp_event_t *event)
+void uvsmtp__pump_reply(uvsmtp_connection_t *c, const uvsmtp_event_t *event)
 {
+  uvsmtp__transaction_t *t = uvsmtp__pump_front(c);
   note_farewell(c, &event->reply);
   if (event->command == UVSMTP_COMMAND_RSET)
     on_reset(c, t, event);
