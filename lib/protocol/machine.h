@@ -5,7 +5,8 @@
  * What the files of this folder share. The machine is split by phase: greeting.c, authentication.c,
  * transaction.c, flight.c and body.c issue commands and judge their replies; reply.c finds replies
  * in bytes, queue.c remembers who waits for which, input.c brings the two together, output.c holds
- * what has to be written, protocol.c is the frame.
+ * what has to be written, settings.c has what many protocols share, rest.c makes one small while it
+ * is parked, protocol.c is the frame.
  */
 #include <assert.h>
 
