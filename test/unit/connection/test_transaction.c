@@ -894,6 +894,7 @@ static void a_send_that_its_source_cancels_is_not_sent_and_the_others_are(void *
       assert_int_equal(w.mails[i].stored[0], i != 1);
       assert_int_equal(w.mails[i].err, i != 1 ? 0 : UVSMTP_ECANCELED);
     }
+    free(w.body);
   }
 }
 
