@@ -25,10 +25,11 @@ def free_port():
 
 
 class Server:
-    def __init__(self, folder, offer, scratch):
+    def __init__(self, folder, offer, scratch, rtt=0):
         self.port, self.certificate = free_port(), os.path.join(scratch, offer + ".pem")
         self.process = subprocess.Popen([folder / "server", self.port, offer, self.certificate],
-                                        stdout=subprocess.PIPE)
+                                        stdout=subprocess.PIPE,
+                                        env=dict(os.environ, UVSMTP_BENCH_RTT=str(rtt)))
         if not self.process.stdout.readline().startswith(b"listening"):
             self.process.communicate()
             sys.exit(77)
@@ -88,6 +89,15 @@ def check_handshakes(folder, scratch):
     check(told["tls_handshakes"] == 60 and told["tls_resumed"] >= 40, "handshakes", told)
 
 
+def check_far_away(folder, scratch):
+    """What is said last is heard too: the client waits for the answer to QUIT."""
+    server = Server(folder, "group", scratch, rtt=5)
+    check_told("throughput", server.deliver(folder / "throughput"))
+    check_told("bare", server.deliver(folder / "bare", words=("group", "tls")))
+    told = server.end()
+    check(told["messages"] == MESSAGES * 2, "far away", told)
+
+
 def find_peers(folder, scratch):
     if (folder / "curl_multi").exists():
         yield folder / "curl_multi"
@@ -105,6 +115,7 @@ def main():
         check_offer(folder, "group", scratch, [])
         check_offer(folder, "none", scratch, list(find_peers(folder, scratch)))
         check_handshakes(folder, scratch)
+        check_far_away(folder, scratch)
 
 
 if __name__ == "__main__":
