@@ -361,7 +361,7 @@ static inline bool is_whole(const uvsmtp_protocol_t *p, const expectation_t *e,
   return e->command == UVSMTP_COMMAND_BDAT_LAST && e->flags == EXPECT_QUIET && e->ahead >= 2 &&
          p->in_limit >= e->complete && uvsmtp__skip_short(&line->base) &&
          uvsmtp__skip_short(&line->base) && (e->ahead == 2 || uvsmtp__skip_short(&line->base)) &&
-         uvsmtp__is_250(line->base) && uvsmtp__find_end(line, p->in_end) &&
+         uvsmtp__find_end(line, p->in_end) && uvsmtp__is_250(line->base) &&
          line->len <= p->talk->reader.max_single;
 }
 

@@ -10,6 +10,7 @@
 #include "base/octets.h"
 #include "base/wide.h"
 #include "chance.h"
+#include "edge.h"
 
 /* What the wide functions have to find, octet by octet. */
 static size_t expected(const char *s, size_t len, bool dots)
@@ -50,19 +51,20 @@ static void stops_are_found_at_every_place_of_every_length(void **state)
 {
   static const char *const stops[] = {"\r",  "\n",  "\r\n",   "\n\r", "\r\n.",
                                       "\n.", "\r.", "\r\r\n", "\xff", "."};
+  edge_t edge = edge_new();
   for (size_t len = 0; len <= 1030; len++) {
     if (len > 70 && (len + 3) % (len < 600 ? 64 : 512) > 6) /* about a whole number of steps */
       continue;
     for (size_t i = 0; i < sizeof(stops) / sizeof(stops[0]); i++) {
       for (size_t at = 0; at + strlen(stops[i]) <= len; at++) {
-        char *s = malloc(len + 1); /* exactly so long that reading behind it is noticed */
+        char *s = edge.base + edge.size - len; /* so that reading behind it is noticed */
         memset(s, 'a', len);
         memcpy(s + at, stops[i], strlen(stops[i]));
         check(s, len);
-        free(s);
       }
     }
   }
+  edge_free(&edge);
 }
 
 static void any_two_octets_are_judged_wherever_they_stand(void **state)
@@ -97,16 +99,17 @@ static void any_mixture_is_judged_as_octet_by_octet(void **state)
 
 static void an_octet_is_found_at_every_place(void **state)
 {
+  edge_t edge = edge_new();
   for (size_t len = 0; len <= 70; len++) {
-    char *s = malloc(len + 1); /* as above */
+    char *s = edge.base + edge.size - len; /* as above */
     memset(s, '\xff', len);
     assert_int_equal(uvsmtp__octets_find(s, len, '\n'), len);
     for (size_t at = len; at-- > 0;) {
       s[at] = '\n';
       assert_int_equal(uvsmtp__octets_find(s, len, '\n'), at);
     }
-    free(s);
   }
+  edge_free(&edge);
 }
 
 static void every_octet_has_its_bit(void **state)

@@ -3,6 +3,7 @@
  * errors whatever the server says and when; only successes ahead of the last reply are no events.
  */
 #include "chance.h"
+#include "edge.h"
 #include "session.h"
 
 #include "protocol/machine.h"
@@ -298,6 +299,41 @@ static void what_changed_since_it_was_looked_at_adds_no_line(void **state)
 
 /* ---- sizes ---- */
 
+static void no_octet_behind_an_address_is_looked_at(void **state)
+{
+  edge_t edges[2] = {edge_new(), edge_new()};
+  for (size_t len = 3; len <= 70; len++) {
+    uvsmtp_mail_needs_t needs = {.size = 8};
+    uvsmtp_recipient_t recipient = {0};
+    uvsmtp_envelope_t envelope = UVSMTP_ENVELOPE_INIT;
+    uvsmtp_flight_t flight = {.envelope = &envelope,
+                              .needs = &needs,
+                              .slices = &content,
+                              .count = 1,
+                              .recipient_tag = &recipient};
+    char address[71];
+    pair_t pair;
+    memset(address, 'a', len);
+    address[len - 2] = '@';
+    address[len] = '\0';
+    envelope.sender = edge_put(&edges[0], address, len + 1);
+    envelope.recipients = &recipient;
+    envelope.recipient_count = 1;
+    recipient.address = edge_put(&edges[1], address, len + 1);
+    pair_begin(&pair, NULL);
+    assert_int_equal(uvsmtp_envelope_look(&envelope, &flight.lengths), 0);
+    for (unsigned i = 0; i < 3; i++) { /* the sender is known, and then there is room, too */
+      assert_int_equal(uvsmtp_protocol_flight(pair.flying.protocol, &flight), 0);
+      assert_int_equal(walk(pair.walking.protocol, &flight), 0);
+      written(&pair);
+      flight.reset = true;
+    }
+    pair_end(&pair);
+  }
+  edge_free(&edges[0]);
+  edge_free(&edges[1]);
+}
+
 static void sizes_are_written_whatever_they_are(void **state)
 {
   static const char few[256];
@@ -562,6 +598,7 @@ int main(void)
       cmocka_unit_test(addresses_of_every_length_fly),
       cmocka_unit_test(flights_find_room_or_wait),
       cmocka_unit_test(what_changed_since_it_was_looked_at_adds_no_line),
+      cmocka_unit_test(no_octet_behind_an_address_is_looked_at),
       cmocka_unit_test(sizes_are_written_whatever_they_are),
       cmocka_unit_test(what_is_said_to_a_flight_means_what_it_means_to_its_commands),
   };

@@ -1,4 +1,5 @@
 /* The parameters of MAIL and RCPT, where a table of cases says more than a dialogue. */
+#include "edge.h"
 #include "session.h"
 
 #include <time.h>
@@ -510,30 +511,31 @@ static void line_breaks_are_refused_wherever_they_stand_in_an_envelope(void **st
 /* Strings of each length with a line break at each place. */
 static void a_line_break_is_seen_at_every_place_of_two_addresses(void **state)
 {
+  edge_t edge = edge_new();
   uvsmtp_recipient_t recipient = {0};
   uvsmtp_envelope_t e = UVSMTP_ENVELOPE_INIT;
   e.recipients = &recipient;
   e.recipient_count = 1;
   for (size_t len = 1; len <= 80; len++) {
     for (size_t i = 0; i <= len; i++) {
-      char text[81], *copies[2];
+      char text[81], *copy;
       uvsmtp_address_lengths_t lengths;
       bool is_short = i == len && len <= 64;
       memset(text, 'a', len);
       text[i] = i % 2 == 0 ? '\r' : '\n';
       text[len] = '\0';
-      for (size_t k = 0; k < 2; k++) { /* of just their length, so that no more can be read */
+      copy = edge_put(&edge, text, len + 1); /* no more can be read */
+      for (size_t k = 0; k < 2; k++) {
         const char *other = "b@y.example";
-        copies[k] = strdup(text);
-        e.sender = k == 0 ? copies[k] : other;
-        recipient.address = k == 0 ? other : copies[k];
+        e.sender = k == 0 ? copy : other;
+        recipient.address = k == 0 ? other : copy;
         assert_int_equal(uvsmtp_envelope_look(&e, &lengths), i == len ? 0 : UVSMTP_EINJECTION);
         assert_int_equal(lengths.sender, !is_short ? 0 : k == 0 ? len : strlen(other));
         assert_int_equal(lengths.recipient, !is_short ? 0 : k == 0 ? strlen(other) : len);
-        free(copies[k]);
       }
     }
   }
+  edge_free(&edge);
 }
 
 int main(void)

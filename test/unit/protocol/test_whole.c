@@ -1,4 +1,5 @@
 /* A flight that is answered at once, all of it well: what has to be so that it counts as that. */
+#include "edge.h"
 #include "session.h"
 
 #include "protocol/machine.h"
@@ -151,6 +152,33 @@ static void what_has_not_come_is_not_read(void **state)
   }
 }
 
+/* Whatever the length of the lines, and wherever they are cut. */
+static void no_octet_behind_what_was_fed_is_looked_at(void **state)
+{
+  edge_t edge = edge_new();
+  for (size_t at = 0; at < 24 * 24; at++) {
+    uvsmtp_event_t event;
+    char text[128];
+    session_t s;
+    size_t width = 9 + at / 24, len;
+    len = (size_t)snprintf(text, sizeof(text), "250 %0*d\n250 %0*d\n250 %0*d\n250 Ok\n",
+                           (int)width - 5, 0, (int)width - 5, 0, (int)width - 5, 0);
+    len = 3 * width < len - at % 24 ? len - at % 24 : 3 * width;
+    session_ready(&s, NULL, KEYWORDS);
+    fly(s.protocol);
+    session_write(&s);
+    feed_yes(&s);
+    read_out(&s);
+    fly(s.protocol);
+    session_write(&s);
+    uvsmtp_protocol_feed_bytes(s.protocol, edge_put(&edge, text, len), len, s.now);
+    while (uvsmtp_protocol_next_event(s.protocol, &event))
+      assert_int_equal(event.command, UVSMTP_COMMAND_BDAT_LAST);
+    session_free(&s);
+  }
+  edge_free(&edge);
+}
+
 static void lines_that_are_too_long_are_that_here_too(void **state)
 {
   for (size_t max = 13; max <= 22; max++) {
@@ -203,6 +231,7 @@ int main(void)
       cmocka_unit_test(chunks_before_a_flight_are_forgotten),
       cmocka_unit_test(what_answers_no_flight_is_unsolicited),
       cmocka_unit_test(what_has_not_come_is_not_read),
+      cmocka_unit_test(no_octet_behind_what_was_fed_is_looked_at),
       cmocka_unit_test(lines_that_are_too_long_are_that_here_too),
       cmocka_unit_test(a_reply_that_had_begun_is_ended_first),
       cmocka_unit_test(after_its_end_a_session_reads_no_more),
