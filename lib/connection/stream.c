@@ -20,7 +20,7 @@
 /* What a TLS record takes at most (RFC 8446 section 5.1) but for one octet: with TLS 1.3, mbedTLS
  * pads the content and its type to a multiple of 16, and would need another record for that one. */
 #define RECORD_SIZE ((size_t)16383)
-#define SLICES 64
+#define SLICES 128                   /* commands and contents of 64 messages */
 #define RECORD_SLICES 256            /* for a record of small messages */
 #define BUDGET ((size_t)1024 * 1024) /* octets a turn of the loop, for the sake of others */
 #define WRITE_ERR_GRACE_MS 2000      /* for the server's last words after writing failed */
