@@ -20,6 +20,7 @@
 
 #include <uv.h>
 
+#include "server_late.h"
 #include "server_tls.h"
 
 #define READ_SIZE ((size_t)1024 * 1024)
@@ -42,132 +43,13 @@ typedef struct {
   size_t line_len;
 } peer_t;
 
-/* What the socket has not taken yet, or is not to get yet. */
-typedef struct late_s {
-  uv_write_t write;
-  struct late_s *next;
-  peer_t *peer;
-  uint64_t due_ms;
-  size_t len; /* 0: the connection is to be closed */
-  char bytes[];
-} late_t;
-
 static char read_buffer[READ_SIZE], plain[PLAIN_SIZE], replies[REPLIES_SIZE], cipher[REPLIES_SIZE];
 static size_t replies_len;
 static const char *ehlo;
 static bool has_tls;
-static uint64_t rtt_ms;
-static uv_timer_t timer;
-static late_t *late, **late_end = &late; /* oldest first: all wait for the same time */
 static struct {
   uint64_t connections, messages, octets;
 } counted;
-
-/* ---- coming late -------------------------------------------------------------------------- */
-
-static void free_peer(peer_t *peer)
-{
-  if (!peer->closed || peer->late > 0)
-    return;
-  server_tls_free(peer->tls);
-  free(peer);
-}
-
-static void on_closed(uv_handle_t *handle)
-{
-  peer_t *peer = handle->data;
-  peer->closed = true;
-  free_peer(peer);
-}
-
-static void close_now(peer_t *peer)
-{
-  if (!uv_is_closing((uv_handle_t *)&peer->tcp))
-    uv_close((uv_handle_t *)&peer->tcp, on_closed);
-}
-
-static late_t *make_late(peer_t *peer, const char *bytes, size_t len)
-{
-  late_t *l = malloc(sizeof(*l) + len);
-  if (l == NULL)
-    return NULL;
-  l->peer = peer;
-  l->len = len;
-  if (len > 0)
-    memcpy(l->bytes, bytes, len);
-  return l;
-}
-
-static void on_written(uv_write_t *write, int status)
-{
-  free(write->data);
-}
-
-/* What the socket does not take at once is left with libuv. */
-static void send_now(peer_t *peer, char *bytes, size_t len)
-{
-  uv_buf_t buf = uv_buf_init(bytes, (unsigned)len);
-  int n = len > 0 ? uv_try_write((uv_stream_t *)&peer->tcp, &buf, 1) : 0;
-  size_t left = len - (n > 0 ? (size_t)n : 0);
-  late_t *l = left > 0 ? make_late(peer, bytes + len - left, left) : NULL;
-  if (l == NULL)
-    return;
-  l->write.data = l;
-  buf = uv_buf_init(l->bytes, (unsigned)left);
-  if (uv_write(&l->write, (uv_stream_t *)&peer->tcp, &buf, 1, on_written) != 0)
-    free(l);
-}
-
-static void on_timer(uv_timer_t *handle)
-{
-  uint64_t now = uv_now(handle->loop);
-  late_t *l;
-  while ((l = late) != NULL && l->due_ms <= now) {
-    late = l->next;
-    if (late == NULL)
-      late_end = &late;
-    l->peer->late--;
-    if (l->len == 0)
-      close_now(l->peer);
-    else if (!uv_is_closing((uv_handle_t *)&l->peer->tcp))
-      send_now(l->peer, l->bytes, l->len);
-    free_peer(l->peer);
-    free(l);
-  }
-  if (late != NULL)
-    uv_timer_start(&timer, on_timer, late->due_ms - now, 0);
-}
-
-static void send_late(peer_t *peer, const char *bytes, size_t len)
-{
-  late_t *l = make_late(peer, bytes, len);
-  if (l == NULL)
-    return;
-  l->next = NULL;
-  l->due_ms = uv_now(peer->tcp.loop) + rtt_ms;
-  peer->late++;
-  if (late == NULL)
-    uv_timer_start(&timer, on_timer, rtt_ms, 0);
-  *late_end = l;
-  late_end = &l->next;
-}
-
-static void send_out(peer_t *peer, char *bytes, size_t len)
-{
-  if (rtt_ms > 0 && len > 0)
-    send_late(peer, bytes, len);
-  else
-    send_now(peer, bytes, len);
-}
-
-/* What was said before leaves first. */
-static void close_peer(peer_t *peer)
-{
-  if (rtt_ms > 0)
-    send_late(peer, NULL, 0);
-  else
-    close_now(peer);
-}
 
 /* ---- replies ------------------------------------------------------------------------------ */
 
@@ -175,12 +57,12 @@ static void flush(peer_t *peer)
 {
   size_t len;
   if (peer->tls == NULL) {
-    send_out(peer, replies, replies_len);
+    server_late_send(&peer->tcp, replies, replies_len);
   } else {
     if (replies_len > 0 && !server_tls_write(peer->tls, replies, replies_len))
       peer->closing = true;
     while ((len = server_tls_output(peer->tls, cipher, sizeof(cipher))) > 0)
-      send_out(peer, cipher, len);
+      server_late_send(&peer->tcp, cipher, len);
   }
   replies_len = 0;
 }
@@ -323,6 +205,20 @@ static const char *take_line(peer_t *peer, const char *at, const char *end)
 
 /* ---- the loop ----------------------------------------------------------------------------- */
 
+static void on_closed(uv_handle_t *handle)
+{
+  peer_t *peer = handle->data;
+  server_tls_free(peer->tls);
+  free(peer);
+}
+
+static void close_peer(peer_t *peer)
+{
+  if (!peer->closed)
+    server_late_close(&peer->tcp, on_closed);
+  peer->closed = true;
+}
+
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
   *buf = uv_buf_init(read_buffer, sizeof(read_buffer));
@@ -352,8 +248,10 @@ static void take_cipher(peer_t *peer, const char *bytes, size_t len)
 static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
 {
   peer_t *peer = stream->data;
+  if (peer->closed)
+    return;
   if (nread < 0) {
-    close_now(peer);
+    close_peer(peer);
     return;
   }
   if (peer->tls != NULL)
@@ -377,7 +275,7 @@ static void on_connection(uv_stream_t *server, int status)
   uv_tcp_init(server->loop, &peer->tcp);
   peer->tcp.data = peer;
   if (uv_accept(server, (uv_stream_t *)&peer->tcp) != 0) {
-    close_now(peer);
+    close_peer(peer);
     return;
   }
   counted.connections++;
@@ -409,6 +307,7 @@ static const char *offer(const char *mode)
 
 int main(int argc, char **argv)
 {
+  const char *rtt = getenv("UVSMTP_BENCH_RTT");
   uv_loop_t *loop = uv_default_loop();
   struct sockaddr_in address;
   uv_signal_t term;
@@ -419,8 +318,6 @@ int main(int argc, char **argv)
     return 2;
   }
   has_tls = argc == 4;
-  if (getenv("UVSMTP_BENCH_RTT") != NULL)
-    rtt_ms = strtoull(getenv("UVSMTP_BENCH_RTT"), NULL, 10);
   if (has_tls && !server_tls_begin(argv[3])) {
     fprintf(stderr, "server: no TLS: built without OpenSSL, or %s cannot be written\n", argv[3]);
     return 1;
@@ -428,7 +325,7 @@ int main(int argc, char **argv)
   signal(SIGPIPE, SIG_IGN);
   uv_signal_init(loop, &term);
   uv_signal_start(&term, on_signal, SIGTERM);
-  uv_timer_init(loop, &timer);
+  server_late_begin(loop, rtt != NULL ? strtoull(rtt, NULL, 10) : 0);
   uv_tcp_init(loop, &server);
   if (uv_ip4_addr("127.0.0.1", atoi(argv[1]), &address) != 0 ||
       uv_tcp_bind(&server, (const struct sockaddr *)&address, 0) != 0 ||
