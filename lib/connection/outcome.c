@@ -68,6 +68,13 @@ void uvsmtp__outcome_refused_recipient(uvsmtp_connection_t *c, uvsmtp__transacti
   t->err = t->err != 0 ? t->err : err;
 }
 
+/* A command of the protocol could not be written. Else it is the source's own word, or the look at
+ * its content, that says no. */
+static bool is_of_command(const uvsmtp__transaction_t *t, int err)
+{
+  return t->open && !t->cancelled && err != UVSMTP_EBARELINE;
+}
+
 void uvsmtp__outcome_local(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, int err,
                            const char *text)
 {
@@ -76,7 +83,7 @@ void uvsmtp__outcome_local(uvsmtp_connection_t *c, uvsmtp__transaction_t *t, int
   bool all = (t->send->envelope->flags & UVSMTP_ENVELOPE_ALL_OR_NONE) != 0;
   bool later = klass == UVSMTP_CLASS_RESOURCE || klass == UVSMTP_CLASS_CANCELLED ||
                (err == UVSMTP_ELIMIT && !all);
-  if (text == NULL && t->open && !t->cancelled) /* else it is the source's own word */
+  if (text == NULL && is_of_command(t, err))
     say_refused(c, err, words);
   else if (text == NULL)
     uvsmtp__content_fault(t, err, words, sizeof(words));

@@ -201,7 +201,7 @@ UVSMTP__INLINE bool fly(uvsmtp_protocol_t *p, const uvsmtp_flight_t *flight, boo
   uvsmtp__out_begin(p);
   take_lines(p, &at);
   hold_as_one(p, flight, &at, size, data);
-  p->in_chunks = p->binary = false;
+  p->in_chunks = p->binary = p->faulty = false;
   p->projected = data ? UVSMTP_STATE_SEND_DATA : UVSMTP_STATE_READY;
   if (flight->count == 1)
     uvsmtp__out_ref(p, flight->slices->base, flight->slices->len);

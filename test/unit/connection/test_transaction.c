@@ -929,6 +929,22 @@ static void a_missing_extension_is_told_by_who_misses_it(void **state)
   assert_null(strstr(w.mails[1].words, "SMTPUTF8"));
 }
 
+static void what_is_wrong_with_a_field_is_not_told_of_the_next_content(void **state)
+{
+  world_t w;
+  init(&w, GROUP, 2, 1);
+  w.options.lines = UVSMTP_LINES_REFUSE;
+  body(&w, 0, SHORT, strlen(SHORT));
+  body(&w, 1, "bare\n", 5);
+  w.mails[0].envelope.flags = UVSMTP_ENVELOPE_PRIORITY;
+  w.mails[0].envelope.priority = 10;
+  go(&w, NULL);
+  assert_int_equal(w.mails[0].err, UVSMTP_EINVAL);
+  assert_non_null(strstr(w.mails[0].words, "priority"));
+  assert_int_equal(w.mails[1].err, UVSMTP_EBARELINE);
+  assert_string_equal(w.mails[1].words, uvsmtp_strerror(UVSMTP_EBARELINE));
+}
+
 /* What cannot be sent so is refused before MAIL, in words that name the field or the limit; that
  * of a recipient is its own. */
 static void what_cannot_be_asked_for_is_named(void **state)
@@ -1555,6 +1571,7 @@ int main(int argc, char **argv)
       cmocka_unit_test(a_send_that_its_source_cancels_is_not_sent_and_the_others_are),
       cmocka_unit_test(one_that_cannot_give_itself_whole_is_opened),
       cmocka_unit_test(a_missing_extension_is_told_by_who_misses_it),
+      cmocka_unit_test(what_is_wrong_with_a_field_is_not_told_of_the_next_content),
       cmocka_unit_test(what_cannot_be_asked_for_is_named),
       cmocka_unit_test(manners_outlive_the_connection),
       cmocka_unit_test(ways_at_which_connections_get_lost_are_left),

@@ -82,6 +82,7 @@ static void same(const pair_t *pair)
   assert_int_equal(uvsmtp_protocol_deadline(a), uvsmtp_protocol_deadline(b));
   assert_int_equal(uvsmtp_protocol_issued(a), uvsmtp_protocol_issued(b));
   assert_string_equal(uvsmtp_protocol_error_text(a), uvsmtp_protocol_error_text(b));
+  assert_string_equal(uvsmtp_protocol_fault(a), uvsmtp_protocol_fault(b));
   assert_int_equal(last_a.command, last_b.command);
   assert_int_equal(last_a.code, last_b.code);
   assert_int_equal(last_a.accepted, last_b.accepted);
@@ -374,6 +375,15 @@ static void sizes_are_written_whatever_they_are(void **state)
 
 /* ---- replies ---- */
 
+/* A command that both refuse, with words that hold until the next one. */
+static void fault(pair_t *pair)
+{
+  static const uvsmtp_mail_needs_t needs = {.size = 5001};
+  uvsmtp_envelope_t envelope = UVSMTP_ENVELOPE_INIT;
+  assert_int_not_equal(uvsmtp_protocol_mail(pair->flying.protocol, &envelope, &needs, NULL), 0);
+  assert_int_not_equal(uvsmtp_protocol_mail(pair->walking.protocol, &envelope, &needs, NULL), 0);
+}
+
 static void issue(pair_t *pair, chance_t *chance)
 {
   static const uvsmtp_mail_needs_t needs = {.size = 8};
@@ -397,9 +407,14 @@ static void issue(pair_t *pair, chance_t *chance)
                  chance_below(chance, 2) == 0;
   ahead = flight.reset + 1 + envelope.recipient_count;
   assert_int_equal(uvsmtp_envelope_look(&envelope, &flight.lengths), 0);
-  if (pair->due + ahead + 1 >= COUNT(pair->quiet) ||
-      uvsmtp_protocol_flight(pair->flying.protocol, &flight) != 0)
+  if (pair->due + ahead + 1 >= COUNT(pair->quiet))
     return;
+  if (chance_below(chance, 8) == 0)
+    fault(pair);
+  if (uvsmtp_protocol_flight(pair->flying.protocol, &flight) != 0) {
+    fault(pair); /* the words of both are the same again */
+    return;
+  }
   assert_int_equal(walk(pair->walking.protocol, &flight), 0);
   while (ahead-- > 0)
     pair->quiet[pair->due++] = true;
