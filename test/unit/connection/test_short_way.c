@@ -18,6 +18,7 @@
 
 #include "chance.h"
 #include "fickle.h"
+#include "scarce.h"
 #include "uvsmtp.h"
 
 enum { MAILS = 12, RECIPIENTS = 3, SESSIONS = 3 };
@@ -56,6 +57,7 @@ typedef struct world_s {
   fickle_t servers[SESSIONS];
   uv_pipe_t pipes[SESSIONS];
   uvsmtp_history_t *history;
+  scarce_t scarce;
   size_t sessions;
   uvsmtp_connection_t *connection;
   mail_t mails[MAILS];
@@ -208,6 +210,7 @@ static void note_result(world_t *w, mail_t *mail, const uvsmtp_result_t *result)
        result->enhanced[1], result->enhanced[2], result->text, result->queue_id,
        result->transactions, result->retry_is_safe ? " safe" : "",
        result->cancelled ? " cancelled" : "");
+  memset(mail->status, (char)result->status, RECIPIENTS); /* without memory it holds for all */
   for (size_t i = 0; i < result->recipient_count; i++) {
     const uvsmtp_recipient_result_t *r = &result->recipients[i];
     mail->status[i] = (char)r->status;
@@ -224,7 +227,8 @@ static void on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
   assert_true(mail->sent && !mail->told);
   note_result(w, mail, result);
   w->under_way--;
-  mail->kept = w->sessions < SESSIONS && uvsmtp_send_keep(send, result, false) > 0;
+  mail->kept =
+      w->sessions < SESSIONS && w->options.mem == NULL && uvsmtp_send_keep(send, result, false) > 0;
   mail->told = !mail->kept;
   if (w->next < w->mail_count && uvsmtp_connection_room(w->connection) > 0)
     send_some(w);
@@ -288,9 +292,12 @@ static void begin_session(world_t *w)
   assert_int_equal(uv_pipe_init(&w->loop, pipe, 0), 0);
   assert_int_equal(uv_pipe_open(pipe, ends[1]), 0);
   w->options.stream = (uv_stream_t *)pipe;
-  assert_int_equal(uvsmtp_connection_open(&w->connection, &w->loop, &w->options, on_open, NULL, 0),
-                   0);
-  uvsmtp_connection_set_data(w->connection, w);
+  if (uvsmtp_connection_open(&w->connection, &w->loop, &w->options, on_open, NULL, 0) == 0) {
+    uvsmtp_connection_set_data(w->connection, w);
+    return;
+  }
+  assert_non_null(w->options.mem);
+  uv_close((uv_handle_t *)pipe, NULL);
 }
 
 static void make_servers(world_t *w, bool tame)
@@ -393,15 +400,14 @@ static void run_loop(world_t *w)
   }
 }
 
-static void run(world_t *w, uint64_t seed, way_t way)
+static void run(world_t *w)
 {
-  make_world(w, seed, way);
   begin_session(w);
   run_loop(w);
   assert_int_equal(uv_loop_close(&w->loop), 0);
   for (unsigned i = 0; i < w->mail_count; i++)
     if (w->mails[i].sent != w->mails[i].told)
-      fail_msg("seed %llu: message %u was sent and not told", (unsigned long long)seed, i);
+      fail_msg("seed %llu: message %u was sent and not told", (unsigned long long)w->seed, i);
   note(w, "end\n");
   is_true(w);
 }
@@ -424,15 +430,21 @@ static void same(const world_t *a, const world_t *b)
   }
 }
 
+static uint64_t rounds(void)
+{
+  const char *text = getenv("UVSMTP_TEST_ROUNDS");
+  return text != NULL ? strtoull(text, NULL, 0) : 1500;
+}
+
 static void nobody_can_tell_the_short_way_from_the_long_one(void **state)
 {
   static world_t worlds[WAYS];
-  const char *rounds = getenv("UVSMTP_TEST_ROUNDS");
-  uint64_t seed = chance_seed("short way", 1),
-           end = rounds != NULL ? strtoull(rounds, NULL, 0) : 1500;
-  for (end += seed; seed < end; seed++) {
-    for (int way = 0; way < WAYS; way++)
-      run(&worlds[way], seed, (way_t)way);
+  uint64_t seed = chance_seed("short way", 1), end = seed + rounds();
+  for (; seed < end; seed++) {
+    for (int way = 0; way < WAYS; way++) {
+      make_world(&worlds[way], seed, (way_t)way);
+      run(&worlds[way]);
+    }
     for (int way = 1; way < WAYS; way++)
       same(&worlds[AS_THEY_ARE], &worlds[way]);
     for (int way = 0; way < WAYS; way++)
@@ -440,10 +452,27 @@ static void nobody_can_tell_the_short_way_from_the_long_one(void **state)
   }
 }
 
+/* Memory that ends at any moment, for once or for good. */
+static void without_memory_everybody_is_told_the_truth(void **state)
+{
+  static world_t w;
+  uint64_t seed = chance_seed("short way", 1), end = seed + rounds();
+  for (; seed < end; seed++) {
+    make_world(&w, seed, AS_THEY_ARE);
+    scarce_init(&w.scarce, 1 + chance_below(&w.chance, 120));
+    w.scarce.for_good = chance_below(&w.chance, 2) == 0;
+    w.options.mem = &w.scarce.mem;
+    run(&w);
+    assert_int_equal(w.scarce.held, 0);
+    end_world(&w);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(nobody_can_tell_the_short_way_from_the_long_one),
+      cmocka_unit_test(without_memory_everybody_is_told_the_truth),
   };
   signal(SIGPIPE, SIG_IGN);
   return cmocka_run_group_tests(tests, NULL, NULL);
