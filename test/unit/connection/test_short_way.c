@@ -220,6 +220,25 @@ static void note_result(world_t *w, mail_t *mail, const uvsmtp_result_t *result)
   }
 }
 
+/* What callers do in callbacks, too. */
+static void meddle(world_t *w, unsigned number)
+{
+  chance_t chance = chance_of(w->seed + 100 + number);
+  mail_t *other = &w->mails[chance_below(&chance, w->mail_count)];
+  switch (chance_below(&chance, 100)) {
+  case 0:
+  case 1:
+    if (other->sent && !other->told)
+      uvsmtp_send_cancel(&other->send);
+    break;
+  case 2:
+    uvsmtp_connection_close(w->connection, on_closed);
+    break;
+  default:
+    break;
+  }
+}
+
 static void on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
 {
   mail_t *mail = send->data;
@@ -230,6 +249,7 @@ static void on_sent(uvsmtp_send_t *send, const uvsmtp_result_t *result)
   mail->kept =
       w->sessions < SESSIONS && w->options.mem == NULL && uvsmtp_send_keep(send, result, false) > 0;
   mail->told = !mail->kept;
+  meddle(w, mail->number);
   if (w->next < w->mail_count && uvsmtp_connection_room(w->connection) > 0)
     send_some(w);
   if (w->under_way == 0 && w->next < w->mail_count && uvsmtp_connection_is_open(w->connection))
