@@ -100,7 +100,9 @@ typedef struct uvsmtp_connection_options_s {
   bool no_overlap;             /* no command of the next message before the reply to the last */
   size_t max_in_doubt;         /* messages whose final reply is awaited at a time; default 64: some
                                   1 200 a second on a line of 50 ms, and not more that are unknown
-                                  if it breaks */
+                                  if it breaks. Half as many with Exim, which ends sessions with
+                                  the eleventh message that it refuses, and takes back nothing of
+                                  what is behind it */
   uint64_t max_in_doubt_bytes; /* and their octets; default 4 MiB; one message may be larger */
   uvsmtp_trace_cb trace;
   void *trace_data;

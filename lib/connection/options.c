@@ -127,7 +127,7 @@ static void set_defaults(uvsmtp_connection_options_t *o, const uvsmtp_url_t *url
   if (o->connect_timeout_ms > o->open_timeout_ms)
     o->connect_timeout_ms = o->open_timeout_ms;
   if (o->max_in_doubt == 0)
-    o->max_in_doubt = 64;
+    o->max_in_doubt = UVSMTP__IN_DOUBT;
   if (o->max_refused_recipients == 0)
     o->max_refused_recipients = 25; /* servers that count hang up sooner or later: OpenSMTPD's */
   if (o->max_in_doubt_bytes == 0)

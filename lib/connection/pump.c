@@ -1,4 +1,6 @@
 /* What the pump may do in a session, and what is due from the loop. */
+#include <string.h>
+
 #include "base/mem.h"
 #include "connection/manners.h"
 #include "connection/ways.h"
@@ -38,6 +40,9 @@ void uvsmtp__pump_greeted(uvsmtp_connection_t *c, const uvsmtp_reply_t *greeting
 {
   char text[512];
   uvsmtp_reply_text(greeting, text, sizeof(text));
+  /* Exim counts RSET behind what it has refused, ends the session with the eleventh, and says so in
+   * the clear even within TLS: all that is under way is unknown then. */
+  c->terms.curt = strstr(text, " Exim ") != NULL;
   if (c->config->o.no_pix_workaround || !uvsmtp__is_masked(text))
     return;
   c->terms.dot_alone = true;

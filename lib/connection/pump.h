@@ -53,6 +53,7 @@ enum {
 };
 
 #define UVSMTP__KEPT 4
+#define UVSMTP__IN_DOUBT 64 /* uvsmtp_connection_options_t.max_in_doubt unless said otherwise */
 #define UVSMTP__WORDS_MAX 512 /* of a reply, and an end */
 
 typedef struct uvsmtp__transaction_s {
@@ -141,6 +142,7 @@ typedef struct uvsmtp__terms_s {
   const uvsmtp_capabilities_t *offered; /* the protocol's; NULL before the session is open */
   unsigned possible;     /* ways of talking that the options allow and the server offers */
   bool dot_alone;        /* the end of a content leaves when all before it has left */
+  bool curt;             /* the server ends sessions so that more than need be is in doubt */
   bool farewell;         /* 421 was the last that mattered: nothing behind it will be done */
   bool served;           /* a transaction was begun and is over */
   bool trying;           /* more than what is said to be the most that a session takes */

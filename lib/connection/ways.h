@@ -101,7 +101,10 @@ static inline uvsmtp__transaction_t *uvsmtp__transaction_take(uvsmtp_connection_
 static inline size_t uvsmtp__pump_most(const uvsmtp_connection_t *c)
 {
   bool proven = (c->manners->proven & UVSMTP_WAY_OVERLAP) != 0;
-  return proven || c->config->o.max_in_doubt < 2 ? c->config->o.max_in_doubt : 2;
+  size_t most = c->config->o.max_in_doubt;
+  if (c->terms.curt && most == UVSMTP__IN_DOUBT)
+    most /= 2;
+  return proven || most < 2 ? most : 2;
 }
 
 static inline bool uvsmtp__pump_may_overlap(const uvsmtp_connection_t *c, unsigned ways,

@@ -1219,12 +1219,17 @@ static const struct room_row {
   const char *name, *ehlo;
   bool no_chunking, no_pipelining;
   size_t max_in_doubt, first, later;
-} rooms[] = {{"chunks", .first = 2, .later = 64},
-             {"chunks, a bound of the owner's", .max_in_doubt = 5, .first = 2, .later = 5},
-             {"one in doubt", .max_in_doubt = 1, .first = 1, .later = 1},
-             {"DATA", .no_chunking = true, .first = 3, .later = 3},
-             {"one command at a time", .no_pipelining = true, .first = 1, .later = 1},
-             {"the server's bound", "LIMITS MAILMAX=4", .first = 2, .later = 2}};
+  const char *script;
+} rooms[] = {
+    {"chunks", .first = 2, .later = 64},
+    {"Exim", .first = 2, .later = 32, .script = "greeting : reply \"220 x ESMTP Exim 4.96\""},
+    {"Exim, a bound of the owner's", .max_in_doubt = 40, .first = 2, .later = 40,
+     .script = "greeting : reply \"220 x ESMTP Exim 4.96\""},
+    {"chunks, a bound of the owner's", .max_in_doubt = 5, .first = 2, .later = 5},
+    {"one in doubt", .max_in_doubt = 1, .first = 1, .later = 1},
+    {"DATA", .no_chunking = true, .first = 3, .later = 3},
+    {"one command at a time", .no_pipelining = true, .first = 1, .later = 1},
+    {"the server's bound", "LIMITS MAILMAX=4", .first = 2, .later = 2}};
 static const struct room_row *room_row;
 
 static void on_sent_in_room(uvsmtp_send_t *send, const uvsmtp_result_t *result)
@@ -1275,7 +1280,7 @@ static void a_connection_says_how_many_it_takes(void **state)
     w.options.no_pipelining = room_row->no_pipelining;
     w.options.max_in_doubt = room_row->max_in_doubt;
     w.on_open = send_two;
-    go(&w, NULL);
+    go(&w, room_row->script);
     assert_string_equal(w.order, "OSSC");
   }
 }
