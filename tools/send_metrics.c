@@ -1,6 +1,6 @@
 /*
- * Numbers of a run for Prometheus, as its node exporter collects them from files: it may look at any
- * moment, so the file is written beside and put into its place when it is whole.
+ * Numbers of a run for Prometheus, as its node exporter collects them from files: it may look at
+ * any moment, so the file is written beside and put into its place when it is whole.
  */
 #include "tool.h"
 

@@ -5,9 +5,9 @@
 #include "base/mem.h"
 
 /* The strings of a result, besides those of its recipients. */
-static const size_t strings[] = {
-    offsetof(uvsmtp_result_t, error_text), offsetof(uvsmtp_result_t, text),
-    offsetof(uvsmtp_result_t, peer), offsetof(uvsmtp_result_t, queue_id)};
+static const size_t strings[] = {offsetof(uvsmtp_result_t, error_text),
+                                 offsetof(uvsmtp_result_t, text), offsetof(uvsmtp_result_t, peer),
+                                 offsetof(uvsmtp_result_t, queue_id)};
 #define STRINGS (sizeof(strings) / sizeof(strings[0]))
 
 static const char **string_of(uvsmtp_result_t *result, size_t i)

@@ -45,15 +45,15 @@ typedef enum {
 
 /* What stands in uvsmtp_recipient_result_t.status until there is a result. */
 enum {
-  UVSMTP__RCPT_OPEN = 100,  /* not issued: it is this transaction's turn, or a later one's */
-  UVSMTP__RCPT_ASKED = 101, /* no reply to RCPT */
-  UVSMTP__RCPT_TAKEN = 102, /* RCPT was accepted: the end of the content decides */
-  UVSMTP__RCPT_LEFT = 103,  /* refused, but a further transaction may do; else it is deferred */
+  UVSMTP__RCPT_OPEN = 100,   /* not issued: it is this transaction's turn, or a later one's */
+  UVSMTP__RCPT_ASKED = 101,  /* no reply to RCPT */
+  UVSMTP__RCPT_TAKEN = 102,  /* RCPT was accepted: the end of the content decides */
+  UVSMTP__RCPT_LEFT = 103,   /* refused, but a further transaction may do; else it is deferred */
   UVSMTP__RCPT_GRANTED = 104 /* PRDR: accepted, unless the last reply takes that back */
 };
 
 #define UVSMTP__KEPT 4
-#define UVSMTP__IN_DOUBT 64 /* uvsmtp_connection_options_t.max_in_doubt unless said otherwise */
+#define UVSMTP__IN_DOUBT 64   /* uvsmtp_connection_options_t.max_in_doubt unless said otherwise */
 #define UVSMTP__WORDS_MAX 512 /* of a reply, and an end */
 
 typedef struct uvsmtp__transaction_s {
@@ -61,73 +61,73 @@ typedef struct uvsmtp__transaction_s {
   uvsmtp__link_t link; /* in flight, or done; if it is free only `next` counts */
   uvsmtp_mem_t mem;    /* that it and its words are of: it may outlive its connection */
   size_t capacity;     /* recipients there is room for */
-  char **texts;                       /* owned words for each, or NULL: `worded` */
+  char **texts;        /* owned words for each, or NULL: `worded` */
   bool *doubts;        /* for each: it may have been delivered at a try before: `doubtful` */
   uvsmtp_slice_t kept[UVSMTP__KEPT]; /* pieces of a source whose pieces stay in place */
 
   uvsmtp_recipient_result_t *results; /* room for `capacity` */
 
   /* What is set when it is made, and by whoever opens the source. */
-  size_t count;        /* recipients; beside `results`, as in uvsmtp_result_t */
+  size_t count; /* recipients; beside `results`, as in uvsmtp_result_t */
   uvsmtp_send_t *send;
-  uint64_t order;      /* of its send among those of the connection */
-  uint64_t size;       /* octets, UVSMTP_SIZE_UNKNOWN */
+  uint64_t order; /* of its send among those of the connection */
+  uint64_t size;  /* octets, UVSMTP_SIZE_UNKNOWN */
   uvsmtp_source_info_t info;
   uvsmtp_mail_needs_t needs;
   size_t kept_count;
-  size_t kept_at;      /* the next of them to be given out */
-  uint64_t begin;      /* octets issued before its content; 0: not issued */
-  uint64_t end;        /* octets issued up to the end of its content; 0: not issued */
-  uint64_t weight;     /* octets that it counts in flying_bytes */
+  size_t kept_at;  /* the next of them to be given out */
+  uint64_t begin;  /* octets issued before its content; 0: not issued */
+  uint64_t end;    /* octets issued up to the end of its content; 0: not issued */
+  uint64_t weight; /* octets that it counts in flying_bytes */
 
   /* What begins at nought, and as long as it is `quiet` is not set at all, like `results`. */
-  size_t next;         /* recipient to issue */
-  size_t asked;        /* RCPT commands issued */
-  size_t awaited;      /* replies to RCPT */
-  size_t accepted;     /* recipients the server took */
-  size_t chunks;       /* replies to BDAT that are owed, without that to the last */
-  uint64_t told;       /* octets of progress, when it was told last */
+  size_t next;          /* recipient to issue */
+  size_t asked;         /* RCPT commands issued */
+  size_t awaited;       /* replies to RCPT */
+  size_t accepted;      /* recipients the server took */
+  size_t chunks;        /* replies to BDAT that are owed, without that to the last */
+  uint64_t told;        /* octets of progress, when it was told last */
   uvsmtp_slice_t piece; /* of the source, not taken by the protocol yet */
-  unsigned blamed;     /* ways to blame for its refusals: left from now on */
-  int err;             /* why it cannot be sent, or its source failed */
+  unsigned blamed;      /* ways to blame for its refusals: left from now on */
+  int err;              /* why it cannot be sent, or its source failed */
   uvsmtp_command_t phase;
-  int code;            /* of the last reply read for it */
+  int code; /* of the last reply read for it */
   uint16_t enhanced[3];
   unsigned origin_next; /* attribute for the next XFORWARD */
 
   /* What begins at nought in any case. */
-  unsigned rounds;     /* transactions begun for it */
+  unsigned rounds; /* transactions begun for it */
   uvsmtp__step_t step;
-  unsigned used;       /* ways of talking (UVSMTP_WAY_…) it was sent in */
-  bool quiet;          /* it was issued as a flight, all were asked, and nothing was told yet */
-  bool kept_all;       /* the pieces kept are all of it: the source has been read to its end */
-  bool whole;          /* they are, without the source having been opened */
-  bool clean;          /* the content can go as it lies */
-  bool dotless;        /* by DATA too, for no line begins with a dot, and all of it is kept */
-  bool chunked;        /* goes by BDAT */
-  bool overlapped;     /* MAIL was issued before the end of the transaction before was known */
-  bool watched;        /* its sender wants to know of its progress */
-  bool carried;        /* with its send, for another connection (resume.c) */
-  bool foreign;        /* it has come from another one: its memory is perhaps of another kind */
-  bool worded;         /* some of `texts` are not NULL */
-  bool doubtful;       /* some of `doubts` are true */
+  unsigned used;   /* ways of talking (UVSMTP_WAY_…) it was sent in */
+  bool quiet;      /* it was issued as a flight, all were asked, and nothing was told yet */
+  bool kept_all;   /* the pieces kept are all of it: the source has been read to its end */
+  bool whole;      /* they are, without the source having been opened */
+  bool clean;      /* the content can go as it lies */
+  bool dotless;    /* by DATA too, for no line begins with a dot, and all of it is kept */
+  bool chunked;    /* goes by BDAT */
+  bool overlapped; /* MAIL was issued before the end of the transaction before was known */
+  bool watched;    /* its sender wants to know of its progress */
+  bool carried;    /* with its send, for another connection (resume.c) */
+  bool foreign;    /* it has come from another one: its memory is perhaps of another kind */
+  bool worded;     /* some of `texts` are not NULL */
+  bool doubtful;   /* some of `doubts` are true */
   bool has_phase;
-  bool opening;        /* the source cannot say yet what it will give */
-  bool open;           /* it is being read */
-  bool read;           /* something was taken from it */
-  bool seven_bit;      /* the server takes no 8-bit octets, and whether there are any is unknown */
-  bool at_end;         /* of the source */
+  bool opening;   /* the source cannot say yet what it will give */
+  bool open;      /* it is being read */
+  bool read;      /* something was taken from it */
+  bool seven_bit; /* the server takes no 8-bit octets, and whether there are any is unknown */
+  bool at_end;    /* of the source */
   bool after_cr, line_start; /* framing of what gather.c makes */
-  bool reset;          /* RSET has to go before its MAIL */
-  bool reset_refused;  /* that was refused, and MAIL is behind it already */
-  bool waiting;        /* in the queue, for a further transaction */
-  bool origin_said;    /* all of them were issued */
+  bool reset;                /* RSET has to go before its MAIL */
+  bool reset_refused;        /* that was refused, and MAIL is behind it already */
+  bool waiting;              /* in the queue, for a further transaction */
+  bool origin_said;          /* all of them were issued */
   bool mail_ok, mail_refused;
-  bool refused;        /* DATA or the content was */
-  bool taken;          /* the content was, by somebody */
-  bool lone_dot;       /* the content was ended at once, for nobody would get it */
-  bool due;            /* given back from the loop: in `done` */
-  bool decided;        /* every recipient has its result, or is left */
+  bool refused;  /* DATA or the content was */
+  bool taken;    /* the content was, by somebody */
+  bool lone_dot; /* the content was ended at once, for nobody would get it */
+  bool due;      /* given back from the loop: in `done` */
+  bool decided;  /* every recipient has its result, or is left */
   bool cancelled;
 } uvsmtp__transaction_t;
 
@@ -140,16 +140,16 @@ typedef struct uvsmtp__domains_s {
 /* What holds for the session, also while nothing is sent. */
 typedef struct uvsmtp__terms_s {
   const uvsmtp_capabilities_t *offered; /* the protocol's; NULL before the session is open */
-  unsigned possible;     /* ways of talking that the options allow and the server offers */
-  bool dot_alone;        /* the end of a content leaves when all before it has left */
-  bool curt;             /* the server ends sessions so that more than need be is in doubt */
-  bool farewell;         /* 421 was the last that mattered: nothing behind it will be done */
-  bool served;           /* a transaction was begun and is over */
-  bool trying;           /* more than what is said to be the most that a session takes */
+  unsigned possible; /* ways of talking that the options allow and the server offers */
+  bool dot_alone;    /* the end of a content leaves when all before it has left */
+  bool curt;         /* the server ends sessions so that more than need be is in doubt */
+  bool farewell;     /* 421 was the last that mattered: nothing behind it will be done */
+  bool served;       /* a transaction was begun and is over */
+  bool trying;       /* more than what is said to be the most that a session takes */
   /* limits.c */
-  uint64_t left;         /* messages that the session takes yet; 0 also: none to some domain */
-  uint32_t refused_in_row; /* recipients, none accepted since */
-  uint32_t taken;        /* messages that the server took */
+  uint64_t left;              /* messages that the session takes yet; 0 also: none to some domain */
+  uint32_t refused_in_row;    /* recipients, none accepted since */
+  uint32_t taken;             /* messages that the server took */
   uvsmtp__domains_t *domains; /* NULL: none, and always but under RCPTDOMAINMAX */
 } uvsmtp__terms_t;
 
@@ -160,7 +160,7 @@ typedef struct uvsmtp__pump_s {
   uvsmtp__link_t done;   /* transactions whose callback is due from the loop */
   uvsmtp__link_t *free;  /* transactions to use again, the one used last first; NULL: none */
   size_t queued, flying;
-  size_t watched;        /* of those in flight */
+  size_t watched; /* of those in flight */
   uint64_t flying_bytes;
   uint64_t order;        /* of the next transaction */
   unsigned ways;         /* of those possible, those that its manners allow, at the last fill */
@@ -174,7 +174,7 @@ typedef struct uvsmtp__pump_s {
   size_t id_at;          /* where the queue id began in the reply to the last message; 0: unknown */
   const uvsmtp_send_t *odd; /* its content was looked at, and is not plain; or any */
   /* gather.c */
-  char *gather;          /* NULL: none was needed */
+  char *gather; /* NULL: none was needed */
   size_t gathered;
   uint64_t gather_until; /* octets to be sent before it can be filled anew */
 } uvsmtp__pump_t;

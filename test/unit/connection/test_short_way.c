@@ -88,8 +88,8 @@ static void make_address(char *out, size_t size, chance_t *chance, unsigned mail
   static const char *const forms[] = {"r%u.m%u@there.example",
                                       "r%u.m%u@there.example",
                                       "r%u.m%u@there.example",
-                                      "r%u.m%u@a-very-long-name-of-a-"
-                                      "host-that-does-not-fit.there-at-all.example",
+                                      ("r%u.m%u@a-very-long-name-of-a-"
+                                       "host-that-does-not-fit.there-at-all.example"),
                                       "r%u.m%u@t",
                                       "r%u.m%u+odd@there.example",
                                       "r%u.m%u odd@there.example",

@@ -816,10 +816,12 @@ static void check_arrived(world_t *w, const char *text)
 
 static void contents_in_buffers_arrive_as_one(void **state)
 {
-  static const char *const rows[][3] = {
-      {"A: b\r\n\r\n", "x\r\n", "y\r\n"},  {"A: b\r\n\r\nx", ".\r", "\n.y\r\n"},
-      {"A: b\r\n\r\n", ".x\r\n", "y\r\n"}, {"A: b\r\n\r\n.", "\r\n.\r\n", "."},
-      {".\r\n", "", ".\r\n"},              {"A: b\r", "\n\r\nx\r\n", ".y\r\n"}};
+  static const char *const rows[][3] = {{"A: b\r\n\r\n", "x\r\n", "y\r\n"},
+                                        {"A: b\r\n\r\nx", ".\r", "\n.y\r\n"},
+                                        {"A: b\r\n\r\n", ".x\r\n", "y\r\n"},
+                                        {"A: b\r\n\r\n.", "\r\n.\r\n", "."},
+                                        {".\r\n", "", ".\r\n"},
+                                        {"A: b\r", "\n\r\nx\r\n", ".y\r\n"}};
   for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
     for (flow_t mode = LOCKSTEP; mode <= CHUNKS; mode++) {
       uvsmtp_slice_t slices[3];

@@ -177,12 +177,19 @@ static void only_a_whole_success_of_one_line_is_peeked_at(void **state)
   static const struct {
     const char *bytes;
     size_t len; /* of the line that is seen, or 0 */
-  } peeks[] = {{"250 ok\r\n", 8},          {"250 2.1.5 ok\r\n250 x", 14},
-               {"250-a\r\n250 b\r\n", 0}, {"250 ok\r", 0},            {"250 \n250 ok\r\n", 5},
-               {"25: ok\r\n", 0},          {"2\xb5\x30 ok\r\n", 0},
-               {"250\n250 ok\r\n", 0},    {"250 a text that is longer\r\n", 27},
-               {"350 ok\r\n", 0},          {"550 no\r\n", 0},
-               {"2x0 what\r\n", 0},        {"", 0}};
+  } peeks[] = {{"250 ok\r\n", 8},
+               {"250 2.1.5 ok\r\n250 x", 14},
+               {"250-a\r\n250 b\r\n", 0},
+               {"250 ok\r", 0},
+               {"250 \n250 ok\r\n", 5},
+               {"25: ok\r\n", 0},
+               {"2\xb5\x30 ok\r\n", 0},
+               {"250\n250 ok\r\n", 0},
+               {"250 a text that is longer\r\n", 27},
+               {"350 ok\r\n", 0},
+               {"550 no\r\n", 0},
+               {"2x0 what\r\n", 0},
+               {"", 0}};
   reader_t reader;
   uvsmtp_reply_t reply;
   const char *in;
