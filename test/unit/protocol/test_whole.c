@@ -125,6 +125,18 @@ static void after_its_end_a_session_reads_no_more(void **state)
   session_free(&s);
 }
 
+/* A session in which one flight was answered, and another one has left. */
+static void fly_twice(session_t *s)
+{
+  session_ready(s, NULL, KEYWORDS);
+  fly(s->protocol);
+  session_write(s);
+  feed_yes(s);
+  read_out(s);
+  fly(s->protocol);
+  session_write(s);
+}
+
 static void what_has_not_come_is_not_read(void **state)
 {
   static const char *const ends[] = {"250 2.0.0 Ok\r\n", "250 2.0.0 Ok: queued as 42\r\n",
@@ -135,13 +147,7 @@ static void what_has_not_come_is_not_read(void **state)
     char text[128];
     session_t s;
     snprintf(text, sizeof(text), "%s%s", longest, ends[i]);
-    session_ready(&s, NULL, KEYWORDS);
-    fly(s.protocol);
-    session_write(&s);
-    feed_yes(&s);
-    read_out(&s);
-    fly(s.protocol);
-    session_write(&s);
+    fly_twice(&s);
     uvsmtp_protocol_feed_bytes(s.protocol, text, len - 1, s.now);
     assert_false(uvsmtp_protocol_next_event(s.protocol, &event));
     uvsmtp_protocol_feed_bytes(s.protocol, text + len - 1, 1, s.now);
@@ -164,13 +170,7 @@ static void no_octet_behind_what_was_fed_is_looked_at(void **state)
     len = (size_t)snprintf(text, sizeof(text), "250 %0*d\n250 %0*d\n250 %0*d\n250 Ok\n",
                            (int)width - 5, 0, (int)width - 5, 0, (int)width - 5, 0);
     len = 3 * width < len - at % 24 ? len - at % 24 : 3 * width;
-    session_ready(&s, NULL, KEYWORDS);
-    fly(s.protocol);
-    session_write(&s);
-    feed_yes(&s);
-    read_out(&s);
-    fly(s.protocol);
-    session_write(&s);
+    fly_twice(&s);
     uvsmtp_protocol_feed_bytes(s.protocol, edge_put(&edge, text, len), len, s.now);
     while (uvsmtp_protocol_next_event(s.protocol, &event))
       assert_int_equal(event.command, UVSMTP_COMMAND_BDAT_LAST);
